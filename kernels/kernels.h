@@ -1,0 +1,222 @@
+/* The table of every operation the model is made of: one const table per backend, the same answer
+ * from each.
+ *
+ * Conventions
+ *   - `void *` tensors are in the table's `dtype`; `float *` is always fp32 (weight gradients,
+ *     statistics, losses).
+ *   - Arguments: out, in, weights, dims from outer to inner, scalars, stream. Nothing may overlap
+ *     unless said.
+ *   - Gradients of weights are ADDED to (fp32); gradients of activations are WRITTEN, unless
+ *     `accumulate` is 1: added.
+ *   - Any N, T, B, Q may be 0: nothing is read or written.
+ *   - Results do not depend on the number of threads of the stream; a second run gives the same
+ *     bits.
+ *   - A NULL entry means that the backend cannot do it; kernels_missing() names those at start.
+ *   - `*_workspace` give the bytes of scratch to pass; 0 means that NULL may be passed. They depend
+ *     on dims alone.
+ * The specification of each entry is kernels/ref/NAME_ref.c: plain loops, double accumulation.
+ */
+#ifndef ROBIN_KERNELS_KERNELS_H
+#define ROBIN_KERNELS_KERNELS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/status.h"
+#include "dims.h"
+
+struct stream;
+
+/* AdamW's scalars for one step (torch.optim.AdamW). */
+struct adamw_step {
+    double lr, beta1, beta2, eps, weight_decay;
+    int64_t step;      /* counts from 1: the bias corrections are 1 - beta^step */
+    double grad_scale; /* the gradient is multiplied by this first (clipping, averaging) */
+};
+
+struct kernels {
+    const char *name; /* "ref", "cpu", "cuda" */
+    enum dtype dtype;
+
+    /* ---- linear: y = x W^T + b (torch.nn.Linear) ---- */
+
+    /* out [N, O] = x [N, I] w [O, I]^T + bias [O] (NULL: none) */
+    enum status (*linear_forward)(void *out, const void *x, const void *w, const void *bias,
+                                  int64_t n, int64_t o, int64_t i, struct stream *stream);
+    /* dx [N, I] (+)= dy [N, O] w [O, I] */
+    enum status (*linear_backward_input)(void *dx, const void *dy, const void *w, int64_t n,
+                                         int64_t o, int64_t i, int accumulate,
+                                         struct stream *stream);
+    /* dw [O, I] += dy [N, O]^T x [N, I];  dbias [O] += column sums of dy (NULL: none) */
+    enum status (*linear_backward_weight)(float *dw, float *dbias, const void *dy, const void *x,
+                                          int64_t n, int64_t o, int64_t i, struct stream *stream);
+
+    /* ---- rows: embedding, splice ---- */
+
+    /* out [N, C]: row n = table [V, C] row ids[n]; zeros where ids[n] == -1. Ids outside -1 .. V-1
+     * are our error. */
+    enum status (*embedding_forward)(void *out, const void *table, const int32_t *ids, int64_t n,
+                                     int64_t v, int64_t c, struct stream *stream);
+    /* dtable [V, C] row ids[n] += dout [N, C] row n, in order of n; -1 is passed over. */
+    enum status (*embedding_backward)(float *dtable, const void *dout, const int32_t *ids,
+                                      int64_t n, int64_t v, int64_t c, struct stream *stream);
+    /* dst [T, C]: row index[n] = src [N, C] row n; -1 is passed over; no index may appear twice. */
+    enum status (*rows_scatter)(void *dst, const void *src, const int32_t *index, int64_t t,
+                                int64_t n, int64_t c, struct stream *stream);
+    /* dst [N, C]: row n = src [T, C] row index[n]; zeros where -1. (The adjoint of rows_scatter.)
+     */
+    enum status (*rows_gather)(void *dst, const void *src, const int32_t *index, int64_t t,
+                               int64_t n, int64_t c, struct stream *stream);
+
+    /* ---- norms ---- */
+
+    /* out [N, C] = x * rstd * w, rstd [N] = 1 / sqrt(mean(x^2) + eps) (Qwen2RMSNorm) */
+    enum status (*rmsnorm_forward)(void *out, float *rstd, const void *x, const void *w, int64_t n,
+                                   int64_t c, double eps, struct stream *stream);
+    /* dx [N, C] (+)=; dw [C] += (NULL: frozen) */
+    enum status (*rmsnorm_backward)(void *dx, float *dw, const void *dout, const void *x,
+                                    const void *w, const float *rstd, int64_t n, int64_t c,
+                                    int accumulate, void *workspace, struct stream *stream);
+    /* out [N, C] = (x - mean) * rstd * w + b; biased variance; mean, rstd [N] */
+    enum status (*layernorm_forward)(void *out, float *mean, float *rstd, const void *x,
+                                     const void *w, const void *b, int64_t n, int64_t c, double eps,
+                                     struct stream *stream);
+    /* dx (+)=; dw, db [C] += (both NULL: frozen) */
+    enum status (*layernorm_backward)(void *dx, float *dw, float *db, const void *dout,
+                                      const void *x, const void *w, const float *mean,
+                                      const float *rstd, int64_t n, int64_t c, int accumulate,
+                                      void *workspace, struct stream *stream);
+    size_t (*norm_workspace)(int64_t n, int64_t c); /* of both backwards */
+
+    /* ---- attention ---- */
+
+    /* Rotates q and k inside qkv [T, H + 2 KV, D] in place, rotate-half convention: with half = D /
+     * 2, (x_j, x_{j+half}) -> (x_j cos - x_{j+half} sin, x_{j+half} cos + x_j sin); cos, sin [P,
+     * D/2]; position [T] < P. direction +1 forward, -1 backward (the transpose). */
+    enum status (*rope)(void *qkv, const float *cos, const float *sin, const int32_t *position,
+                        int64_t t, int64_t h, int64_t kv, int64_t d, int direction,
+                        struct stream *stream);
+    /* Causal grouped-query self-attention over packed sequences; query head j uses key/value head j
+     * / (H / KV). out [T, H, D], lse f32 [H, T] (log-sum-exp of the scaled scores), qkv [T, H + 2
+     * KV, D] = q heads, k heads, v heads Tiled with an online softmax; no T x T matrix. ERR_SHAPE
+     * if H % KV != 0. Dao 2023 (FlashAttention-2), algorithm 1. */
+    enum status (*attention_forward)(void *out, float *lse, const void *qkv,
+                                     const int32_t *seq_start, int64_t s, int64_t t, int64_t h,
+                                     int64_t kv, int64_t d, double scale, void *workspace,
+                                     struct stream *stream);
+    /* dqkv [T, H + 2 KV, D] written. Algorithm 2 of the same. */
+    enum status (*attention_backward)(void *dqkv, const void *dout, const void *out,
+                                      const float *lse, const void *qkv, const int32_t *seq_start,
+                                      int64_t s, int64_t t, int64_t h, int64_t kv, int64_t d,
+                                      double scale, void *workspace, struct stream *stream);
+    size_t (*attention_workspace)(int64_t t, int64_t h, int64_t kv, int64_t d); /* of both */
+
+    /* ---- element by element ---- */
+
+    /* out [N, F] = silu(gate) * up;  gate_up [N, 2 F]: gate in columns 0 .. F-1, up in F .. 2F-1 */
+    enum status (*swiglu_forward)(void *out, const void *gate_up, int64_t n, int64_t f,
+                                  struct stream *stream);
+    /* dgate_up [N, 2 F] written; may be the same memory as gate_up */
+    enum status (*swiglu_backward)(void *dgate_up, const void *dout, const void *gate_up, int64_t n,
+                                   int64_t f, struct stream *stream);
+    /* out [N] = x / 2 (1 + erf(x / sqrt 2)); out may be x */
+    enum status (*gelu_forward)(void *out, const void *x, int64_t n, struct stream *stream);
+    /* dx [N] = dout gelu'(x); dx may be dout */
+    enum status (*gelu_backward)(void *dx, const void *dout, const void *x, int64_t n,
+                                 struct stream *stream);
+    enum status (*relu_forward)(void *out, const void *x, int64_t n, struct stream *stream);
+    /* dx = dout where out > 0 else 0; takes the forward's OUTPUT; dx may be dout */
+    enum status (*relu_backward)(void *dx, const void *dout, const void *out, int64_t n,
+                                 struct stream *stream);
+    /* y [N] += x [N] */
+    enum status (*add)(void *y, const void *x, int64_t n, struct stream *stream);
+
+    /* ---- convolutions ---- */
+
+    /* Unfolds patches for a convolution with kernel K = stride: out [B * (Y/K) * (X/K), C * K * K],
+     * column order (channel, row, column) as in the weight; in [B, Y, X, C]; rows and columns
+     * beyond the last whole patch are unused. */
+    enum status (*patch_unfold)(void *out, const void *in, int64_t b, int64_t y, int64_t x,
+                                int64_t c, int64_t k, struct stream *stream);
+    /* The adjoint: din [B, Y, X, C] written (zeros in unused rows and columns). */
+    enum status (*patch_fold)(void *din, const void *dout, int64_t b, int64_t y, int64_t x,
+                              int64_t c, int64_t k, struct stream *stream);
+    /* 7x7 depthwise, padding 3: out, in [B, Y, X, C], w [C, 1, 7, 7], bias [C] */
+    enum status (*depthwise7_forward)(void *out, const void *in, const void *w, const void *bias,
+                                      int64_t b, int64_t y, int64_t x, int64_t c, void *workspace,
+                                      struct stream *stream);
+    enum status (*depthwise7_backward_input)(void *din, const void *dout, const void *w, int64_t b,
+                                             int64_t y, int64_t x, int64_t c, int accumulate,
+                                             void *workspace, struct stream *stream);
+    enum status (*depthwise7_backward_weight)(float *dw, float *dbias, const void *dout,
+                                              const void *in, int64_t b, int64_t y, int64_t x,
+                                              int64_t c, void *workspace, struct stream *stream);
+    size_t (*depthwise7_workspace)(int64_t b, int64_t y, int64_t x, int64_t c); /* of all three */
+
+    /* out [B, P, C] = shortcut + keep[b] * gamma [C] * branch;  keep [B] is 0 or 1 / (1 - rate)
+     * (DropPath), NULL: all 1. out may be shortcut. P = Y * X. */
+    enum status (*layer_scale_forward)(void *out, const void *shortcut, const void *branch,
+                                       const void *gamma, const float *keep, int64_t b, int64_t p,
+                                       int64_t c, struct stream *stream);
+    /* dbranch = keep gamma dout; dgamma += sum keep branch dout (NULL: frozen). d(shortcut) is dout
+     * itself. */
+    enum status (*layer_scale_backward)(void *dbranch, float *dgamma, const void *dout,
+                                        const void *branch, const void *gamma, const float *keep,
+                                        int64_t b, int64_t p, int64_t c, void *workspace,
+                                        struct stream *stream);
+    /* norm_workspace(b * p, c) serves layer_scale_backward too. */
+
+    /* ---- masks ---- */
+
+    /* Bilinear, align_corners false, no antialias, coordinates in fp32 as torch's interpolate: out
+     * f32 [Q, OY, OX] from mask u8 0/1 [Q, Y, X]. Same size: a copy. */
+    enum status (*mask_resize)(float *out, const uint8_t *mask, int64_t q, int64_t y, int64_t x,
+                               int64_t oy, int64_t ox, struct stream *stream);
+    /* out f32 [Q, C]: mean of feature [B, P, C] rows of image image_of[q] where footprint u8 [Q, P]
+     * is 1, computed as sum / (count + 1e-8); an empty footprint gives exact zeros. */
+    enum status (*mask_pool_forward)(float *out, const void *feature, const uint8_t *footprint,
+                                     const int32_t *image_of, int64_t q, int64_t b, int64_t p,
+                                     int64_t c, struct stream *stream);
+    /* dfeature [B, P, C] is added to, in order of q. */
+    enum status (*mask_pool_backward)(void *dfeature, const float *dout, const uint8_t *footprint,
+                                      const int32_t *image_of, int64_t q, int64_t b, int64_t p,
+                                      int64_t c, struct stream *stream);
+
+    /* ---- loss ---- */
+
+    /* Online softmax statistics over a vocabulary chunk v0 .. v0+Vc-1 of the logits [N, Vc]:
+     * row_max, row_sum (sum of exp(logit - row_max)) and target_logit [N] are merged with what they
+     * hold, or started when v0 == 0. target [N] in 0 .. V-1. */
+    enum status (*cross_entropy_stats)(float *row_max, float *row_sum, float *target_logit,
+                                       const void *logits, const int32_t *target, int64_t n,
+                                       int64_t vc, int64_t v0, struct stream *stream);
+    /* loss [N] = row_max + log(row_sum) - target_logit */
+    enum status (*cross_entropy_loss)(float *loss, const float *row_max, const float *row_sum,
+                                      const float *target_logit, int64_t n, struct stream *stream);
+    /* In place: logits [N, Vc] becomes row_scale[n] * (softmax - onehot(target)). */
+    enum status (*cross_entropy_gradient)(void *logits, const float *row_max, const float *row_sum,
+                                          const int32_t *target, const float *row_scale, int64_t n,
+                                          int64_t vc, int64_t v0, struct stream *stream);
+
+    /* ---- optimizer, always fp32 ---- */
+
+    /* p *= 1 - lr wd; p -= lr / (1 - b1^k) m / (sqrt(v) / sqrt(1 - b2^k) + eps), after updating m
+     * and v [N]. */
+    enum status (*adamw)(float *p, float *m, float *v, const float *grad, int64_t n,
+                         const struct adamw_step *step, struct stream *stream);
+    /* *out = sum of squares of x [N] in double, over a fixed tree of blocks: the same bits for any
+     * thread count. Host memory; waits for the result. */
+    enum status (*sum_squares)(double *out, const float *x, int64_t n, struct stream *stream);
+    /* x [N] *= factor */
+    enum status (*scale)(float *x, int64_t n, double factor, struct stream *stream);
+};
+
+extern const struct kernels kernels_ref;
+extern const struct kernels kernels_cpu;
+
+/* The table called "ref" or "cpu"; NULL if this build has none of that name. */
+const struct kernels *kernels_find(const char *name);
+/* Comma-separated names of entries that are NULL, to free(); NULL if the table is complete. */
+char *kernels_missing(const struct kernels *kernels);
+
+#endif

@@ -1,0 +1,18 @@
+/* What people read on stderr: one fact a line, lower case, cause then consequence. Rank 0 speaks
+ * info; any rank warns. */
+#ifndef ROBIN_BASE_LOG_H
+#define ROBIN_BASE_LOG_H
+
+enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
+
+/* Who speaks: lines of other ranks than 0 carry "rank R: ". Called once, before threads start. */
+void log_set_rank(int rank, int n_ranks);
+void log_set_level(enum log_level level);
+
+void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void log_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* Printed by rank 0 only. */
+void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void log_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+#endif

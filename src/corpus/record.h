@@ -1,0 +1,60 @@
+/* One picture with all that is known of it, as a shard stores it: the neutral form between
+ * importers and tasks. datasets/README.md is the schema on disk; this is the same in memory. */
+#ifndef ROBIN_CORPUS_RECORD_H
+#define ROBIN_CORPUS_RECORD_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/status.h"
+#include "image/rle.h"
+
+struct record_region {
+    struct rle mask; /* n_runs 0: no mask, the box alone */
+    struct box box;  /* pixels of the original image, x2, y2 exclusive */
+};
+
+struct record_object {
+    char *name;
+    char **attributes;
+    int64_t n_attributes;
+    int64_t region; /* index into regions */
+};
+
+struct record_relation {
+    int64_t subject, object; /* indices into objects */
+    char *predicate;
+    char
+        *kind; /* "spatial", "interactional", "functional", "social", "emotional" or "" (unknown) */
+};
+
+struct record_turn {
+    char *question, *answer; /* `regionN` in them counts from 1 over regions */
+};
+
+struct record_text { /* captions, referring expressions, questions */
+    char *task;      /* "caption", "refexp", "vqa", ... */
+    int64_t region;  /* what it is about; -1: the whole picture */
+    struct record_turn *turns;
+    int64_t n_turns;
+};
+
+struct record {   /* zeroed is empty and releasable; owns everything */
+    char *id;     /* unique in its corpus, e.g. "gqa/2370799" */
+    char *source; /* provenance: importer and file, e.g. "psg:psg.json" */
+    int64_t height, width;
+    uint8_t *image; /* the original JPEG or PNG bytes */
+    size_t image_size;
+    struct record_region *regions;
+    int64_t n_regions;
+    struct record_object *objects;
+    int64_t n_objects;
+    struct record_relation *relations;
+    int64_t n_relations;
+    struct record_text *texts;
+    int64_t n_texts;
+};
+
+void record_release(struct record *record);
+
+#endif

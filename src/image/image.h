@@ -1,0 +1,49 @@
+/* Pictures: decoding, and the exact preprocessing of the reference (CLIPImageProcessor over Pillow
+ * < 12). */
+#ifndef ROBIN_IMAGE_IMAGE_H
+#define ROBIN_IMAGE_IMAGE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/status.h"
+
+#define IMAGE_MAX_SIDE 16384 /* larger pictures are refused: ERR_LIMIT */
+
+struct image { /* zeroed is releasable */
+    int64_t height, width;
+    uint8_t *rgb; /* [height, width, 3] */
+};
+
+/* The aspect switch: pad = centred on a square of background (122, 116, 104) first; squash = both
+ * sides to the size. */
+enum image_mode { IMAGE_MODE_PAD, IMAGE_MODE_SQUASH };
+
+/* JPEG or PNG, known by its first bytes; grey, CMYK, 16 bit, palette and alpha become RGB as
+ * Pillow's convert("RGB") does; EXIF orientation is not applied (as the reference). `name` is for
+ * the sentence only. */
+enum status image_decode(struct image *image_out, const void *bytes, size_t size, const char *name);
+/* Height and width from the header alone. */
+enum status image_probe(int64_t *height_out, int64_t *width_out, const void *bytes, size_t size,
+                        const char *name);
+enum status image_read(struct image *image_out, const char *path);
+void image_release(struct image *image);
+
+/* Baseline JPEG, 4:2:0, of that quality; deterministic bytes; memory to free(). */
+enum status image_encode_jpeg(uint8_t **bytes_out, size_t *size_out, const struct image *image,
+                              int quality);
+enum status image_encode_png(uint8_t **bytes_out, size_t *size_out, const struct image *image);
+
+/* Pillow's 8-bit bicubic (a = -0.5), horizontal pass first. */
+enum status image_resize_bicubic(struct image *image_out, const struct image *image, int64_t height,
+                                 int64_t width);
+enum status image_pad_square(struct image *image_out, const struct image *image);
+/* pixels f32 [height, width, 3] = (byte * 0.00392156862745098 - mean) / std, as the reference
+ * rounds it. */
+void image_normalise(float *pixels, const struct image *image);
+
+/* Decode, pad or squash to height x width, normalise: what the model sees. */
+enum status image_preprocess(float *pixels, const void *bytes, size_t size, const char *name,
+                             enum image_mode mode, int64_t height, int64_t width);
+
+#endif

@@ -1,0 +1,79 @@
+/* The table of a model's parameters: logical names (the keys of a full ROBIN checkpoint), shapes,
+ * where each lies in the flat weight and gradient buffers, and how the optimizer treats it.
+ * Everything that walks over parameters walks this table: initialisation, optimizer groups,
+ * reductions, checkpoints, import and export. */
+#ifndef ROBIN_MODEL_PARAMETERS_H
+#define ROBIN_MODEL_PARAMETERS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/status.h"
+#include "model/model_config.h"
+
+enum module { MODULE_TOWER, MODULE_PROJECTOR, MODULE_EXTRACTOR, MODULE_LM, N_MODULES };
+
+extern const char
+    *const module_names[N_MODULES]; /* "vision_tower", "projector", "mask_extractor", "lm" */
+
+/* What the weight is, which decides its initialisation and the reference fill. */
+enum parameter_role {
+    ROLE_NORM_WEIGHT,
+    ROLE_LAYER_SCALE,
+    ROLE_BIAS,
+    ROLE_EMBEDDING,
+    ROLE_MATRIX,
+    ROLE_CONVOLUTION
+};
+
+struct parameter {
+    char *name; /* e.g. "model.layers.0.self_attn.q_proj.weight" */
+    enum module module;
+    enum parameter_role role;
+    int n_dims;
+    int64_t dims[4];
+    int64_t n_elements;
+    int64_t offset;          /* elements from the start of the flat weights */
+    int64_t gradient_offset; /* elements from the start of the flat gradients; -1: no gradient
+                                (frozen or unused) */
+    bool decays;             /* in the group with weight decay: neither a bias nor a LayerNorm */
+    bool used; /* false: exists in checkpoints, the graph never reads it (trunk.head.norm, head.mlp)
+                */
+};
+
+struct parameter_table {
+    struct parameter *parameters;
+    int64_t n_parameters;
+    int64_t n_weight_elements; /* size of the flat weights, padding between groups included (always
+                                  zero) */
+    int64_t n_gradient_elements; /* size of the flat gradients of the trainable ones, likewise */
+    bool trainable[N_MODULES];
+};
+
+/* Offsets keep q, k, v weights adjacent (one [H + 2 KV, D] projection), likewise their biases, and
+ * gate beside up; groups start at multiples of 16 elements. Order of the table = order of offsets,
+ * the same for every set of trainable modules. ERR_SHAPE if the sizes do not fit together (heads %
+ * kv_heads, hidden % heads, odd head size ...). */
+enum status parameter_table_create(struct parameter_table **table_out,
+                                   const struct model_config *config,
+                                   const bool trainable[N_MODULES]);
+void parameter_table_destroy(struct parameter_table *table);
+
+/* NULL if there is none of that name. */
+const struct parameter *parameter_find(const struct parameter_table *table, const char *name);
+
+/* Sum of n_elements over parameters of the module (without padding). */
+int64_t parameter_count(const struct parameter_table *table, enum module module);
+
+/* Weights a run starts from when it imports none: random_normal / random_fill of (seed, name, flat
+ * index), so every layout gets the same. Fan-in scaled normal for matrices and convolutions, 0.05
+ * for embeddings, 1 for norms, 0 for biases, layer_scale_init for gamma. */
+void parameters_initialise(float *weights, const struct parameter_table *table,
+                           const struct model_config *config, uint64_t seed);
+
+/* The reference fill (golden tests and benchmarks): src/base/random.h under the logical name, by
+ * role. */
+void parameters_fill(float *weights, const struct parameter_table *table,
+                     const struct model_config *config, uint64_t seed);
+
+#endif

@@ -1,0 +1,73 @@
+/* ROBIN: ConvNeXt tower -> mask extractor + projector -> splice -> Qwen2 LM -> loss, forward and
+ * backward. Knows order of operations and shapes; nothing of ranks, files or steps.
+ * svg/model/robin_arch.py is the reference. */
+#ifndef ROBIN_MODEL_ROBIN_MODEL_H
+#define ROBIN_MODEL_ROBIN_MODEL_H
+
+#include "base/status.h"
+#include "model/batch.h"
+#include "model/parameters.h"
+
+struct kernels;
+struct stream;
+struct model;
+
+/* The largest micro-batch the activation memory is planned for. */
+struct model_limits {
+    int64_t max_images, max_regions, max_sequences, max_tokens, max_targets;
+};
+
+struct model_options {
+    struct model_limits limits;
+    bool trainable[N_MODULES];
+    bool backward;  /* false: inference only, no gradients and no saved activations at all */
+    bool recompute; /* activation recompute per block: block inputs are kept, the rest is computed
+                       again; same bits */
+    int64_t loss_chunk_rows,
+        loss_chunk_vocab; /* logits are held [rows, vocab] at a time; 0: chosen by the planner */
+};
+
+/* What memory a model takes, by kind, in bytes: planned by the same code that lays it out. */
+struct model_memory {
+    size_t weights, gradients, activations, workspace;
+    size_t by_module[N_MODULES]; /* activations only */
+};
+
+/* Checks the sizes and computes the memory without taking it. */
+enum status model_plan(struct model_memory *memory_out, const struct model_config *config,
+                       const struct model_options *options, const struct kernels *kernels);
+enum status model_create(struct model **model_out, const struct model_config *config,
+                         const struct model_options *options, const struct kernels *kernels,
+                         struct stream *stream);
+void model_destroy(struct model *model);
+
+const struct parameter_table *model_parameters(const struct model *model);
+const struct model_config *model_config_of(const struct model *model);
+float *model_weights(struct model *model); /* flat, [n_weight_elements] */
+float *
+model_gradients(struct model *model); /* flat, [n_gradient_elements]; NULL without backward */
+void model_zero_gradients(struct model *model);
+
+/* Called with tensors as the forward makes them (golden tests, `predict`): `name` such as "res4",
+ * "image_tokens", "t", "s", "inputs_embeds", "hidden.layer3", "attention.layer0", "mlp.layer0",
+ * "hidden.final_norm"; data f32 [rows, columns]. */
+struct model_observer {
+    void (*see)(void *context, const char *name, const float *data, int64_t rows, int64_t columns);
+    void *context;
+};
+
+/* Loss of the micro-batch: loss_sum = sum of token losses (unweighted), weighted_loss = sum of
+ * target_weight * loss. Adds the gradient of weighted_loss to the flat gradients when `backward`.
+ * ERR_LIMIT if the batch exceeds the limits. */
+struct model_result {
+    double loss_sum;
+    double weighted_loss;
+};
+enum status model_step(struct model *model, const struct model_batch *batch, bool backward,
+                       const struct model_observer *observer, struct model_result *result_out);
+
+/* Forward only; logits [N, vocab] f32 of the rows listed in batch->target_row (targets are not
+ * read). */
+enum status model_logits(struct model *model, const struct model_batch *batch, float *logits);
+
+#endif
