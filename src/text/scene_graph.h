@@ -3,11 +3,13 @@
 #define ROBIN_TEXT_SCENE_GRAPH_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/status.h"
 #include "base/text_buffer.h"
 #include "image/rle.h"
+#include "text/box_text.h"
 
 struct scene_object {
     char *name;
@@ -29,10 +31,44 @@ struct scene_graph { /* zeroed is empty and releasable; owns its strings */
     int64_t n_relations;
 };
 
+/* The object stays where it is only until the next one is added. */
 struct scene_object *scene_graph_add_object(struct scene_graph *graph, const char *name);
 void scene_object_add_attribute(struct scene_object *object, const char *attribute);
 void scene_graph_add_relation(struct scene_graph *graph, int64_t subject, int64_t object,
                               const char *predicate);
 void scene_graph_release(struct scene_graph *graph);
+
+enum scene_graph_mode { /* the numbers are the reference's sg_mode */
+                        SCENE_GRAPH_INLINE =
+                            1, /* each object followed by its own "Relations:" line */
+                        SCENE_GRAPH_BLOCKS =
+                            2, /* an "Objects:" block, then a "Relations:" block: the paper's */
+                        SCENE_GRAPH_LITERAL =
+                            3, /* names, attributes and relations as Python would print them */
+};
+struct scene_graph_format {
+    enum scene_graph_mode mode;
+    bool detection;               /* " in " before attributes, the box behind them; mode 2 only */
+    bool always_relations;        /* "Relations:" also when there are none; mode 2 only */
+    int64_t width, height;        /* of the picture; for boxes */
+    struct box_format box_format; /* for boxes */
+};
+/* Appends the text. Relations are written grouped by subject, in the order they stand in.
+ * ERR_UNSUPPORTED for detection outside mode 2, ERR_FORMAT when detection misses a box. */
+enum status scene_graph_write(struct text_buffer *out, const struct scene_graph *graph,
+                              const struct scene_graph_format *format);
+
+struct scene_graph_reading {
+    struct scene_graph graph; /* names keep their attributes: "man is tall" */
+    bool found;               /* there was an "Objects:" */
+    int64_t n_dropped;        /* relations that name no object of the text or have no predicate */
+};
+/* Reads what a model wrote; whatever it wrote is accepted. `compat`: as the reference, objects are
+ * numbered by order of appearance and a predicate ends at its first comma; else the numbers written
+ * count and "walking, slowly" stays whole. ERR_LIMIT when a region number has more than 4300
+ * digits (the reference stops there too). */
+enum status scene_graph_parse(struct scene_graph_reading *reading_out, const char *text,
+                              size_t size, bool compat);
+void scene_graph_reading_release(struct scene_graph_reading *reading);
 
 #endif

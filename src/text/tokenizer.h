@@ -34,6 +34,9 @@ enum status tokenizer_decode(const struct tokenizer *tokenizer, const int32_t *i
                              bool skip_special, char **text_out);
 /* -1 if there is no such token. */
 int32_t tokenizer_id(const struct tokenizer *tokenizer, const char *token);
+/* The first added token (<|im_end|>, <mask>, <tool_call>, ...) that `text` would encode to, or
+ * NULL: data must not hold one. */
+const char *tokenizer_find_added(const struct tokenizer *tokenizer, const char *text, size_t size);
 int32_t tokenizer_size(const struct tokenizer *tokenizer); /* highest id + 1 */
 
 #endif
