@@ -12,7 +12,7 @@ BUILD := build/$(VARIANT)
 MPICC ?= mpicc
 PACKAGES := hdf5-serial yaml-0.1 jansson libjpeg libpng libpcre2-8 libutf8proc cairo openblas
 CC := $(MPICC)
-CPPFLAGS := -Isrc -Ikernels -D_GNU_SOURCE $(shell pkg-config --cflags hdf5 2>/dev/null || echo -I/usr/include/hdf5/serial)
+CPPFLAGS := -Isrc -Ikernels -Itests -D_GNU_SOURCE $(shell pkg-config --cflags hdf5 2>/dev/null || echo -I/usr/include/hdf5/serial)
 CPPFLAGS += $(shell pkg-config --cflags yaml-0.1 jansson libjpeg libpng libpcre2-8 libutf8proc cairo openblas 2>/dev/null)
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wmissing-prototypes -Wvla -Werror
 CFLAGS := -std=c11 -O3 -march=native -ffp-contract=off -g -pthread $(WARNINGS)
@@ -35,7 +35,10 @@ LIBRARY := $(BUILD)/librobin.a
 TEST_SOURCES := $(wildcard tests/*/*_test.c)
 TEST_SUPPORT := $(wildcard tests/support/*.c)
 TEST_PROGRAMS := $(TEST_SOURCES:%.c=$(BUILD)/%)
+# The golden tool is build/VARIANT/tests/golden, so its objects cannot stand in a folder of that name.
 GOLDEN_SOURCES := $(wildcard tests/golden/*.c)
+GOLDEN_OBJECTS := $(GOLDEN_SOURCES:tests/golden/%.c=$(BUILD)/golden-objects/%.o)
+GOLDEN_TOOL := $(BUILD)/tests/golden
 TEST_SUPPORT_OBJECTS := $(TEST_SUPPORT:%.c=$(BUILD)/%.o)
 
 .PHONY: all help tests clean
@@ -55,9 +58,15 @@ $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
-tests: $(TEST_PROGRAMS) $(if $(GOLDEN_SOURCES),$(BUILD)/tests/golden-tool) ## build the tests
+tests: $(TEST_PROGRAMS) $(if $(GOLDEN_SOURCES),$(GOLDEN_TOOL)) ## build the tests
 $(TEST_PROGRAMS): $(BUILD)/%: $(BUILD)/%.o $(TEST_SUPPORT_OBJECTS) $(LIBRARY)
 	$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
+$(GOLDEN_TOOL): $(GOLDEN_OBJECTS) $(TEST_SUPPORT_OBJECTS) $(LIBRARY)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+$(BUILD)/golden-objects/%.o: tests/golden/%.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 clean: ## remove build/
 	rm -rf build robin-dist

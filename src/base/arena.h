@@ -17,6 +17,7 @@ struct arena {
     size_t used;
     size_t peak;
     bool measuring;
+    bool owned; /* base is ours to free */
 };
 
 /* An arena that only counts. */

@@ -10,4 +10,7 @@
  * 0xE3069283. */
 uint32_t crc32c(uint32_t crc, const void *bytes, size_t size);
 
+/* The same by table, for CPUs without the instruction. */
+uint32_t crc32c_portable(uint32_t crc, const void *bytes, size_t size);
+
 #endif

@@ -3,6 +3,7 @@
 #ifndef ROBIN_BASE_TEXT_BUFFER_H
 #define ROBIN_BASE_TEXT_BUFFER_H
 
+#include <stdarg.h>
 #include <stddef.h>
 
 struct text_buffer { /* zeroed is empty and releasable */
@@ -16,6 +17,8 @@ void text_append_bytes(struct text_buffer *buffer, const void *bytes, size_t siz
 void text_append_char(struct text_buffer *buffer, char c);
 void text_printf(struct text_buffer *buffer, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+void text_vprintf(struct text_buffer *buffer, const char *format, va_list arguments)
+    __attribute__((format(printf, 2, 0)));
 /* Keeps the memory. */
 void text_clear(struct text_buffer *buffer);
 void text_release(struct text_buffer *buffer);
