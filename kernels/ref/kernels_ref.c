@@ -1,15 +1,44 @@
-/* The reference backend's table. */
+/* The table of the specification: slow, plain, and what every other backend is measured against. */
 #include "ref.h"
 
 const struct kernels kernels_ref = {
     .name = "ref",
     .dtype = DTYPE_F32,
+
+    /* linear */
+    .linear_forward = ref_linear_forward,
+    .linear_backward_input = ref_linear_backward_input,
+    .linear_backward_weight = ref_linear_backward_weight,
+
+    /* rows */
+    .embedding_forward = ref_embedding_forward,
+    .embedding_backward = ref_embedding_backward,
+    .rows_scatter = ref_rows_scatter,
+    .rows_gather = ref_rows_gather,
+
+    /* norms */
+    .rmsnorm_forward = ref_rmsnorm_forward,
+    .rmsnorm_backward = ref_rmsnorm_backward,
     .layernorm_forward = ref_layernorm_forward,
     .layernorm_backward = ref_layernorm_backward,
+    .norm_workspace = ref_norm_workspace,
+
+    /* attention */
+    .rope = ref_rope,
+    .attention_forward = ref_attention_forward,
+    .attention_backward = ref_attention_backward,
+    .attention_workspace = ref_attention_workspace,
+
+    /* element by element */
+    .swiglu_forward = ref_swiglu_forward,
+    .swiglu_backward = ref_swiglu_backward,
     .gelu_forward = ref_gelu_forward,
     .gelu_backward = ref_gelu_backward,
     .relu_forward = ref_relu_forward,
     .relu_backward = ref_relu_backward,
+    .add = ref_add,
+
+    /* convolutions */
     .patch_unfold = ref_patch_unfold,
     .patch_fold = ref_patch_fold,
     .depthwise7_forward = ref_depthwise7_forward,
@@ -18,7 +47,19 @@ const struct kernels kernels_ref = {
     .depthwise7_workspace = ref_depthwise7_workspace,
     .layer_scale_forward = ref_layer_scale_forward,
     .layer_scale_backward = ref_layer_scale_backward,
+
+    /* masks */
     .mask_resize = ref_mask_resize,
     .mask_pool_forward = ref_mask_pool_forward,
     .mask_pool_backward = ref_mask_pool_backward,
+
+    /* loss */
+    .cross_entropy_stats = ref_cross_entropy_stats,
+    .cross_entropy_loss = ref_cross_entropy_loss,
+    .cross_entropy_gradient = ref_cross_entropy_gradient,
+
+    /* optimizer */
+    .adamw = ref_adamw,
+    .sum_squares = ref_sum_squares,
+    .scale = ref_scale,
 };

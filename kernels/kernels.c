@@ -1,0 +1,86 @@
+/* Finding a backend by name, and naming what it cannot do. The tables themselves stand in
+ * ref/kernels_ref.c and cpu/kernels_cpu.c. */
+#include "kernels.h"
+
+#include <string.h>
+
+#include "base/text_buffer.h"
+
+typedef enum status (*any_entry)(void);
+
+#define ENTRY(entry)                                                                               \
+    {                                                                                              \
+#entry, offsetof(struct kernels, entry)                                                    \
+    }
+
+static const struct {
+    const char *name;
+    size_t offset;
+} entries[] = {
+    ENTRY(linear_forward),
+    ENTRY(linear_backward_input),
+    ENTRY(linear_backward_weight),
+    ENTRY(embedding_forward),
+    ENTRY(embedding_backward),
+    ENTRY(rows_scatter),
+    ENTRY(rows_gather),
+    ENTRY(rmsnorm_forward),
+    ENTRY(rmsnorm_backward),
+    ENTRY(layernorm_forward),
+    ENTRY(layernorm_backward),
+    ENTRY(norm_workspace),
+    ENTRY(rope),
+    ENTRY(attention_forward),
+    ENTRY(attention_backward),
+    ENTRY(attention_workspace),
+    ENTRY(swiglu_forward),
+    ENTRY(swiglu_backward),
+    ENTRY(gelu_forward),
+    ENTRY(gelu_backward),
+    ENTRY(relu_forward),
+    ENTRY(relu_backward),
+    ENTRY(add),
+    ENTRY(patch_unfold),
+    ENTRY(patch_fold),
+    ENTRY(depthwise7_forward),
+    ENTRY(depthwise7_backward_input),
+    ENTRY(depthwise7_backward_weight),
+    ENTRY(depthwise7_workspace),
+    ENTRY(layer_scale_forward),
+    ENTRY(layer_scale_backward),
+    ENTRY(mask_resize),
+    ENTRY(mask_pool_forward),
+    ENTRY(mask_pool_backward),
+    ENTRY(cross_entropy_stats),
+    ENTRY(cross_entropy_loss),
+    ENTRY(cross_entropy_gradient),
+    ENTRY(adamw),
+    ENTRY(sum_squares),
+    ENTRY(scale),
+};
+
+#define N_ENTRIES (sizeof entries / sizeof entries[0])
+
+/* Everything in the struct after name and dtype is an entry: none may be left out above. */
+_Static_assert(sizeof(struct kernels) - offsetof(struct kernels, linear_forward) ==
+                   N_ENTRIES * sizeof(any_entry),
+               "the list of entries must name every entry of struct kernels");
+
+const struct kernels *kernels_find(const char *name)
+{
+    static const struct kernels *const tables[] = {&kernels_ref, &kernels_cpu};
+    for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++)
+        if (strcmp(tables[i]->name, name) == 0) return tables[i];
+    return NULL;
+}
+
+char *kernels_missing(const struct kernels *kernels)
+{
+    struct text_buffer names = {0};
+    for (size_t i = 0; i < N_ENTRIES; i++) {
+        any_entry entry;
+        memcpy(&entry, (const char *)kernels + entries[i].offset, sizeof entry);
+        if (entry == NULL) text_printf(&names, names.length ? ", %s" : "%s", entries[i].name);
+    }
+    return names.length ? text_take(&names) : NULL;
+}
