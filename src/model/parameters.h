@@ -59,6 +59,10 @@ enum status parameter_table_create(struct parameter_table **table_out,
                                    const bool trainable[N_MODULES]);
 void parameter_table_destroy(struct parameter_table *table);
 
+/* Of a trainable LM only norms and biases keep a gradient: its matrices and embeddings are frozen,
+ * and the gradient buffer of a 3B model shrinks from 12 GB to what the rest needs. */
+void parameter_table_freeze_lm_matrices(struct parameter_table *table);
+
 /* NULL if there is none of that name. */
 const struct parameter *parameter_find(const struct parameter_table *table, const char *name);
 
@@ -71,9 +75,10 @@ int64_t parameter_count(const struct parameter_table *table, enum module module)
 void parameters_initialise(float *weights, const struct parameter_table *table,
                            const struct model_config *config, uint64_t seed);
 
-/* The reference fill (golden tests and benchmarks): src/base/random.h under the logical name, by
- * role. */
-void parameters_fill(float *weights, const struct parameter_table *table,
-                     const struct model_config *config, uint64_t seed);
+/* The reference fill (golden tests and benchmarks): src/base/random.h under the logical name, with
+ * the centre and amplitude of the role. */
+void parameters_fill(float *weights, const struct parameter_table *table, uint64_t seed);
+void parameter_fill_range(double *centre_out, double *amplitude_out,
+                          const struct parameter *parameter);
 
 #endif

@@ -1,0 +1,10 @@
+/* The families there are: one line for each, defined in the file named beside it. */
+#ifndef ROBIN_TESTS_GOLDEN_FAMILIES_H
+#define ROBIN_TESTS_GOLDEN_FAMILIES_H
+
+#include "golden.h"
+
+extern const struct golden_family golden_parameter_names; /* golden_parameters.c */
+extern const struct golden_family golden_decay_groups;    /* golden_parameters.c */
+
+#endif

@@ -1,0 +1,37 @@
+/* The list of golden families. Order matters only where two families recognise one folder. */
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/json_file.h"
+#include "golden.h"
+#include "golden_families.h"
+
+static const struct golden_family *const families[] = {
+    &golden_parameter_names,
+    &golden_decay_groups,
+};
+
+const struct golden_family *golden_family_of(const char *directory)
+{
+    for (size_t i = 0; i < sizeof families / sizeof families[0]; i++) {
+        if (families[i]->recognises(directory)) return families[i];
+    }
+    return NULL;
+}
+
+bool golden_config_names(const char *directory, const char *family)
+{
+    char *path = path_join(directory, "config.json");
+    json_t *root = NULL;
+    bool same = false;
+    if (file_exists(path) && json_file_read(&root, path, 1 << 20) == OK) {
+        const json_t *name = json_object_get(root, "family");
+        same = json_is_string(name) && strcmp(json_string_value(name), family) == 0;
+    }
+    status_clear();
+    json_decref(root);
+    free(path);
+    return same;
+}
