@@ -2,47 +2,59 @@
 #
 #   SAN=address   build/asan: address and undefined-behaviour sanitizers
 #   DEBUG=1       build/debug: costly assertions
+#   MARCH=...     the processor to build for (default: this one)
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .SUFFIXES:
 
 VARIANT := $(if $(SAN),asan,$(if $(DEBUG),debug,cpu))
 BUILD := build/$(VARIANT)
+MARCH ?= native
+PREFIX ?= /usr/local
+# Reference tensors and samples that are not part of the repository; tests skip what is not there.
+ROBIN_SHARED ?= ../shared
+export ROBIN_SHARED
 
 MPICC ?= mpicc
-PACKAGES := hdf5-serial yaml-0.1 jansson libjpeg libpng libpcre2-8 libutf8proc cairo openblas
+CLANG_FORMAT ?= clang-format
+PACKAGES := yaml-0.1 jansson libjpeg libpng libpcre2-8 libutf8proc cairo openblas
 CC := $(MPICC)
-CPPFLAGS := -Isrc -Ikernels -Itests -D_GNU_SOURCE $(shell pkg-config --cflags hdf5 2>/dev/null || echo -I/usr/include/hdf5/serial)
-CPPFLAGS += $(shell pkg-config --cflags yaml-0.1 jansson libjpeg libpng libpcre2-8 libutf8proc cairo openblas 2>/dev/null)
+CPPFLAGS := -Isrc -Ikernels -Itests -D_GNU_SOURCE
+CPPFLAGS += $(shell pkg-config --cflags hdf5 2>/dev/null || echo -I/usr/include/hdf5/serial)
+CPPFLAGS += $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wmissing-prototypes -Wvla -Werror
-CFLAGS := -std=c11 -O3 -march=native -ffp-contract=off -g -pthread $(WARNINGS)
+CFLAGS := -std=c11 -O3 -march=$(MARCH) -ffp-contract=off -g -pthread $(WARNINGS)
 LDFLAGS := -pthread
-LDLIBS := $(shell pkg-config --libs yaml-0.1 jansson libjpeg libpng libpcre2-8 libutf8proc cairo openblas 2>/dev/null) \
-          -L/usr/lib/x86_64-linux-gnu/hdf5/serial -lhdf5 -lz -lm
+LDLIBS := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null)
+LDLIBS += $(shell pkg-config --libs hdf5 2>/dev/null || echo -L/usr/lib/$(shell gcc -dumpmachine)/hdf5/serial -lhdf5)
+LDLIBS += -lz -lm
 ifeq ($(SAN),address)
-CFLAGS := $(filter-out -O3,$(CFLAGS)) -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+CFLAGS := $(filter-out -O3,$(CFLAGS)) -O1 -fsanitize=address,undefined
+CFLAGS += -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 LDFLAGS += -fsanitize=address,undefined
 endif
 ifeq ($(DEBUG),1)
 CFLAGS := $(filter-out -O3,$(CFLAGS)) -O1 -DROBIN_DEBUG
 endif
 
-LIB_SOURCES := $(filter-out src/main.c,$(wildcard src/*.c src/*/*.c src/*/*/*.c)) $(wildcard kernels/*.c kernels/ref/*.c kernels/cpu/*.c)
+LIB_SOURCES := $(filter-out src/main.c,$(wildcard src/*.c src/*/*.c src/*/*/*.c))
+LIB_SOURCES += $(wildcard kernels/*.c kernels/ref/*.c kernels/cpu/*.c)
 LIB_OBJECTS := $(LIB_SOURCES:%.c=$(BUILD)/%.o)
 LIBRARY := $(BUILD)/librobin.a
 
-# Every tests/FOLDER/NAME_test.c is one program; every other .c under tests/support/ is shared by them.
+# Every tests/FOLDER/NAME_test.c is one program, every .c under tests/support/ is shared by them,
+# every tests/bench/*.c is one benchmark.
 TEST_SOURCES := $(wildcard tests/*/*_test.c)
-TEST_SUPPORT := $(wildcard tests/support/*.c)
 TEST_PROGRAMS := $(TEST_SOURCES:%.c=$(BUILD)/%)
-# The golden tool is build/VARIANT/tests/golden, so its objects cannot stand in a folder of that name.
+TEST_SUPPORT_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/support/*.c))
+BENCH_PROGRAMS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/bench/*.c))
+# The golden tool is build/VARIANT/tests/golden: its objects cannot stand in a folder of that name.
 GOLDEN_SOURCES := $(wildcard tests/golden/*.c)
 GOLDEN_OBJECTS := $(GOLDEN_SOURCES:tests/golden/%.c=$(BUILD)/golden-objects/%.o)
-GOLDEN_TOOL := $(BUILD)/tests/golden
-TEST_SUPPORT_OBJECTS := $(TEST_SUPPORT:%.c=$(BUILD)/%.o)
+GOLDEN_TOOL := $(if $(GOLDEN_SOURCES),$(BUILD)/tests/golden)
 
-.PHONY: all help tests clean
-all: robin-dist
+.PHONY: all help packages tests check check-large demo bench format asan install clean
+all: robin-dist ## build ./robin-dist (the default)
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -51,22 +63,64 @@ robin-dist: $(BUILD)/robin-dist
 	@cp -f $< $@
 $(BUILD)/robin-dist: $(BUILD)/src/main.o $(LIBRARY)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
-$(LIBRARY): $(LIB_OBJECTS)
+# The list of objects is a prerequisite: a source that went away must leave the library too.
+$(LIBRARY): $(LIB_OBJECTS) $(BUILD)/library.list
 	@rm -f $@
-	@ar rcs $@ $^
+	@ar rcs $@ $(LIB_OBJECTS)
+$(BUILD)/library.list: FORCE
+	@mkdir -p $(@D)
+	@echo '$(LIB_OBJECTS)' | cmp -s - $@ || echo '$(LIB_OBJECTS)' >$@
+.PHONY: FORCE
+FORCE:
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
-tests: $(TEST_PROGRAMS) $(if $(GOLDEN_SOURCES),$(GOLDEN_TOOL)) ## build the tests
+packages: # installs the Debian packages that are missing
+	@launch/setup.sh --check >/dev/null || launch/setup.sh
+
+tests: $(TEST_PROGRAMS) $(GOLDEN_TOOL) ## build the tests
 $(TEST_PROGRAMS): $(BUILD)/%: $(BUILD)/%.o $(TEST_SUPPORT_OBJECTS) $(LIBRARY)
 	$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
-$(GOLDEN_TOOL): $(GOLDEN_OBJECTS) $(TEST_SUPPORT_OBJECTS) $(LIBRARY)
+$(BENCH_PROGRAMS): $(BUILD)/%: $(BUILD)/%.o $(TEST_SUPPORT_OBJECTS) $(LIBRARY)
+	$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
+$(BUILD)/tests/golden: $(GOLDEN_OBJECTS) $(LIBRARY)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 $(BUILD)/golden-objects/%.o: tests/golden/%.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+# Through a second make: where packages were missing, this one has looked for them in vain.
+check: packages ## build and run the tests; ONLY=PATTERN runs those whose path holds PATTERN
+	@$(MAKE) --no-print-directory all tests
+	@tests/run.sh $(BUILD) $(ONLY)
+
+check-large: packages ## the reference tensors of true size, with memory and minutes
+	@$(MAKE) --no-print-directory tests
+	@tests/run_large.sh $(BUILD)
+
+demo: packages ## train a tiny ROBIN from rendered scenes on 4 ranks and show its scores
+	@$(MAKE) --no-print-directory all
+	@launch/demo.sh
+
+bench: packages ## measure tokens/s, loader images/s, tokenizer MB/s on this machine
+	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory bench-programs
+	@tests/run_bench.sh $(BUILD)
+.PHONY: bench-programs
+bench-programs: $(BENCH_PROGRAMS)
+
+format: ## let clang-format write the sources
+	git ls-files '*.c' '*.h' | xargs $(CLANG_FORMAT) -i
+
+asan: packages ## build with address and undefined-behaviour sanitizers and run the tests
+	@$(MAKE) --no-print-directory SAN=address check
+
+install: all ## copy the program and its configs below PREFIX
+	install -D robin-dist $(DESTDIR)$(PREFIX)/bin/robin-dist
+	cd configs && find . -name '*.yaml' -exec install -D -m 644 {} \
+	    $(DESTDIR)$(PREFIX)/share/robin-dist/configs/{} \;
 
 clean: ## remove build/
 	rm -rf build robin-dist
