@@ -1,0 +1,212 @@
+/* comm.h on 1 to 4 ranks: sums bit for bit on integers, chunks, strings, one line per failure, and
+ * no hang when a rank dies or never comes. The program runs itself under mpirun with a case's name. */
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/assertion.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/text_buffer.h"
+#include "comm/comm.h"
+#include "support/mpi_run.h"
+
+static const char *self;
+
+/* ---- what each rank does ---- */
+
+#define N_VALUES 1000
+
+static void work_sums(struct comm *comm)
+{
+    const int rank = comm_rank(comm), size = comm_size(comm);
+    float floats[N_VALUES];
+    double doubles[N_VALUES];
+    int64_t integers[N_VALUES], largest[N_VALUES];
+    for (int i = 0; i < N_VALUES; i++) {
+        floats[i] = (float)((rank + 1) * i);
+        doubles[i] = (double)((rank + 1) * i) + 0.5;
+        integers[i] = ((int64_t)1 << 40) * (rank + 1) + i;
+        largest[i] = (rank + i) % size;
+    }
+    ASSERT(comm_sum_float(comm, floats, N_VALUES) == OK, "floats");
+    ASSERT(comm_sum_double(comm, doubles, N_VALUES) == OK, "doubles");
+    ASSERT(comm_sum_int64(comm, integers, N_VALUES) == OK, "integers");
+    ASSERT(comm_max_int64(comm, largest, N_VALUES) == OK, "largest");
+    ASSERT(comm_sum_float(comm, NULL, 0) == OK, "nothing");
+    const int ranks = size * (size + 1) / 2;
+    for (int i = 0; i < N_VALUES; i++) {
+        ASSERT(floats[i] == (float)(ranks * i), "float %d is %g", i, (double)floats[i]);
+        ASSERT(doubles[i] == ranks * i + 0.5 * size, "double %d is %g", i, doubles[i]);
+        ASSERT(integers[i] == ((int64_t)1 << 40) * ranks + (int64_t)size * i, "integer %d", i);
+        ASSERT(largest[i] == size - 1, "largest %d is %lld", i, (long long)largest[i]);
+    }
+}
+
+static void work_broadcast(struct comm *comm)
+{
+    unsigned char bytes[N_VALUES];
+    const int root = comm_size(comm) - 1;
+    memset(bytes, comm_rank(comm) == root ? 77 : 0, sizeof bytes);
+    ASSERT(comm_broadcast(comm, bytes, sizeof bytes, root) == OK, "broadcast");
+    for (int i = 0; i < N_VALUES; i++) ASSERT(bytes[i] == 77, "byte %d is %d", i, bytes[i]);
+    ASSERT(comm_barrier(comm) == OK, "barrier");
+}
+
+static void work_strings(struct comm *comm)
+{
+    char *text = text_format("%.*s%d", comm_rank(comm) * 3, "abcdefghijkl", comm_rank(comm));
+    char **texts = NULL;
+    ASSERT(comm_gather_strings(comm, &texts, comm_rank(comm) == 1 ? "" : text) == OK, "gather");
+    ASSERT((texts != NULL) == (comm_rank(comm) == 0), "only rank 0 gets the strings");
+    for (int rank = 0; texts != NULL && rank < comm_size(comm); rank++)
+        printf("string %d <%s>\n", rank, texts[rank]);
+    names_free(texts, texts == NULL ? 0 : (size_t)comm_size(comm));
+    free(text);
+}
+
+/* As main does: the sentence, where there is one. */
+static int leave(struct comm *comm, enum status status)
+{
+    if (status != OK && *status_message() != '\0') log_error("%s", status_message());
+    comm_destroy(comm);
+    return status == OK ? 0 : 2;
+}
+
+static int work_agree(struct comm *comm, const char *who)
+{
+    enum status own = OK;
+    ASSERT(comm_agree(comm, OK) == OK, "nobody failed");
+    if (strcmp(who, "all") == 0) own = status_fail(ERR_IO, "cannot open corpora/x: no such file");
+    if (strcmp(who, "one") == 0 && comm_rank(comm) == comm_size(comm) - 1)
+        own = status_fail(ERR_LIMIT, "disk of this rank is full");
+    if (strcmp(who, "some") == 0 && comm_rank(comm) >= 1)
+        own = status_fail(ERR_FORMAT, "bad record %d", comm_rank(comm));
+    const enum status all = comm_agree(comm, own);
+    if (strcmp(who, "one") == 0) ASSERT(all == ERR_LIMIT, "code is %s", status_name(all));
+    return leave(comm, all);
+}
+
+static int work(const char *name, const char *argument)
+{
+    struct comm *comm = NULL;
+    const struct comm_options options = {
+        .chunk_elements = 64,
+        .timeout_seconds = strcmp(name, "stuck") == 0 ? 1.5 : 60,
+    };
+    sigset_t terminate;
+    sigemptyset(&terminate);
+    sigaddset(&terminate, SIGTERM); /* as training does: a dead rank's launcher sends it */
+    ASSERT(comm_create(&comm, &options) == OK, "%s", status_message());
+    comm_set_step(comm, 17);
+    const int rank = comm_rank(comm);
+    if (strcmp(name, "values") == 0) {
+        work_sums(comm);
+        work_broadcast(comm);
+        ASSERT(comm_agree(comm, OK) == OK, "nobody failed");
+    }
+    if (strcmp(name, "strings") == 0) work_strings(comm);
+    if (strcmp(name, "agree") == 0) return work_agree(comm, argument);
+    if (strcmp(name, "abort") == 0 && rank == 1) comm_abort(comm, "cannot go on: %s", argument);
+    if (strcmp(name, "die") == 0) {
+        pthread_sigmask(SIG_BLOCK, &terminate, NULL);
+        work_sums(comm);
+        if (rank == 2) raise(SIGKILL);
+    }
+    if (strcmp(name, "stuck") == 0 && rank == 1) sleep(30);
+    const enum status status = comm_barrier(comm);
+    return leave(comm, status);
+}
+
+/* ---- what is expected of them ---- */
+
+static void test_values(void **state)
+{
+    (void)state;
+    for (int n = 1; n <= 4; n++) {
+        struct mpi_run run = mpi_run(n, self, "work values", 60);
+        if (run.exit_code != 0) print_message("%s\n", run.output);
+        assert_int_equal(run.exit_code, 0);
+        free(run.output);
+    }
+}
+
+static void test_strings(void **state)
+{
+    (void)state;
+    struct mpi_run run = mpi_run(3, self, "work strings", 60);
+    assert_int_equal(run.exit_code, 0);
+    assert_string_equal(run.output, "string 0 <0>\nstring 1 <>\nstring 2 <abcdef2>\n");
+    free(run.output);
+}
+
+static void check_failure(const char *arguments, int n_ranks, int exit_code, const char *line)
+{
+    struct mpi_run run = mpi_run(n_ranks, self, arguments, 20);
+    if (mpi_run_lines_with(&run, line) != 1) print_message("%s\n", run.output);
+    assert_int_equal(mpi_run_lines_with(&run, line), 1);
+    assert_int_equal(mpi_run_lines_with(&run, "error: "), 1);
+    assert_int_equal(run.exit_code, exit_code);
+    free(run.output);
+}
+
+static void test_agree(void **state)
+{
+    (void)state;
+    check_failure("work agree one", 3, 2, "error: rank 2 of 3 (");
+    check_failure("work agree one", 4, 2, "): disk of this rank is full");
+    check_failure("work agree some", 4, 2, "): bad record 1 (and 2 more ranks failed)");
+    check_failure("work agree all", 4, 2, "error: cannot open corpora/x: no such file");
+    check_failure("work agree all", 1, 2, "error: cannot open corpora/x: no such file");
+}
+
+static void test_abort(void **state)
+{
+    (void)state;
+    check_failure("work abort now", 3, 1, "error: rank 1 of 3 (");
+    check_failure("work abort now", 3, 1, "step 17, before any collective: cannot go on: now");
+}
+
+static void test_stuck_rank(void **state)
+{
+    (void)state;
+    struct mpi_run run = mpi_run(2, self, "work stuck", 20);
+    assert_int_equal(mpi_run_lines_with(&run, "no answer for 2 seconds at step 17, in barrier"), 1);
+    assert_int_not_equal(run.exit_code, 0);
+    assert_int_not_equal(run.exit_code, 124);
+    free(run.output);
+}
+
+static void test_dead_rank(void **state)
+{
+    (void)state;
+    struct mpi_run run = mpi_run(4, self, "work die", 20);
+    if (mpi_run_lines_with(&run, "error: ") != 1) print_message("%s\n", run.output);
+    assert_int_equal(mpi_run_lines_with(&run, "error: rank 0 of 4 ("), 1);
+    assert_int_equal(mpi_run_lines_with(&run, "): rank 2 (process "), 1);
+    assert_int_equal(mpi_run_lines_with(&run, "died while this rank was at step 17, in barrier"),
+                     1);
+    assert_int_not_equal(run.exit_code, 0);
+    assert_int_not_equal(run.exit_code, 124);
+    free(run.output);
+}
+
+int main(int argc, char **argv)
+{
+    self = argv[0];
+    if (argc >= 3 && strcmp(argv[1], "work") == 0) return work(argv[2], argc > 3 ? argv[3] : "");
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_values),     cmocka_unit_test(test_strings),
+        cmocka_unit_test(test_agree),      cmocka_unit_test(test_abort),
+        cmocka_unit_test(test_stuck_rank), cmocka_unit_test(test_dead_rank),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
