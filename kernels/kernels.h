@@ -13,7 +13,7 @@
  *     bits.
  *   - A NULL entry means that the backend cannot do it; kernels_missing() names those at start.
  *   - `*_workspace` give the bytes of scratch to pass; 0 means that NULL may be passed. They depend
- *     on dims alone.
+ *     on dims alone. A workspace is aligned to 64 bytes.
  * The specification of each entry is kernels/ref/NAME_ref.c: plain loops, double accumulation.
  */
 #ifndef ROBIN_KERNELS_KERNELS_H
