@@ -44,7 +44,7 @@ LIBRARY := $(BUILD)/librobin.a
 
 # Every tests/FOLDER/NAME_test.c is one program, every .c under tests/support/ is shared by them,
 # every tests/bench/*.c is one benchmark.
-TEST_SOURCES := $(wildcard tests/*/*_test.c)
+TEST_SOURCES := $(filter-out tests/support/%,$(wildcard tests/*/*_test.c))
 TEST_PROGRAMS := $(TEST_SOURCES:%.c=$(BUILD)/%)
 TEST_SUPPORT_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/support/*.c))
 BENCH_PROGRAMS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/bench/*.c))
