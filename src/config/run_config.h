@@ -1,0 +1,116 @@
+/* What a run was asked to do, as plain values: one field per row of the key table. A new key is a
+ * field here and a row in config_table.c, nothing else. */
+#ifndef ROBIN_CONFIG_RUN_CONFIG_H
+#define ROBIN_CONFIG_RUN_CONFIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/status.h"
+
+struct config_integers {
+    int64_t *values;
+    int64_t n;
+};
+
+struct config_numbers {
+    double *values;
+    int64_t n;
+};
+
+struct config_strings {
+    char **values;
+    int64_t n;
+};
+
+/* A choice is stored as the position of its word in the row's choices: these follow that order. */
+enum config_job { CONFIG_JOB_TRAIN };
+enum config_device { CONFIG_DEVICE_CPU };
+enum config_kernels { CONFIG_KERNELS_CPU, CONFIG_KERNELS_REF };
+enum config_image_mode { CONFIG_IMAGE_PAD, CONFIG_IMAGE_SQUASH };
+enum config_region_mode {
+    CONFIG_REGION_SEGMENTATION,
+    CONFIG_REGION_BOX,
+    CONFIG_REGION_BOX_SEGMENTATION
+};
+enum config_loss_average { CONFIG_LOSS_GLOBAL, CONFIG_LOSS_MICROBATCH };
+enum config_schedule { CONFIG_SCHEDULE_COSINE, CONFIG_SCHEDULE_CONSTANT };
+
+struct config_model {
+    char *base; /* name of a model file to start from; "" for none */
+    int64_t image_height, image_width;
+    struct config_integers vision_depths, vision_dims; /* four each */
+    double vision_norm_eps, vision_drop_path_rate, vision_layer_scale_init;
+    int64_t extractor_embed, extractor_mask_side;
+    int64_t lm_vocab, lm_hidden, lm_ffn, lm_layers, lm_heads, lm_kv_heads, lm_max_positions;
+    double lm_rms_eps, lm_rope_theta;
+    bool lm_tied;
+};
+
+struct config_source { /* one row of data.sources */
+    char *corpus;
+    struct config_strings tasks;
+    double weight;
+    int64_t count;
+    bool box_text;
+    struct config_strings ignored_predicates;
+    int64_t max_regions, max_relations, max_turns; /* -1: the task's own */
+};
+
+struct config_data {
+    struct config_source *sources;
+    int64_t n_sources;
+    int image_mode, region_mode;
+    int64_t max_length; /* tokens of one sample */
+    int64_t max_tokens; /* tokens of one micro-batch */
+    int64_t loader_threads, prefetch;
+};
+
+struct config_train {
+    struct config_strings modules; /* which of vision_tower, projector, mask_extractor, lm learn */
+    int64_t global_batch;          /* samples */
+    int64_t steps;                 /* 0: as many as epochs need */
+    double epochs;
+    int loss_average;
+    bool recompute, drop_path;
+    char *init; /* checkpoint to start from; "" for new weights */
+    int64_t save_every, keep_last, log_every;
+    int64_t max_skipped;
+};
+
+struct config_optimizer {
+    double lr, projector_lr, tower_lr; /* the latter two: 0 means lr */
+    double beta1, beta2, eps, weight_decay, clip_norm;
+};
+
+struct config_schedule_keys {
+    int kind;
+    double warmup_ratio;
+};
+
+struct run_config { /* zeroed is releasable */
+    int job;
+    int64_t seed;
+    char *run_dir;
+    int64_t threads; /* per rank */
+    int device, kernels;
+    struct config_model model;
+    char *tokenizer; /* a directory; "" for none */
+    bool unmask_template_tokens;
+    struct config_data data;
+    struct config_train train;
+    struct config_optimizer optimizer;
+    struct config_schedule_keys schedule;
+};
+
+/* Reads `path`, the model file it names, and the `key=value` overrides, in this order; keys that
+ * nobody gave have their defaults. ERR_ARGUMENT with every error of every source in one message,
+ * one line each: FILE:LINE:COLUMN: error: what and remedy. ERR_IO where a file cannot be read. */
+enum status run_config_load(struct run_config *config_out, const char *path,
+                            const char *const *overrides, int n_overrides);
+void run_config_release(struct run_config *config);
+
+/* The whole configuration as YAML that run_config_load reads back to the same values; to free(). */
+char *run_config_write(const struct run_config *config);
+
+#endif
