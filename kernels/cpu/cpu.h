@@ -5,6 +5,12 @@
 #include "kernels.h"
 
 /* ---- linear (linear_cpu.c) ---- */
+enum status cpu_linear_forward(void *out, const void *x, const void *w, const void *bias, int64_t n,
+                               int64_t o, int64_t i, struct stream *stream);
+enum status cpu_linear_backward_input(void *dx, const void *dy, const void *w, int64_t n, int64_t o,
+                                      int64_t i, int accumulate, struct stream *stream);
+enum status cpu_linear_backward_weight(float *dw, float *dbias, const void *dy, const void *x,
+                                       int64_t n, int64_t o, int64_t i, struct stream *stream);
 
 /* ---- rows (rows_cpu.c) ---- */
 

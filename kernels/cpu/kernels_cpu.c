@@ -6,6 +6,9 @@ const struct kernels kernels_cpu = {
     .dtype = DTYPE_F32,
 
     /* linear */
+    .linear_forward = cpu_linear_forward,
+    .linear_backward_input = cpu_linear_backward_input,
+    .linear_backward_weight = cpu_linear_backward_weight,
 
     /* rows */
 
