@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "base/status.h"
+#include "base/text_buffer.h"
 
 struct tokenizer;
 
@@ -28,11 +29,11 @@ void tokenizer_close(struct tokenizer *tokenizer);
  * on invalid UTF-8. */
 enum status tokenizer_encode(const struct tokenizer *tokenizer, const char *text, size_t size,
                              struct token_list *ids);
-/* UTF-8 with replacement characters where bytes do not form any, as the reference decodes; to
- * free(). */
-enum status tokenizer_decode(const struct tokenizer *tokenizer, const int32_t *ids, int64_t n,
-                             bool skip_special, char **text_out);
-/* -1 if there is no such token. */
+/* Appends UTF-8 with replacement characters where bytes do not form any, as the reference decodes.
+ * Ids without a token (the embedding has more rows than there are tokens) give nothing. */
+void tokenizer_decode(const struct tokenizer *tokenizer, const int32_t *ids, int64_t n,
+                      bool skip_special, struct text_buffer *out);
+/* Of an added token or of the bytes of a plain one; -1 if there is no such token. */
 int32_t tokenizer_id(const struct tokenizer *tokenizer, const char *token);
 /* The first added token (<|im_end|>, <mask>, <tool_call>, ...) that `text` would encode to, or
  * NULL: data must not hold one. */
