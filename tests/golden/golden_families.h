@@ -6,5 +6,6 @@
 
 extern const struct golden_family golden_parameter_names; /* golden_parameters.c */
 extern const struct golden_family golden_decay_groups;    /* golden_parameters.c */
+extern const struct golden_family golden_tokenizer;       /* tokenizer_cases.c */
 
 #endif

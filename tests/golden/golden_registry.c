@@ -11,6 +11,7 @@
 static const struct golden_family *const families[] = {
     &golden_parameter_names,
     &golden_decay_groups,
+    &golden_tokenizer,
 };
 
 const struct golden_family *golden_family_of(const char *directory)
