@@ -8,7 +8,10 @@
 
 #include "base/status.h"
 
-#define IMAGE_MAX_SIDE 16384 /* larger pictures are refused: ERR_LIMIT */
+/* Larger pictures are refused from their headers (ERR_LIMIT): a few hundred bytes can claim
+ * gigabytes. */
+#define IMAGE_MAX_SIDE   16384
+#define IMAGE_MAX_PIXELS (1 << 26)
 
 struct image { /* zeroed is releasable */
     int64_t height, width;
