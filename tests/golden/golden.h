@@ -45,8 +45,10 @@ struct golden_family {
                        struct golden_report *report);
 };
 
-/* The family that recognises the folder; NULL if none does. */
-const struct golden_family *golden_family_of(const char *directory);
+/* The next family after `previous` (NULL: the first) that recognises the folder; NULL if there is
+ * none. A folder of several JSON files may be of several families; all of them are run. */
+const struct golden_family *golden_family_of(const char *directory,
+                                             const struct golden_family *previous);
 
 /* True if DIRECTORY/config.json is there and its "family" is `family`. */
 bool golden_config_names(const char *directory, const char *family);

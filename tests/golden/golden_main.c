@@ -33,13 +33,9 @@ static double seconds_now(void)
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-static bool run_folder(const char *directory, const struct command *command)
+static bool run_family(const struct golden_family *family, const char *directory,
+                       const struct command *command)
 {
-    const struct golden_family *family = golden_family_of(directory);
-    if (family == NULL) {
-        printf("FAILED %s\n  no family recognises this folder\n", directory);
-        return false;
-    }
     double start = seconds_now();
     struct golden_report *report =
         golden_report_create(directory, family->name, command->options.verbose);
@@ -53,6 +49,20 @@ static bool run_folder(const char *directory, const struct command *command)
         printf("  %.1f minutes, peak memory of the process so far %.2f GB\n",
                (seconds_now() - start) / 60, (double)use.ru_maxrss * 1024 / 1e9);
     }
+    return passed;
+}
+
+/* True if every family that recognises the folder passes and there is one. */
+static bool run_folder(const char *directory, const struct command *command)
+{
+    const struct golden_family *family = golden_family_of(directory, NULL);
+    if (family == NULL) {
+        printf("FAILED %s\n  no family recognises this folder\n", directory);
+        return false;
+    }
+    bool passed = true;
+    for (; family != NULL; family = golden_family_of(directory, family))
+        passed = run_family(family, directory, command) && passed;
     return passed;
 }
 

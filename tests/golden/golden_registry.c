@@ -1,4 +1,4 @@
-/* The list of golden families. Order matters only where two families recognise one folder. */
+/* The list of golden families. */
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,10 +14,13 @@ static const struct golden_family *const families[] = {
     &golden_tokenizer,
 };
 
-const struct golden_family *golden_family_of(const char *directory)
+const struct golden_family *golden_family_of(const char *directory,
+                                             const struct golden_family *previous)
 {
+    bool passed_it = previous == NULL;
     for (size_t i = 0; i < sizeof families / sizeof families[0]; i++) {
-        if (families[i]->recognises(directory)) return families[i];
+        if (passed_it && families[i]->recognises(directory)) return families[i];
+        passed_it = passed_it || families[i] == previous;
     }
     return NULL;
 }
