@@ -37,7 +37,7 @@ static enum status check_sizes(const struct model_config *config)
         {"lm.vocab", lm->vocab, MAX_SIZE},
         {"lm.hidden", lm->hidden, 1 << 20},
         {"lm.ffn", lm->ffn, 1 << 22},
-        {"lm.layers", lm->layers, MAX_LAYERS},
+
         {"lm.heads", lm->heads, 1 << 16},
         {"lm.kv_heads", lm->kv_heads, 1 << 16},
         {"lm.max_positions", lm->max_positions, MAX_SIZE},
@@ -47,6 +47,9 @@ static enum status check_sizes(const struct model_config *config)
             FAIL(ERR_SHAPE, "model size %s is %lld; it must be 1 to %lld", sizes[i].name,
                  (long long)sizes[i].value, (long long)sizes[i].max);
     }
+    if (lm->layers < 0 || lm->layers > MAX_LAYERS) /* 0: the loss reads the embeddings directly */
+        FAIL(ERR_SHAPE, "model size lm.layers is %lld; it must be 0 to %d", (long long)lm->layers,
+             MAX_LAYERS);
     for (int level = 0; level < N_LEVELS; level++) {
         int64_t depth = config->vision.depths[level];
         int64_t dim = config->vision.dims[level];
