@@ -44,6 +44,14 @@ enum status rle_from_mask(struct rle *rle_out, const uint8_t *mask, int64_t heig
  * steps. */
 enum status rle_from_polygon(struct rle *rle_out, const double *xy, int64_t n_points,
                              int64_t height, int64_t width);
+struct polygon {
+    const double *xy; /* [n_points, 2] */
+    int64_t n_points;
+};
+/* The union of n polygons inside a box, sampled as VCR's masks are (matplotlib's point test at evenly
+ * spread points of the box). Box and polygons in pixels of the picture. */
+enum status rle_from_polygons_in_box(struct rle *rle_out, const struct polygon *polygons, int64_t n,
+                                     struct box box, int64_t height, int64_t width);
 /* Any `segmentation` of COCO: a list of polygons (merged), {size, counts: list}, {size, counts:
  * string}. Height and width -1: as `size` says, which otherwise must agree; polygons need them. */
 enum status rle_from_json(struct rle *rle_out, const json_t *segmentation, int64_t height,

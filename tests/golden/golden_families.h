@@ -7,5 +7,8 @@
 extern const struct golden_family golden_parameter_names; /* golden_parameters.c */
 extern const struct golden_family golden_decay_groups;    /* golden_parameters.c */
 extern const struct golden_family golden_tokenizer;       /* tokenizer_cases.c */
+extern const struct golden_family golden_image;           /* image_cases.c */
+extern const struct golden_family golden_rle;             /* rle_cases.c */
+extern const struct golden_family golden_box_masks;       /* box_mask_cases.c */
 
 #endif

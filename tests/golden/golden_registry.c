@@ -12,6 +12,9 @@ static const struct golden_family *const families[] = {
     &golden_parameter_names,
     &golden_decay_groups,
     &golden_tokenizer,
+    &golden_image,
+    &golden_rle,
+    &golden_box_masks,
 };
 
 const struct golden_family *golden_family_of(const char *directory,

@@ -79,8 +79,7 @@ static enum status run_picture(const char *directory, const json_t *row,
     TRY(file_read(&bytes, &n_bytes, path, (size_t)64 << 20));
     TRY(image_decode(&image, bytes, n_bytes, path));
     check_hash(report, "decoded", row, "decoded_rgb_sha256", image.rgb, rgb_size(&image));
-    if (pad)
-        TRY(image_pad_square(&square, &image));
+    if (pad) TRY(image_pad_square(&square, &image));
     const struct image *source = pad ? &square : &image;
     check_hash(report, "square", row, "square_rgb_sha256", source->rgb, rgb_size(source));
     TRY(image_resize_bicubic(&resized, source, size, size));
