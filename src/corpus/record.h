@@ -9,6 +9,11 @@
 #include "base/status.h"
 #include "image/rle.h"
 
+/* What a record may hold; more is refused with ERR_LIMIT on writing and on reading. */
+#define RECORD_MAX_IMAGE_BYTES  (256u << 20)
+#define RECORD_MAX_STRING_BYTES (1u << 20)
+#define RECORD_MAX_ITEMS        1000000 /* regions, objects, attributes, relations, texts, turns: each */
+
 struct record_region {
     struct rle mask; /* n_runs 0: no mask, the box alone */
     struct box box;  /* pixels of the original image, x2, y2 exclusive */
@@ -42,8 +47,8 @@ struct record_text { /* captions, referring expressions, questions */
 struct record {   /* zeroed is empty and releasable; owns everything */
     char *id;     /* unique in its corpus, e.g. "gqa/2370799" */
     char *source; /* provenance: importer and file, e.g. "psg:psg.json" */
-    int64_t height, width;
-    uint8_t *image; /* the original JPEG or PNG bytes */
+    int64_t height, width; /* of the picture; both 0 without one */
+    uint8_t *image;        /* the original JPEG or PNG bytes; NULL: a record of text alone */
     size_t image_size;
     struct record_region *regions;
     int64_t n_regions;
@@ -56,5 +61,14 @@ struct record {   /* zeroed is empty and releasable; owns everything */
 };
 
 void record_release(struct record *record);
+
+/* Everything a stored record must be: UTF-8 without NUL, sizes within the limits, indices in range,
+ * boxes with area inside the picture, masks of its size whose runs sum to it and that hold a pixel,
+ * kinds among the five or "". Does not look into the picture's bytes.
+ * Errors  ERR_FORMAT, ERR_LIMIT; the sentence begins with "record ID: FIELD" */
+enum status record_check(const struct record *record);
+
+/* CRC-32C of every field in the serialisation of datasets/README.md ("The check of a record"). */
+uint32_t record_checksum(const struct record *record);
 
 #endif
