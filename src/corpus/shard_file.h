@@ -1,0 +1,51 @@
+/* One shard file: written whole by one process, read by any thread. A corpus is a folder of them
+ * (shard.h); datasets/README.md is the schema. */
+#ifndef ROBIN_CORPUS_SHARD_FILE_H
+#define ROBIN_CORPUS_SHARD_FILE_H
+
+#include <stdint.h>
+
+#include "base/status.h"
+#include "corpus/record.h"
+#include "corpus/shard_schema.h"
+
+struct shard { /* zeroed is closed */
+    char *path;
+    int fd;
+    int64_t number; /* its place in the corpus, from 0 */
+    char corpus[SHARD_MAX_NAME_BYTES + 1];
+    uint32_t records_crc; /* CRC-32C over the records' checksums (little-endian, in order) */
+    uint64_t offset[N_SHARD_TABLES]; /* of the table's first byte in the file */
+    uint64_t count[N_SHARD_TABLES];  /* rows; of strings and images, bytes */
+};
+
+/* Opens the file, checks its schema and remembers where its tables lie. HDF5 is used here alone,
+ * so this may not run beside another HDF5 call of the process.
+ * Errors  ERR_IO, ERR_FORMAT, ERR_LIMIT; the sentence names file and table */
+enum status shard_open(struct shard *shard, const char *path);
+void shard_close(struct shard *shard);
+
+/* Reads, checks and parses record `record` of 0 .. count[TABLE_RECORDS]-1. Thread-safe: pread only. */
+enum status shard_read(const struct shard *shard, int64_t record, struct record *record_out);
+
+/* The record's id alone, to free(). */
+enum status shard_read_id(const struct shard *shard, int64_t record, char **id_out);
+
+/* The stored checksums of all records give `records_crc`. Reads table /records. */
+enum status shard_check_records(const struct shard *shard);
+
+struct shard_writer;
+
+/* A shard to be: rows gather in memory (about its size on disk) until commit writes PATH. */
+enum status shard_writer_create(struct shard_writer **writer_out, const char *path,
+                                const char *corpus, int64_t number);
+/* Checks the record and takes a copy. A picture whose bytes the shard holds already is shared.
+ * Errors  those of record_check; ERR_LIMIT when the shard passes 16 GiB; ERR_MEMORY */
+enum status shard_writer_add(struct shard_writer *writer, const struct record *record);
+/* Bytes that the records take so far. */
+uint64_t shard_writer_bytes(const struct shard_writer *writer);
+/* Writes beside PATH, fsync, rename. The same records give the same bytes. */
+enum status shard_writer_commit(struct shard_writer *writer);
+void shard_writer_destroy(struct shard_writer *writer);
+
+#endif

@@ -1,0 +1,369 @@
+/* Makes one shard file. HDF5 lays the file out (contiguous tables, no times, fixed format); the
+ * rows themselves are written by pwrite, so that a full disk is the system's error and not a page
+ * of HDF5's. */
+#include <hdf5.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/crc32c.h"
+#include "base/file.h"
+#include "base/text_buffer.h"
+#include "corpus/shard_file.h"
+
+#define SHARD_MAX_BYTES (16ull << 30)
+
+struct table_buffer {
+    uint8_t *bytes;
+    size_t size, capacity;
+};
+
+struct picture { /* of this shard, to store equal bytes once */
+    uint64_t offset, size;
+    uint32_t crc;
+};
+
+struct shard_writer {
+    char *path;
+    char *corpus;
+    int64_t number;
+    uint32_t records_crc;
+    struct table_buffer tables[N_SHARD_TABLES];
+    struct picture *pictures;
+    size_t n_pictures;
+    size_t *slots; /* hash table of picture + 1; 0 is free; a power of two, at most half full */
+    size_t n_slots;
+};
+
+enum status shard_writer_create(struct shard_writer **writer_out, const char *path,
+                                const char *corpus, int64_t number)
+{
+    enum status status = OK;
+    if (corpus[0] == '\0' || strlen(corpus) > SHARD_MAX_NAME_BYTES)
+        FAIL(ERR_ARGUMENT, "cannot name a corpus '%s': a name has 1 to %d bytes", corpus,
+             SHARD_MAX_NAME_BYTES);
+    struct shard_writer *writer = memory_new(1, sizeof *writer);
+    writer->path = text_copy(path);
+    writer->corpus = text_copy(corpus);
+    writer->number = number;
+    *writer_out = writer;
+out:
+    return status;
+}
+
+void shard_writer_destroy(struct shard_writer *writer)
+{
+    if (writer == NULL) return;
+    for (int table = 0; table < N_SHARD_TABLES; table++) free(writer->tables[table].bytes);
+    free(writer->pictures);
+    free(writer->slots);
+    free(writer->corpus);
+    free(writer->path);
+    free(writer);
+}
+
+uint64_t shard_writer_bytes(const struct shard_writer *writer)
+{
+    uint64_t bytes = 0;
+    for (int table = 0; table < N_SHARD_TABLES; table++) bytes += writer->tables[table].size;
+    return bytes;
+}
+
+static uint64_t table_rows(const struct shard_writer *writer, enum shard_table table)
+{
+    return writer->tables[table].size / shard_table_row_bytes(table);
+}
+
+static enum status table_append(struct shard_writer *writer, enum shard_table which,
+                                const void *bytes, size_t size)
+{
+    enum status status = OK;
+    struct table_buffer *table = &writer->tables[which];
+    if (size == 0) return OK;
+    if (size > SHARD_MAX_BYTES - shard_writer_bytes(writer))
+        FAIL(ERR_LIMIT, "%s passes %llu bytes; put fewer records into a shard", writer->path,
+             SHARD_MAX_BYTES);
+    if (size > table->capacity - table->size) {
+        size_t capacity = table->capacity == 0 ? 4096 : table->capacity;
+        while (capacity - table->size < size) capacity *= 2;
+        uint8_t *grown = realloc(table->bytes, capacity);
+        if (grown == NULL)
+            FAIL(ERR_MEMORY,
+                 "no memory for the %zu bytes of table /%s of %s; put fewer records into a shard",
+                 capacity, shard_table_name(which), writer->path);
+        table->bytes = grown;
+        table->capacity = capacity;
+    }
+    memcpy(table->bytes + table->size, bytes, size);
+    table->size += size;
+out:
+    return status;
+}
+
+static enum status add_string(struct shard_writer *writer, const char *string,
+                              uint64_t *offset_out, uint32_t *size_out)
+{
+    const size_t size = strlen(string);
+    *offset_out = writer->tables[TABLE_STRINGS].size;
+    *size_out = (uint32_t)size; /* record_check bounds it */
+    return table_append(writer, TABLE_STRINGS, string, size);
+}
+
+static void slots_grow(struct shard_writer *writer)
+{
+    if (writer->n_slots >= 2 * (writer->n_pictures + 1)) return;
+    free(writer->slots);
+    writer->n_slots = writer->n_slots == 0 ? 64 : 2 * writer->n_slots;
+    writer->slots = memory_new(writer->n_slots, sizeof *writer->slots);
+    for (size_t i = 0; i < writer->n_pictures; i++) {
+        size_t slot = writer->pictures[i].crc & (writer->n_slots - 1);
+        while (writer->slots[slot] != 0) slot = (slot + 1) & (writer->n_slots - 1);
+        writer->slots[slot] = i + 1;
+    }
+    writer->pictures =
+        memory_resize(writer->pictures, writer->n_slots / 2, sizeof *writer->pictures);
+}
+
+static enum status add_picture(struct shard_writer *writer, const struct record *record,
+                               struct row_record *row)
+{
+    enum status status = OK;
+    row->image_size = record->image_size;
+    if (record->image_size == 0) return OK;
+    slots_grow(writer);
+    const uint32_t crc = crc32c(0, record->image, record->image_size);
+    size_t slot = crc & (writer->n_slots - 1);
+    for (; writer->slots[slot] != 0; slot = (slot + 1) & (writer->n_slots - 1)) {
+        const struct picture *picture = &writer->pictures[writer->slots[slot] - 1];
+        const uint8_t *bytes = writer->tables[TABLE_IMAGES].bytes + picture->offset;
+        if (picture->crc == crc && picture->size == record->image_size &&
+            memcmp(bytes, record->image, record->image_size) == 0) {
+            row->image_offset = picture->offset;
+            return OK;
+        }
+    }
+    row->image_offset = writer->tables[TABLE_IMAGES].size;
+    TRY(table_append(writer, TABLE_IMAGES, record->image, record->image_size));
+    writer->pictures[writer->n_pictures++] =
+        (struct picture){.offset = row->image_offset, .size = record->image_size, .crc = crc};
+    writer->slots[slot] = writer->n_pictures;
+out:
+    return status;
+}
+
+static enum status add_regions(struct shard_writer *writer, const struct record *record)
+{
+    enum status status = OK;
+    for (int64_t i = 0; i < record->n_regions; i++) {
+        const struct record_region *region = &record->regions[i];
+        const struct row_region row = {.x1 = region->box.x1,
+                                       .y1 = region->box.y1,
+                                       .x2 = region->box.x2,
+                                       .y2 = region->box.y2,
+                                       .run_first = table_rows(writer, TABLE_RUNS),
+                                       .run_count = (uint64_t)region->mask.n_runs};
+        TRY(table_append(writer, TABLE_REGIONS, &row, sizeof row));
+        TRY(table_append(writer, TABLE_RUNS, region->mask.runs,
+                         (size_t)region->mask.n_runs * sizeof(uint32_t)));
+    }
+out:
+    return status;
+}
+
+static enum status add_objects(struct shard_writer *writer, const struct record *record)
+{
+    enum status status = OK;
+    for (int64_t i = 0; i < record->n_objects; i++) {
+        const struct record_object *object = &record->objects[i];
+        struct row_object row = {.attribute_first = table_rows(writer, TABLE_ATTRIBUTES),
+                                 .attribute_count = (uint32_t)object->n_attributes,
+                                 .region = (uint64_t)object->region};
+        TRY(add_string(writer, object->name, &row.name_offset, &row.name_size));
+        for (int64_t j = 0; j < object->n_attributes; j++) {
+            struct row_attribute attribute = {0};
+            uint32_t size;
+            TRY(add_string(writer, object->attributes[j], &attribute.text_offset, &size));
+            attribute.text_size = size;
+            TRY(table_append(writer, TABLE_ATTRIBUTES, &attribute, sizeof attribute));
+        }
+        TRY(table_append(writer, TABLE_OBJECTS, &row, sizeof row));
+    }
+out:
+    return status;
+}
+
+static enum status add_relations(struct shard_writer *writer, const struct record *record)
+{
+    enum status status = OK;
+    for (int64_t i = 0; i < record->n_relations; i++) {
+        const struct record_relation *relation = &record->relations[i];
+        struct row_relation row = {.subject = (uint32_t)relation->subject,
+                                   .object = (uint32_t)relation->object};
+        TRY(add_string(writer, relation->predicate, &row.predicate_offset, &row.predicate_size));
+        TRY(add_string(writer, relation->kind, &row.kind_offset, &row.kind_size));
+        TRY(table_append(writer, TABLE_RELATIONS, &row, sizeof row));
+    }
+out:
+    return status;
+}
+
+static enum status add_texts(struct shard_writer *writer, const struct record *record)
+{
+    enum status status = OK;
+    for (int64_t i = 0; i < record->n_texts; i++) {
+        const struct record_text *text = &record->texts[i];
+        struct row_text row = {.turn_first = table_rows(writer, TABLE_TURNS),
+                               .turn_count = (uint32_t)text->n_turns,
+                               .region = text->region};
+        TRY(add_string(writer, text->task, &row.task_offset, &row.task_size));
+        for (int64_t j = 0; j < text->n_turns; j++) {
+            struct row_turn turn = {0};
+            TRY(add_string(writer, text->turns[j].question, &turn.question_offset,
+                           &turn.question_size));
+            TRY(add_string(writer, text->turns[j].answer, &turn.answer_offset, &turn.answer_size));
+            TRY(table_append(writer, TABLE_TURNS, &turn, sizeof turn));
+        }
+        TRY(table_append(writer, TABLE_TEXTS, &row, sizeof row));
+    }
+out:
+    return status;
+}
+
+enum status shard_writer_add(struct shard_writer *writer, const struct record *record)
+{
+    enum status status = OK;
+    TRY(record_check(record));
+    struct row_record row = {.height = (uint32_t)record->height,
+                             .width = (uint32_t)record->width,
+                             .crc32c = record_checksum(record),
+                             .region_first = table_rows(writer, TABLE_REGIONS),
+                             .run_first = table_rows(writer, TABLE_RUNS),
+                             .object_first = table_rows(writer, TABLE_OBJECTS),
+                             .attribute_first = table_rows(writer, TABLE_ATTRIBUTES),
+                             .relation_first = table_rows(writer, TABLE_RELATIONS),
+                             .text_first = table_rows(writer, TABLE_TEXTS),
+                             .turn_first = table_rows(writer, TABLE_TURNS),
+                             .string_first = table_rows(writer, TABLE_STRINGS)};
+    TRY(add_picture(writer, record, &row));
+    TRY(add_string(writer, record->id, &row.id_offset, &row.id_size));
+    TRY(add_string(writer, record->source, &row.source_offset, &row.source_size));
+    TRY(add_regions(writer, record));
+    TRY(add_objects(writer, record));
+    TRY(add_relations(writer, record));
+    TRY(add_texts(writer, record));
+    row.region_count = table_rows(writer, TABLE_REGIONS) - row.region_first;
+    row.run_count = table_rows(writer, TABLE_RUNS) - row.run_first;
+    row.object_count = table_rows(writer, TABLE_OBJECTS) - row.object_first;
+    row.attribute_count = table_rows(writer, TABLE_ATTRIBUTES) - row.attribute_first;
+    row.relation_count = table_rows(writer, TABLE_RELATIONS) - row.relation_first;
+    row.text_count = table_rows(writer, TABLE_TEXTS) - row.text_first;
+    row.turn_count = table_rows(writer, TABLE_TURNS) - row.turn_first;
+    row.string_count = table_rows(writer, TABLE_STRINGS) - row.string_first;
+    TRY(table_append(writer, TABLE_RECORDS, &row, sizeof row));
+    writer->records_crc = crc32c(writer->records_crc, &row.crc32c, sizeof row.crc32c);
+out:
+    return status;
+}
+
+static bool attribute_write(hid_t file, const char *name, hid_t type, const void *value)
+{
+    const hid_t space = H5Screate(H5S_SCALAR);
+    const hid_t attribute = H5Acreate2(file, name, type, space, H5P_DEFAULT, H5P_DEFAULT);
+    const bool written = attribute >= 0 && H5Awrite(attribute, type, value) >= 0;
+    if (attribute >= 0 && H5Aclose(attribute) < 0) return false;
+    return H5Sclose(space) >= 0 && written;
+}
+
+static bool attribute_write_text(hid_t file, const char *name, const char *value)
+{
+    const hid_t type = H5Tcopy(H5T_C_S1);
+    const bool made = H5Tset_size(type, strlen(value)) >= 0 &&
+                      H5Tset_strpad(type, H5T_STR_NULLPAD) >= 0 &&
+                      H5Tset_cset(type, H5T_CSET_UTF8) >= 0;
+    const bool written = made && attribute_write(file, name, type, value);
+    return H5Tclose(type) >= 0 && written;
+}
+
+static bool attributes_write(hid_t file, const struct shard_writer *writer)
+{
+    const uint32_t version = SHARD_SCHEMA_VERSION;
+    const uint64_t number = (uint64_t)writer->number;
+    return attribute_write_text(file, "format", SHARD_FORMAT) &&
+           attribute_write(file, "schema_version", H5T_STD_U32LE, &version) &&
+           attribute_write_text(file, "corpus", writer->corpus) &&
+           attribute_write(file, "shard", H5T_STD_U64LE, &number) &&
+           attribute_write(file, "records_crc32c", H5T_STD_U32LE, &writer->records_crc);
+}
+
+/* One contiguous table, its space taken now; `offset_out` is where its bytes go. */
+static bool table_create(hid_t file, enum shard_table table, uint64_t rows, uint64_t *offset_out)
+{
+    const hsize_t dims[1] = {rows};
+    const hid_t type = shard_table_type(table);
+    const hid_t space = H5Screate_simple(1, dims, NULL);
+    const hid_t layout = H5Pcreate(H5P_DATASET_CREATE);
+    hid_t set = -1;
+    if (H5Pset_layout(layout, H5D_CONTIGUOUS) >= 0 &&
+        H5Pset_alloc_time(layout, H5D_ALLOC_TIME_EARLY) >= 0 &&
+        H5Pset_fill_time(layout, H5D_FILL_TIME_NEVER) >= 0 &&
+        H5Pset_obj_track_times(layout, false) >= 0)
+        set =
+            H5Dcreate2(file, shard_table_name(table), type, space, H5P_DEFAULT, layout, H5P_DEFAULT);
+    *offset_out = set < 0 || rows == 0 ? 0 : H5Dget_offset(set);
+    const bool made = set >= 0 && *offset_out != HADDR_UNDEF;
+    const bool closed = set < 0 || H5Dclose(set) >= 0;
+    H5Pclose(layout);
+    H5Sclose(space);
+    H5Tclose(type);
+    return made && closed;
+}
+
+/* Ten links and five attributes stay inside the root's own header, which has a checksum. */
+static hid_t file_creation(void)
+{
+    const hid_t creation = H5Pcreate(H5P_FILE_CREATE);
+    if (creation < 0) return creation;
+    if (H5Pset_link_phase_change(creation, 2 * N_SHARD_TABLES, N_SHARD_TABLES) < 0 ||
+        H5Pset_obj_track_times(creation, false) < 0) {
+        H5Pclose(creation);
+        return -1;
+    }
+    return creation;
+}
+
+/* Lays out the file: everything but the rows. */
+static enum status file_lay_out(const struct shard_writer *writer, const char *path,
+                                uint64_t *offsets)
+{
+    enum status status = OK;
+    shard_silence_hdf5();
+    const hid_t access = shard_file_access();
+    const hid_t creation = file_creation();
+    const hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, creation, access);
+    bool made = file >= 0 && attributes_write(file, writer);
+    for (int table = 0; made && table < N_SHARD_TABLES; table++)
+        made = table_create(file, (enum shard_table)table,
+                            table_rows(writer, (enum shard_table)table), &offsets[table]);
+    if (!made) status = shard_fail_hdf5(ERR_IO, "lay out", path);
+    if (file >= 0 && H5Fclose(file) < 0 && status == OK)
+        status = shard_fail_hdf5(ERR_IO, "lay out", path);
+    if (creation >= 0) H5Pclose(creation);
+    if (access >= 0) H5Pclose(access);
+    return status;
+}
+
+enum status shard_writer_commit(struct shard_writer *writer)
+{
+    enum status status = OK;
+    struct atomic_file file = {0};
+    uint64_t offsets[N_SHARD_TABLES] = {0};
+    TRY(atomic_file_open(&file, writer->path));
+    TRY(file_lay_out(writer, file.aside, offsets));
+    for (int table = 0; table < N_SHARD_TABLES; table++)
+        TRY(file_pwrite(file.fd, writer->tables[table].bytes, writer->tables[table].size,
+                        offsets[table], file.aside));
+    TRY(atomic_file_commit(&file));
+out:
+    atomic_file_abandon(&file);
+    return status;
+}
