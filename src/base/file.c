@@ -121,8 +121,7 @@ out:
     return status;
 }
 
-/* "a/b/c" -> "a/b", "c" -> ".", "/c" -> "/". */
-static char *parent_of(const char *path)
+char *path_parent(const char *path)
 {
     const char *slash = strrchr(path, '/');
     if (slash == NULL) return text_copy(".");
@@ -133,7 +132,7 @@ static char *parent_of(const char *path)
 enum status atomic_file_commit(struct atomic_file *file)
 {
     enum status status = OK;
-    char *parent = parent_of(file->path);
+    char *parent = path_parent(file->path);
     if (fsync(file->fd) != 0)
         FAIL(ERR_IO, "cannot bring %s to disk: %s", file->aside, strerror(errno));
     int closed = close(file->fd);

@@ -46,5 +46,7 @@ void names_free(char **names, size_t n);
 enum status directory_remove(const char *path);
 /* "a/b", to free(). */
 char *path_join(const char *directory, const char *name);
+/* "a/b/c" -> "a/b", "c" -> ".", "/c" -> "/"; to free(). */
+char *path_parent(const char *path);
 
 #endif

@@ -1,0 +1,157 @@
+/* The index is written by hand rather than through a JSON library so that its bytes are ours: equal
+ * fields give equal bytes, and reading can compare all of them. */
+#include "corpus/corpus_index.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/crc32c.h"
+#include "base/file.h"
+#include "base/json_file.h"
+#include "base/text_buffer.h"
+#include "corpus/shard_schema.h"
+
+#define INDEX_MAX_BYTES (64u << 20)
+
+void corpus_index_release(struct corpus_index *index)
+{
+    free(index->name);
+    free(index->shards);
+    *index = (struct corpus_index){0};
+}
+
+bool corpus_name_is_valid(const char *name)
+{
+    static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+    const size_t size = strlen(name);
+    return size >= 1 && size <= SHARD_MAX_NAME_BYTES && name[0] != '.' && name[0] != '-' &&
+           strspn(name, allowed) == size;
+}
+
+char *corpus_shard_path(const char *directory, const char *name, int64_t shard)
+{
+    return text_format("%s/%s-%05" PRId64 ".h5", directory, name, shard);
+}
+
+static void serialise(struct text_buffer *text, const struct corpus_index *index)
+{
+    text_printf(text,
+                "{\n  \"format\": \"" SHARD_FORMAT "\",\n  \"schema_version\": %d,\n"
+                "  \"name\": \"%s\",\n  \"records\": %" PRId64 ",\n  \"shards\": [",
+                SHARD_SCHEMA_VERSION, index->name, index->n_records);
+    for (int64_t i = 0; i < index->n_shards; i++) {
+        const struct index_shard *shard = &index->shards[i];
+        text_printf(text,
+                    "%s\n    {\"file\": \"%s-%05" PRId64 ".h5\", \"bytes\": %" PRId64
+                    ", \"records\": %" PRId64 ", \"regions\": %" PRId64 ", \"objects\": %" PRId64
+                    ", \"relations\": %" PRId64 ", \"texts\": %" PRId64
+                    ", \"records_crc32c\": \"%08x\"}",
+                    i == 0 ? "" : ",", index->name, i, shard->bytes, shard->n_records,
+                    shard->n_regions, shard->n_objects, shard->n_relations, shard->n_texts,
+                    shard->records_crc);
+    }
+    text_append(text, index->n_shards == 0 ? "],\n" : "\n  ],\n");
+    text_printf(text, "  \"crc32c\": \"%08x\"\n}\n", crc32c(0, text->text, text->length));
+}
+
+enum status corpus_index_write(const struct corpus_index *index, const char *directory)
+{
+    enum status status = OK;
+    struct text_buffer text = {0};
+    char *path = path_join(directory, CORPUS_INDEX_FILE);
+    serialise(&text, index);
+    TRY(file_write_atomic(path, text.text, text.length));
+out:
+    free(path);
+    text_release(&text);
+    return status;
+}
+
+static enum status read_shard(struct index_shard *shard, const json_t *entry,
+                              struct json_place place)
+{
+    enum status status = OK;
+    const char *crc = NULL;
+    const struct {
+        const char *key;
+        int64_t *value;
+    } fields[] = {{"bytes", &shard->bytes},         {"records", &shard->n_records},
+                  {"regions", &shard->n_regions},   {"objects", &shard->n_objects},
+                  {"relations", &shard->n_relations}, {"texts", &shard->n_texts}};
+    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
+        TRY(json_field_integer(fields[i].value, entry, fields[i].key, 0, INT64_MAX / 2, place));
+    TRY(json_field_string(&crc, entry, "records_crc32c", place));
+    shard->records_crc = (uint32_t)strtoul(crc, NULL, 16);
+out:
+    return status;
+}
+
+static enum status read_fields(struct corpus_index *index, const json_t *root, const char *path)
+{
+    enum status status = OK;
+    const struct json_place place = {path, ""};
+    char where[32] = "";
+    int64_t version;
+    const char *name = NULL;
+    json_t *shards = NULL;
+    TRY(json_field_integer(&version, root, "schema_version", 0, INT32_MAX, place));
+    if (version != SHARD_SCHEMA_VERSION)
+        FAIL(ERR_FORMAT,
+             "%s: schema_version is %" PRId64 "; this program reads %d: build the corpus again",
+             path, version, SHARD_SCHEMA_VERSION);
+    TRY(json_field_string(&name, root, "name", place));
+    if (!corpus_name_is_valid(name))
+        FAIL(ERR_FORMAT, "%s: '%s' cannot be the name of a corpus", path, name);
+    index->name = text_copy(name);
+    TRY(json_field_integer(&index->n_records, root, "records", 0, INT64_MAX / 2, place));
+    TRY(json_field(&shards, root, "shards", JSON_ARRAY, place));
+    index->n_shards = (int64_t)json_array_size(shards);
+    index->shards = memory_new((size_t)index->n_shards + 1, sizeof *index->shards);
+    int64_t total = 0;
+    for (int64_t i = 0; i < index->n_shards; i++) {
+        snprintf(where, sizeof where, "shards[%" PRId64 "]", i);
+        TRY(read_shard(&index->shards[i], json_array_get(shards, (size_t)i),
+                       (struct json_place){path, where}));
+        if (index->shards[i].n_records > index->n_records - total)
+            FAIL(ERR_FORMAT, "%s: the shards hold more than its %" PRId64 " records", path,
+                 index->n_records);
+        total += index->shards[i].n_records;
+    }
+    if (total != index->n_records)
+        FAIL(ERR_FORMAT, "%s: the shards hold %" PRId64 " records, field 'records' says %" PRId64,
+             path, total, index->n_records);
+out:
+    return status;
+}
+
+enum status corpus_index_read(struct corpus_index *index_out, const char *directory)
+{
+    enum status status = OK;
+    struct corpus_index index = {0};
+    struct text_buffer text = {0};
+    char *path = path_join(directory, CORPUS_INDEX_FILE);
+    unsigned char *bytes = NULL;
+    size_t size = 0;
+    json_t *root = NULL;
+    if (!file_exists(path))
+        FAIL(ERR_IO, "%s is no corpus: it has no %s; make one with 'robin-dist data build' or "
+                     "'robin-dist data import'",
+             directory, CORPUS_INDEX_FILE);
+    TRY(file_read(&bytes, &size, path, INDEX_MAX_BYTES));
+    TRY(json_line_parse(&root, (const char *)bytes, size, path, 1));
+    TRY(read_fields(&index, root, path));
+    serialise(&text, &index);
+    if (text.length != size || memcmp(text.text, bytes, size) != 0)
+        FAIL(ERR_FORMAT,
+             "%s: its fields and its crc32c do not agree: damaged or edited; copy it again", path);
+    *index_out = index;
+    index = (struct corpus_index){0};
+out:
+    json_decref(root);
+    free(bytes);
+    free(path);
+    text_release(&text);
+    corpus_index_release(&index);
+    return status;
+}

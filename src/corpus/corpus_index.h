@@ -1,0 +1,38 @@
+/* index.json, the one file that makes a folder of shards a corpus. */
+#ifndef ROBIN_CORPUS_CORPUS_INDEX_H
+#define ROBIN_CORPUS_CORPUS_INDEX_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/status.h"
+
+#define CORPUS_INDEX_FILE "index.json"
+
+struct index_shard {
+    int64_t bytes; /* of the file */
+    int64_t n_records, n_regions, n_objects, n_relations, n_texts;
+    uint32_t records_crc; /* as in the shard */
+};
+
+struct corpus_index { /* zeroed is empty and releasable */
+    char *name;
+    int64_t n_records;
+    int64_t n_shards;
+    struct index_shard *shards;
+};
+
+void corpus_index_release(struct corpus_index *index);
+
+/* Errors  ERR_IO without the file, ERR_FORMAT when a field is not what it must be or the text is not
+ * byte for byte what corpus_index_write makes of those fields (its own checksum among them) */
+enum status corpus_index_read(struct corpus_index *index_out, const char *directory);
+enum status corpus_index_write(const struct corpus_index *index, const char *directory);
+
+/* Letters, digits, '.', '_', '-', not beginning with '.': a corpus name goes into file names. */
+bool corpus_name_is_valid(const char *name);
+
+/* "DIRECTORY/NAME-00012.h5", to free(). */
+char *corpus_shard_path(const char *directory, const char *name, int64_t shard);
+
+#endif

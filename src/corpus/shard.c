@@ -1,0 +1,202 @@
+/* A corpus as one sequence of records: the shards that its index names, opened once. */
+#include "corpus/shard.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/text_buffer.h"
+#include "corpus/corpus_index.h"
+#include "corpus/corpus_stage.h"
+#include "corpus/shard_file.h"
+
+struct corpus {
+    struct corpus_index index;
+    struct shard *shards;
+    int64_t *first; /* [n_shards + 1] index of the shard's first record */
+};
+
+void corpus_close(struct corpus *corpus)
+{
+    if (corpus == NULL) return;
+    for (int64_t i = 0; i < corpus->index.n_shards; i++) shard_close(&corpus->shards[i]);
+    free(corpus->shards);
+    free(corpus->first);
+    corpus_index_release(&corpus->index);
+    free(corpus);
+}
+
+/* The shard is the one that the index counted: a file of another build is refused. */
+static enum status compare_with_index(const struct shard *shard, const struct corpus_index *index,
+                                      int64_t number)
+{
+    enum status status = OK;
+    const struct index_shard *entry = &index->shards[number];
+    const struct {
+        const char *field;
+        uint64_t found, wanted;
+    } pairs[] = {
+        {"shard", (uint64_t)shard->number, (uint64_t)number},
+        {"records_crc32c", shard->records_crc, entry->records_crc},
+        {"records", shard->count[TABLE_RECORDS], (uint64_t)entry->n_records},
+        {"regions", shard->count[TABLE_REGIONS], (uint64_t)entry->n_regions},
+        {"objects", shard->count[TABLE_OBJECTS], (uint64_t)entry->n_objects},
+        {"relations", shard->count[TABLE_RELATIONS], (uint64_t)entry->n_relations},
+        {"texts", shard->count[TABLE_TEXTS], (uint64_t)entry->n_texts},
+    };
+    if (strcmp(shard->corpus, index->name) != 0)
+        FAIL(ERR_FORMAT, "%s belongs to corpus '%s', the index to '%s': files of two corpora mixed",
+             shard->path, shard->corpus, index->name);
+    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
+        if (pairs[i].found != pairs[i].wanted)
+            FAIL(ERR_FORMAT,
+                 "%s: %s is %" PRIu64 ", the index says %" PRIu64
+                 ": the file is damaged or of another build; copy the corpus again",
+                 shard->path, pairs[i].field, pairs[i].found, pairs[i].wanted);
+    }
+out:
+    return status;
+}
+
+static enum status open_shard(struct shard *shard, const struct corpus_index *index,
+                              const char *directory, int64_t number)
+{
+    enum status status = OK;
+    struct stat about;
+    char *path = corpus_shard_path(directory, index->name, number);
+    if (stat(path, &about) != 0)
+        FAIL(ERR_IO, "cannot open %s, which the index names: %s; copy the corpus again", path,
+             strerror(errno));
+    if (about.st_size != index->shards[number].bytes)
+        FAIL(ERR_FORMAT, "%s has %lld bytes, the index says %" PRId64
+                         ": cut short or of another build; copy the corpus again",
+             path, (long long)about.st_size, index->shards[number].bytes);
+    TRY(shard_open(shard, path));
+    TRY(compare_with_index(shard, index, number));
+out:
+    free(path);
+    return status;
+}
+
+enum status corpus_open(struct corpus **corpus_out, const char *directory)
+{
+    enum status status = OK;
+    struct corpus *corpus = memory_new(1, sizeof *corpus);
+    TRY(corpus_index_read(&corpus->index, directory));
+    const int64_t n_shards = corpus->index.n_shards;
+    corpus->shards = memory_new((size_t)n_shards + 1, sizeof *corpus->shards);
+    corpus->first = memory_new((size_t)n_shards + 1, sizeof *corpus->first);
+    for (int64_t i = 0; i < n_shards; i++) {
+        TRY(open_shard(&corpus->shards[i], &corpus->index, directory, i));
+        corpus->first[i + 1] = corpus->first[i] + corpus->index.shards[i].n_records;
+    }
+    *corpus_out = corpus;
+    corpus = NULL;
+out:
+    corpus_close(corpus);
+    return status;
+}
+
+int64_t corpus_size(const struct corpus *corpus)
+{
+    return corpus->index.n_records;
+}
+
+const char *corpus_name(const struct corpus *corpus)
+{
+    return corpus->index.name;
+}
+
+enum status corpus_read(const struct corpus *corpus, int64_t index, struct record *record_out)
+{
+    enum status status = OK;
+    if (index < 0 || index >= corpus->index.n_records)
+        FAIL(ERR_ARGUMENT, "corpus '%s' has no record %" PRId64 "; it has %" PRId64,
+             corpus->index.name, index, corpus->index.n_records);
+    int64_t low = 0; /* first[low] <= index < first[high] */
+    int64_t high = corpus->index.n_shards;
+    while (high - low > 1) {
+        const int64_t middle = low + (high - low) / 2;
+        if (corpus->first[middle] <= index)
+            low = middle;
+        else
+            high = middle;
+    }
+    TRY(shard_read(&corpus->shards[low], index - corpus->first[low], record_out));
+out:
+    return status;
+}
+
+struct corpus_writer {
+    struct corpus_stage stage;
+    uint64_t shard_bytes;
+    int64_t n_shards; /* begun, the open one included */
+    struct shard_writer *shard;
+};
+
+enum status corpus_writer_create(struct corpus_writer **writer_out, const char *directory,
+                                 const char *name, uint64_t shard_bytes)
+{
+    enum status status = OK;
+    struct corpus_writer *writer = memory_new(1, sizeof *writer);
+    writer->shard_bytes = shard_bytes;
+    TRY(corpus_stage_init(&writer->stage, directory, name));
+    TRY(corpus_stage_begin(&writer->stage));
+    *writer_out = writer;
+    writer = NULL;
+out:
+    if (writer != NULL) corpus_stage_release(&writer->stage);
+    free(writer);
+    return status;
+}
+
+static enum status finish_shard(struct corpus_writer *writer)
+{
+    enum status status = OK;
+    if (writer->shard == NULL) return OK;
+    TRY(shard_writer_commit(writer->shard));
+    shard_writer_destroy(writer->shard);
+    writer->shard = NULL;
+out:
+    return status;
+}
+
+enum status corpus_writer_add(struct corpus_writer *writer, const struct record *record)
+{
+    enum status status = OK;
+    char *path = NULL;
+    if (writer->shard != NULL && shard_writer_bytes(writer->shard) >= writer->shard_bytes)
+        TRY(finish_shard(writer));
+    if (writer->shard == NULL) {
+        path = corpus_shard_path(writer->stage.partial, writer->stage.name, writer->n_shards);
+        TRY(shard_writer_create(&writer->shard, path, writer->stage.name, writer->n_shards));
+        writer->n_shards++;
+    }
+    TRY(shard_writer_add(writer->shard, record));
+out:
+    free(path);
+    return status;
+}
+
+enum status corpus_writer_commit(struct corpus_writer *writer)
+{
+    enum status status = OK;
+    TRY(finish_shard(writer));
+    TRY(corpus_stage_commit(&writer->stage, writer->n_shards));
+    corpus_stage_release(&writer->stage);
+out:
+    return status;
+}
+
+void corpus_writer_destroy(struct corpus_writer *writer)
+{
+    if (writer == NULL) return;
+    shard_writer_destroy(writer->shard);
+    if (writer->stage.partial != NULL) {
+        corpus_stage_abandon(&writer->stage);
+        corpus_stage_release(&writer->stage);
+    }
+    free(writer);
+}
