@@ -1,11 +1,11 @@
-/* Makes one shard file. HDF5 lays the file out (contiguous tables, no times, fixed format); the
- * rows themselves are written by pwrite, so that a full disk is the system's error and not a page
- * of HDF5's. */
+/* Makes one shard file. HDF5 lays the file out (contiguous tables, no times, fixed format) in
+ * memory; what goes to disk is written by us, so that a full disk is one sentence of the system's.
+ */
 #include <hdf5.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "base/assertion.h"
 #include "base/crc32c.h"
 #include "base/file.h"
 #include "base/text_buffer.h"
@@ -331,39 +331,90 @@ static hid_t file_creation(void)
     return creation;
 }
 
-/* Lays out the file: everything but the rows. */
-static enum status file_lay_out(const struct shard_writer *writer, const char *path,
-                                uint64_t *offsets)
+/* The file as HDF5 lays it out, with zeros where the rows go, in memory that lives as long as `file`.
+ * Not on disk: a write of HDF5's that fails there leaves the file open inside the library, which
+ * then crashes at exit. */
+struct layout {
+    hid_t access, creation, file;
+    const uint8_t *bytes;
+    uint64_t size;
+    uint64_t offsets[N_SHARD_TABLES];
+};
+
+static void layout_release(struct layout *layout)
 {
-    enum status status = OK;
+    if (layout->file >= 0) H5Fclose(layout->file);
+    if (layout->creation >= 0) H5Pclose(layout->creation);
+    if (layout->access >= 0) H5Pclose(layout->access);
+}
+
+static bool layout_tables(struct layout *layout, const struct shard_writer *writer)
+{
+    for (int table = 0; table < N_SHARD_TABLES; table++) {
+        if (!table_create(layout->file, (enum shard_table)table,
+                          table_rows(writer, (enum shard_table)table), &layout->offsets[table]))
+            return false;
+    }
+    void *handle = NULL;
+    hsize_t size = 0;
+    if (H5Fflush(layout->file, H5F_SCOPE_GLOBAL) < 0 || H5Fget_filesize(layout->file, &size) < 0 ||
+        H5Fget_vfd_handle(layout->file, H5P_DEFAULT, &handle) < 0)
+        return false;
+    layout->bytes = *(const uint8_t **)handle;
+    layout->size = size;
+    return true;
+}
+
+static enum status layout_make(struct layout *layout, const struct shard_writer *writer)
+{
+    const size_t increment = 1; /* the file ends where the layout ends */
     shard_silence_hdf5();
-    const hid_t access = shard_file_access();
-    const hid_t creation = file_creation();
-    const hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, creation, access);
-    bool made = file >= 0 && attributes_write(file, writer);
-    for (int table = 0; made && table < N_SHARD_TABLES; table++)
-        made = table_create(file, (enum shard_table)table,
-                            table_rows(writer, (enum shard_table)table), &offsets[table]);
-    if (!made) status = shard_fail_hdf5(ERR_IO, "lay out", path);
-    if (file >= 0 && H5Fclose(file) < 0 && status == OK)
-        status = shard_fail_hdf5(ERR_IO, "lay out", path);
-    if (creation >= 0) H5Pclose(creation);
-    if (access >= 0) H5Pclose(access);
-    return status;
+    layout->access = shard_file_access();
+    layout->creation = file_creation();
+    if (H5Pset_fapl_core(layout->access, increment, false) >= 0)
+        layout->file =
+            H5Fcreate(writer->path, H5F_ACC_TRUNC, layout->creation, layout->access);
+    if (layout->file < 0 || !attributes_write(layout->file, writer) ||
+        !layout_tables(layout, writer))
+        return shard_fail_hdf5(ERR_MEMORY, "lay out", writer->path);
+    return OK;
+}
+
+/* Tables that hold rows, in the order in which they lie in the file; returns how many. */
+static int tables_in_order(const struct shard_writer *writer, const uint64_t *offsets,
+                           enum shard_table *order)
+{
+    int n = 0;
+    for (int table = 0; table < N_SHARD_TABLES; table++) {
+        if (writer->tables[table].size == 0) continue;
+        int at = n++;
+        for (; at > 0 && offsets[order[at - 1]] > offsets[table]; at--) order[at] = order[at - 1];
+        order[at] = (enum shard_table)table;
+    }
+    return n;
 }
 
 enum status shard_writer_commit(struct shard_writer *writer)
 {
     enum status status = OK;
     struct atomic_file file = {0};
-    uint64_t offsets[N_SHARD_TABLES] = {0};
+    struct layout layout = {.access = -1, .creation = -1, .file = -1};
+    enum shard_table order[N_SHARD_TABLES];
+    TRY(layout_make(&layout, writer));
     TRY(atomic_file_open(&file, writer->path));
-    TRY(file_lay_out(writer, file.aside, offsets));
-    for (int table = 0; table < N_SHARD_TABLES; table++)
-        TRY(file_pwrite(file.fd, writer->tables[table].bytes, writer->tables[table].size,
-                        offsets[table], file.aside));
+    const int n = tables_in_order(writer, layout.offsets, order);
+    for (int i = 0; i < n; i++) {
+        const struct table_buffer *table = &writer->tables[order[i]];
+        const uint64_t offset = layout.offsets[order[i]];
+        ASSERT(offset >= file.offset && offset + table->size <= layout.size,
+               "tables overlap in the layout of %s", writer->path);
+        TRY(atomic_file_write(&file, layout.bytes + file.offset, offset - file.offset));
+        TRY(atomic_file_write(&file, table->bytes, table->size));
+    }
+    TRY(atomic_file_write(&file, layout.bytes + file.offset, layout.size - file.offset));
     TRY(atomic_file_commit(&file));
 out:
     atomic_file_abandon(&file);
+    layout_release(&layout);
     return status;
 }
