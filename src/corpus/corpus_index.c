@@ -23,7 +23,8 @@ void corpus_index_release(struct corpus_index *index)
 
 bool corpus_name_is_valid(const char *name)
 {
-    static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+    static const char allowed[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
     const size_t size = strlen(name);
     return size >= 1 && size <= SHARD_MAX_NAME_BYTES && name[0] != '.' && name[0] != '-' &&
            strspn(name, allowed) == size;
@@ -42,14 +43,13 @@ static void serialise(struct text_buffer *text, const struct corpus_index *index
                 SHARD_SCHEMA_VERSION, index->name, index->n_records);
     for (int64_t i = 0; i < index->n_shards; i++) {
         const struct index_shard *shard = &index->shards[i];
-        text_printf(text,
-                    "%s\n    {\"file\": \"%s-%05" PRId64 ".h5\", \"bytes\": %" PRId64
-                    ", \"records\": %" PRId64 ", \"regions\": %" PRId64 ", \"objects\": %" PRId64
-                    ", \"relations\": %" PRId64 ", \"texts\": %" PRId64
-                    ", \"records_crc32c\": \"%08x\"}",
-                    i == 0 ? "" : ",", index->name, i, shard->bytes, shard->n_records,
-                    shard->n_regions, shard->n_objects, shard->n_relations, shard->n_texts,
-                    shard->records_crc);
+        text_printf(
+            text,
+            "%s\n    {\"file\": \"%s-%05" PRId64 ".h5\", \"bytes\": %" PRId64
+            ", \"records\": %" PRId64 ", \"regions\": %" PRId64 ", \"objects\": %" PRId64
+            ", \"relations\": %" PRId64 ", \"texts\": %" PRId64 ", \"records_crc32c\": \"%08x\"}",
+            i == 0 ? "" : ",", index->name, i, shard->bytes, shard->n_records, shard->n_regions,
+            shard->n_objects, shard->n_relations, shard->n_texts, shard->records_crc);
     }
     text_append(text, index->n_shards == 0 ? "],\n" : "\n  ],\n");
     text_printf(text, "  \"crc32c\": \"%08x\"\n}\n", crc32c(0, text->text, text->length));
@@ -76,8 +76,8 @@ static enum status read_shard(struct index_shard *shard, const json_t *entry,
     const struct {
         const char *key;
         int64_t *value;
-    } fields[] = {{"bytes", &shard->bytes},         {"records", &shard->n_records},
-                  {"regions", &shard->n_regions},   {"objects", &shard->n_objects},
+    } fields[] = {{"bytes", &shard->bytes},           {"records", &shard->n_records},
+                  {"regions", &shard->n_regions},     {"objects", &shard->n_objects},
                   {"relations", &shard->n_relations}, {"texts", &shard->n_texts}};
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
         TRY(json_field_integer(fields[i].value, entry, fields[i].key, 0, INT64_MAX / 2, place));
@@ -135,8 +135,9 @@ enum status corpus_index_read(struct corpus_index *index_out, const char *direct
     size_t size = 0;
     json_t *root = NULL;
     if (!file_exists(path))
-        FAIL(ERR_IO, "%s is no corpus: it has no %s; make one with 'robin-dist data build' or "
-                     "'robin-dist data import'",
+        FAIL(ERR_IO,
+             "%s is no corpus: it has no %s; make one with 'robin-dist data build' or "
+             "'robin-dist data import'",
              directory, CORPUS_INDEX_FILE);
     TRY(file_read(&bytes, &size, path, INDEX_MAX_BYTES));
     TRY(json_line_parse(&root, (const char *)bytes, size, path, 1));

@@ -58,8 +58,7 @@ enum status corpus_stage_begin(const struct corpus_stage *stage)
              "%s is there: another build is writing it, or one was killed; if none runs, remove it "
              "and try again",
              stage->partial);
-    if (error != 0)
-        FAIL(ERR_IO, "cannot create directory %s: %s", stage->partial, strerror(error));
+    if (error != 0) FAIL(ERR_IO, "cannot create directory %s: %s", stage->partial, strerror(error));
 out:
     names_free(names, n);
     free(parent);

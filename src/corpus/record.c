@@ -204,8 +204,9 @@ static enum status check_picture(const struct record *record)
     const int64_t most = record->image_size == 0 ? 0 : IMAGE_MAX_SIDE;
     if (record->height < least || record->height > most || record->width < least ||
         record->width > most)
-        FAIL(ERR_FORMAT, "height and width are %lld and %lld; with %zu bytes of image they must be "
-                         "%lld .. %lld",
+        FAIL(ERR_FORMAT,
+             "height and width are %lld and %lld; with %zu bytes of image they must be "
+             "%lld .. %lld",
              (long long)record->height, (long long)record->width, record->image_size,
              (long long)least, (long long)most);
 out:

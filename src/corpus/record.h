@@ -44,9 +44,9 @@ struct record_text { /* captions, referring expressions, questions */
     int64_t n_turns;
 };
 
-struct record {   /* zeroed is empty and releasable; owns everything */
-    char *id;     /* unique in its corpus, e.g. "gqa/2370799" */
-    char *source; /* provenance: importer and file, e.g. "psg:psg.json" */
+struct record {            /* zeroed is empty and releasable; owns everything */
+    char *id;              /* unique in its corpus, e.g. "gqa/2370799" */
+    char *source;          /* provenance: importer and file, e.g. "psg:psg.json" */
     int64_t height, width; /* of the picture; both 0 without one */
     uint8_t *image;        /* the original JPEG or PNG bytes; NULL: a record of text alone */
     size_t image_size;

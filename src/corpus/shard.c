@@ -70,8 +70,9 @@ static enum status open_shard(struct shard *shard, const struct corpus_index *in
         FAIL(ERR_IO, "cannot open %s, which the index names: %s; copy the corpus again", path,
              strerror(errno));
     if (about.st_size != index->shards[number].bytes)
-        FAIL(ERR_FORMAT, "%s has %lld bytes, the index says %" PRId64
-                         ": cut short or of another build; copy the corpus again",
+        FAIL(ERR_FORMAT,
+             "%s has %lld bytes, the index says %" PRId64
+             ": cut short or of another build; copy the corpus again",
              path, (long long)about.st_size, index->shards[number].bytes);
     TRY(shard_open(shard, path));
     TRY(compare_with_index(shard, index, number));

@@ -56,7 +56,8 @@ static enum status attribute_read_text(hid_t file, const char *name, char *text,
              name);
     type = H5Aget_type(attribute);
     if (H5Tget_class(type) != H5T_STRING || H5Tis_variable_str(type) != 0 ||
-        H5Tget_size(type) > SHARD_MAX_NAME_BYTES || H5Aget_storage_size(attribute) != H5Tget_size(type))
+        H5Tget_size(type) > SHARD_MAX_NAME_BYTES ||
+        H5Aget_storage_size(attribute) != H5Tget_size(type))
         FAIL(ERR_FORMAT, "%s: attribute '%s' is not a string of 1 to %d bytes", path, name,
              SHARD_MAX_NAME_BYTES);
     memset(text, 0, SHARD_MAX_NAME_BYTES + 1);
@@ -83,8 +84,7 @@ static enum status attributes_read(struct shard *shard, hid_t file)
              shard->path, version, SHARD_SCHEMA_VERSION);
     TRY(attribute_read_text(file, "corpus", shard->corpus, shard->path));
     TRY(attribute_read(file, "shard", H5T_STD_U64LE, &number, shard->path));
-    if (number > INT32_MAX)
-        FAIL(ERR_FORMAT, "%s: attribute 'shard' is out of range", shard->path);
+    if (number > INT32_MAX) FAIL(ERR_FORMAT, "%s: attribute 'shard' is out of range", shard->path);
     shard->number = (int64_t)number;
     TRY(attribute_read(file, "records_crc32c", H5T_STD_U32LE, &shard->records_crc, shard->path));
 out:
@@ -212,8 +212,9 @@ static enum status parse_string(struct parse *parse, uint64_t offset, uint64_t s
     enum status status = OK;
     const uint64_t end = parse->row.string_first + parse->row.string_count;
     if (offset != parse->string_at || size > RECORD_MAX_STRING_BYTES || size > end - offset)
-        FAIL(ERR_FORMAT, "%s: string of %llu bytes at %llu of /strings; expected it at %llu, "
-                         "ending by %llu",
+        FAIL(ERR_FORMAT,
+             "%s: string of %llu bytes at %llu of /strings; expected it at %llu, "
+             "ending by %llu",
              field, (unsigned long long)size, (unsigned long long)offset,
              (unsigned long long)parse->string_at, (unsigned long long)end);
     const char *bytes = (const char *)parse->tables[TABLE_STRINGS];
@@ -235,8 +236,9 @@ static enum status parse_range(uint64_t *at, uint64_t end, uint64_t first, uint6
                                const char *field)
 {
     if (first != *at || count > end - *at)
-        return status_fail(ERR_FORMAT, "%s: rows %llu + %llu; expected them at %llu, ending by %llu",
-                           field, (unsigned long long)first, (unsigned long long)count,
+        return status_fail(ERR_FORMAT,
+                           "%s: rows %llu + %llu; expected them at %llu, ending by %llu", field,
+                           (unsigned long long)first, (unsigned long long)count,
                            (unsigned long long)*at, (unsigned long long)end);
     *at += count;
     return OK;
@@ -443,8 +445,7 @@ static enum status row_read(const struct shard *shard, int64_t record, struct ro
         FAIL(ERR_ARGUMENT, "there is no such record; it holds %llu",
              (unsigned long long)shard->count[TABLE_RECORDS]);
     TRY(file_pread(shard->fd, row_out, sizeof *row_out,
-                   shard->offset[TABLE_RECORDS] + (uint64_t)record * sizeof *row_out,
-                   shard->path));
+                   shard->offset[TABLE_RECORDS] + (uint64_t)record * sizeof *row_out, shard->path));
 out:
     return status;
 }

@@ -12,8 +12,11 @@ struct column {
     size_t offset;
 };
 
-#define COLUMN(row, field, type) {#field, type, offsetof(struct row, field)}
-#define RANGE(row, name)         COLUMN(row, name##_first, U64), COLUMN(row, name##_count, U64)
+#define COLUMN(row, field, type)                                                                   \
+    {                                                                                              \
+#field, type, offsetof(struct row, field)                                                  \
+    }
+#define RANGE(row, name) COLUMN(row, name##_first, U64), COLUMN(row, name##_count, U64)
 
 static const struct column record_columns[] = {
     COLUMN(row_record, image_offset, U64),
@@ -36,12 +39,12 @@ static const struct column record_columns[] = {
     COLUMN(row_record, reserved, U32),
 };
 static const struct column region_columns[] = {
-    COLUMN(row_region, x1, F64),   COLUMN(row_region, y1, F64), COLUMN(row_region, x2, F64),
-    COLUMN(row_region, y2, F64),   RANGE(row_region, run),
+    COLUMN(row_region, x1, F64), COLUMN(row_region, y1, F64), COLUMN(row_region, x2, F64),
+    COLUMN(row_region, y2, F64), RANGE(row_region, run),
 };
 static const struct column object_columns[] = {
-    COLUMN(row_object, name_offset, U64),     COLUMN(row_object, attribute_first, U64),
-    COLUMN(row_object, name_size, U32),       COLUMN(row_object, attribute_count, U32),
+    COLUMN(row_object, name_offset, U64), COLUMN(row_object, attribute_first, U64),
+    COLUMN(row_object, name_size, U32),   COLUMN(row_object, attribute_count, U32),
     COLUMN(row_object, region, U64),
 };
 static const struct column attribute_columns[] = {

@@ -100,8 +100,8 @@ out:
     return status;
 }
 
-static enum status add_string(struct shard_writer *writer, const char *string,
-                              uint64_t *offset_out, uint32_t *size_out)
+static enum status add_string(struct shard_writer *writer, const char *string, uint64_t *offset_out,
+                              uint32_t *size_out)
 {
     const size_t size = strlen(string);
     *offset_out = writer->tables[TABLE_STRINGS].size;
@@ -307,8 +307,8 @@ static bool table_create(hid_t file, enum shard_table table, uint64_t rows, uint
         H5Pset_alloc_time(layout, H5D_ALLOC_TIME_EARLY) >= 0 &&
         H5Pset_fill_time(layout, H5D_FILL_TIME_NEVER) >= 0 &&
         H5Pset_obj_track_times(layout, false) >= 0)
-        set =
-            H5Dcreate2(file, shard_table_name(table), type, space, H5P_DEFAULT, layout, H5P_DEFAULT);
+        set = H5Dcreate2(file, shard_table_name(table), type, space, H5P_DEFAULT, layout,
+                         H5P_DEFAULT);
     *offset_out = set < 0 || rows == 0 ? 0 : H5Dget_offset(set);
     const bool made = set >= 0 && *offset_out != HADDR_UNDEF;
     const bool closed = set < 0 || H5Dclose(set) >= 0;
@@ -372,8 +372,7 @@ static enum status layout_make(struct layout *layout, const struct shard_writer 
     layout->access = shard_file_access();
     layout->creation = file_creation();
     if (H5Pset_fapl_core(layout->access, increment, false) >= 0)
-        layout->file =
-            H5Fcreate(writer->path, H5F_ACC_TRUNC, layout->creation, layout->access);
+        layout->file = H5Fcreate(writer->path, H5F_ACC_TRUNC, layout->creation, layout->access);
     if (layout->file < 0 || !attributes_write(layout->file, writer) ||
         !layout_tables(layout, writer))
         return shard_fail_hdf5(ERR_MEMORY, "lay out", writer->path);

@@ -18,7 +18,7 @@
 #include "base/text_buffer.h"
 #include "corpus/corpus_index.h"
 #include "corpus/shard_file.h"
-#include "corpus_records.h"
+#include "support/corpus_records.h"
 
 #define N_RECORDS   24
 #define SHARD_BYTES 4000 /* several shards */

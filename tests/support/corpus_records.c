@@ -1,5 +1,5 @@
 /* See corpus_records.h. */
-#include "corpus_records.h"
+#include "support/corpus_records.h"
 
 #include <stdlib.h>
 #include <string.h>
