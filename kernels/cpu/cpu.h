@@ -14,20 +14,62 @@ enum status cpu_linear_backward_weight(float *dw, float *dbias, const void *dy, 
 
 /* ---- rows (rows_cpu.c) ---- */
 
-/* ---- norms (rmsnorm_cpu.c) ---- */
+/* ---- norms (rmsnorm_cpu.c, layernorm_cpu.c) ---- */
 /* Weight gradients of norms and of the layer scale are summed per fixed block of rows into the
  * workspace [cpu_norm_blocks(n), 2, C] f32, then over blocks in order. */
 #define CPU_NORM_BLOCK_ROWS 64
 int64_t cpu_norm_blocks(int64_t n);
 size_t cpu_norm_workspace(int64_t n, int64_t c);
+enum status cpu_layernorm_forward(void *out, float *mean, float *rstd, const void *x, const void *w,
+                                  const void *b, int64_t n, int64_t c, double eps,
+                                  struct stream *stream);
+enum status cpu_layernorm_backward(void *dx, float *dw, float *db, const void *dout, const void *x,
+                                   const void *w, const float *mean, const float *rstd, int64_t n,
+                                   int64_t c, int accumulate, void *workspace,
+                                   struct stream *stream);
 
 /* ---- attention (rope_cpu.c, attention_cpu.c) ---- */
 
-/* ---- element by element (swiglu_cpu.c) ---- */
+/* ---- element by element (swiglu_cpu.c, activation_cpu.c) ---- */
+enum status cpu_gelu_forward(void *out, const void *x, int64_t n, struct stream *stream);
+enum status cpu_gelu_backward(void *dx, const void *dout, const void *x, int64_t n,
+                              struct stream *stream);
+enum status cpu_relu_forward(void *out, const void *x, int64_t n, struct stream *stream);
+enum status cpu_relu_backward(void *dx, const void *dout, const void *out, int64_t n,
+                              struct stream *stream);
 
-/* ---- convolutions ---- */
+/* ---- convolutions (patch_cpu.c, depthwise7_cpu.c, layer_scale_cpu.c) ---- */
+enum status cpu_patch_unfold(void *out, const void *in, int64_t b, int64_t y, int64_t x, int64_t c,
+                             int64_t k, struct stream *stream);
+enum status cpu_patch_fold(void *din, const void *dout, int64_t b, int64_t y, int64_t x, int64_t c,
+                           int64_t k, struct stream *stream);
+enum status cpu_depthwise7_forward(void *out, const void *in, const void *w, const void *bias,
+                                   int64_t b, int64_t y, int64_t x, int64_t c, void *workspace,
+                                   struct stream *stream);
+enum status cpu_depthwise7_backward_input(void *din, const void *dout, const void *w, int64_t b,
+                                          int64_t y, int64_t x, int64_t c, int accumulate,
+                                          void *workspace, struct stream *stream);
+enum status cpu_depthwise7_backward_weight(float *dw, float *dbias, const void *dout,
+                                           const void *in, int64_t b, int64_t y, int64_t x,
+                                           int64_t c, void *workspace, struct stream *stream);
+size_t cpu_depthwise7_workspace(int64_t b, int64_t y, int64_t x, int64_t c);
+enum status cpu_layer_scale_forward(void *out, const void *shortcut, const void *branch,
+                                    const void *gamma, const float *keep, int64_t b, int64_t p,
+                                    int64_t c, struct stream *stream);
+enum status cpu_layer_scale_backward(void *dbranch, float *dgamma, const void *dout,
+                                     const void *branch, const void *gamma, const float *keep,
+                                     int64_t b, int64_t p, int64_t c, void *workspace,
+                                     struct stream *stream);
 
-/* ---- masks ---- */
+/* ---- masks (mask_cpu.c) ---- */
+enum status cpu_mask_resize(float *out, const uint8_t *mask, int64_t q, int64_t y, int64_t x,
+                            int64_t oy, int64_t ox, struct stream *stream);
+enum status cpu_mask_pool_forward(float *out, const void *feature, const uint8_t *footprint,
+                                  const int32_t *image_of, int64_t q, int64_t b, int64_t p,
+                                  int64_t c, struct stream *stream);
+enum status cpu_mask_pool_backward(void *dfeature, const float *dout, const uint8_t *footprint,
+                                   const int32_t *image_of, int64_t q, int64_t b, int64_t p,
+                                   int64_t c, struct stream *stream);
 
 /* ---- loss (cross_entropy_cpu.c) ---- */
 

@@ -43,19 +43,40 @@ VECTOR_INLINE vector_f32 vector_set(float x)
     return x - (vector_f32){0};
 }
 
-/* Elements beyond `n` < VECTOR_LANES become `fill`. */
+/* How many lanes of the next vector lie before the end, `left` >= 1 elements away. */
+VECTOR_INLINE int64_t vector_part(int64_t left)
+{
+    return left < VECTOR_LANES ? left : VECTOR_LANES;
+}
+
+/* Lanes 0 .. n-1, n <= VECTOR_LANES; those beyond become `fill`. Nothing behind is read. */
 VECTOR_INLINE vector_f32 vector_load_partial(const float *p, int64_t n, float fill)
 {
+#ifdef __AVX512F__
+    return (vector_f32)_mm512_mask_loadu_ps((__m512)vector_set(fill), (__mmask16)((1U << n) - 1),
+                                            p);
+#else
+    if (n == VECTOR_LANES) return vector_load(p);
     float lanes[VECTOR_LANES];
     for (int64_t k = 0; k < VECTOR_LANES; k++) lanes[k] = k < n ? p[k] : fill;
     return vector_load(lanes);
+#endif
 }
 
+/* Lanes 0 .. n-1, n <= VECTOR_LANES; nothing behind is written. */
 VECTOR_INLINE void vector_store_partial(float *p, vector_f32 v, int64_t n)
 {
+#ifdef __AVX512F__
+    _mm512_mask_storeu_ps(p, (__mmask16)((1U << n) - 1), (__m512)v);
+#else
+    if (n == VECTOR_LANES) {
+        vector_store(p, v);
+        return;
+    }
     float lanes[VECTOR_LANES];
     vector_store(lanes, v);
     for (int64_t k = 0; k < n; k++) p[k] = lanes[k];
+#endif
 }
 
 /* mask lanes are 0 or -1 */

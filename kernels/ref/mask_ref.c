@@ -2,26 +2,8 @@
 #include <inttypes.h>
 
 #include "base/assertion.h"
+#include "mask_tap.h"
 #include "ref.h"
-
-/* Where a destination index reads: source indices `low` and `high`, and the weight of `high`.
- * In fp32 on purpose: torch computes coordinates so, and `value > 0` must be decided alike. */
-struct tap {
-    int64_t low, high;
-    float weight_high;
-};
-
-/* src = max(0, scale (dst + 0.5) - 0.5), scale = in / out */
-static struct tap tap_at(int64_t dst, int64_t in, int64_t out)
-{
-    float scale = (float)in / (float)out;
-    float src = scale * ((float)dst + 0.5F) - 0.5F;
-    if (src < 0) src = 0;
-    int64_t low = (int64_t)src;
-    if (low > in - 1) low = in - 1;
-    float weight = src - (float)low;
-    return (struct tap){low, low < in - 1 ? low + 1 : low, weight < 1 ? weight : 1};
-}
 
 /* out = (1 - v) ((1 - u) m[y0, x0] + u m[y0, x1]) + v ((1 - u) m[y1, x0] + u m[y1, x1]) */
 enum status ref_mask_resize(float *out, const uint8_t *mask, int64_t q, int64_t y, int64_t x,
@@ -30,7 +12,7 @@ enum status ref_mask_resize(float *out, const uint8_t *mask, int64_t q, int64_t 
     (void)stream;
     for (int64_t i = 0; i < q * oy * ox; i++) {
         const uint8_t *m = mask + i / (oy * ox) * y * x;
-        struct tap v = tap_at(i / ox % oy, y, oy), u = tap_at(i % ox, x, ox);
+        struct mask_tap v = mask_tap_at(i / ox % oy, y, oy), u = mask_tap_at(i % ox, x, ox);
         double v0 = 1.0F - v.weight_high, u0 = 1.0F - u.weight_high;
         double low = u0 * m[v.low * x + u.low] + (double)u.weight_high * m[v.low * x + u.high];
         double high = u0 * m[v.high * x + u.low] + (double)u.weight_high * m[v.high * x + u.high];
