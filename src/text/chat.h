@@ -35,8 +35,9 @@ struct chat_options {            /* zeroed is the default */
 };
 
 /* The reference's preprocess_multimodal: in every message that holds <image>, all of them are
- * removed, the rest is stripped, and one stands in front: "<image>\n...". */
-void conversation_place_images(struct conversation *conversation);
+ * removed, the rest is stripped, and `image_text` ("<image>", or with markers round it) and a line
+ * end stand in front. */
+void conversation_place_images(struct conversation *conversation, const char *image_text);
 
 /* Training: ids and labels of the same length; IMAGE_TOKEN_ID where the image goes, IGNORE_LABEL at
  * what is not learnt. A first turn of the assistant is left out; a first turn of the system is

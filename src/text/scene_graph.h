@@ -39,22 +39,24 @@ void scene_graph_add_relation(struct scene_graph *graph, int64_t subject, int64_
 void scene_graph_release(struct scene_graph *graph);
 
 enum scene_graph_mode { /* the numbers are the reference's sg_mode */
+                        SCENE_GRAPH_BY_PREDICATE =
+                            0, /* as BLOCKS, with "region1: on: region2, region3; near: ..." */
                         SCENE_GRAPH_INLINE =
                             1, /* each object followed by its own "Relations:" line */
-                        SCENE_GRAPH_BLOCKS =
-                            2, /* an "Objects:" block, then a "Relations:" block: the paper's */
+                        SCENE_GRAPH_BLOCKS = 2, /* "Objects:", then "Relations:": the paper's */
                         SCENE_GRAPH_LITERAL =
                             3, /* names, attributes and relations as Python would print them */
 };
 struct scene_graph_format {
     enum scene_graph_mode mode;
-    bool detection;               /* " in " before attributes, the box behind them; mode 2 only */
-    bool always_relations;        /* "Relations:" also when there are none; mode 2 only */
+    bool detection;               /* " in " before attributes; in blocks the box behind them */
+    bool always_relations;        /* blocks: "Relations:" also when there are none */
     int64_t width, height;        /* of the picture; for boxes */
     struct box_format box_format; /* for boxes */
 };
-/* Appends the text. Relations are written grouped by subject, in the order they stand in.
- * ERR_UNSUPPORTED for detection outside mode 2, ERR_FORMAT when detection misses a box. */
+/* Appends the text. Relations are written subject by subject, in the order they stand in.
+ * ERR_UNSUPPORTED for detection in mode 3, ERR_FORMAT when detection misses a box or a relation
+ * names an object that is not there. */
 enum status scene_graph_write(struct text_buffer *out, const struct scene_graph *graph,
                               const struct scene_graph_format *format);
 
@@ -70,5 +72,9 @@ struct scene_graph_reading {
 enum status scene_graph_parse(struct scene_graph_reading *reading_out, const char *text,
                               size_t size, bool compat);
 void scene_graph_reading_release(struct scene_graph_reading *reading);
+
+/* One line "region1: region2 on, region3 near" as the reference's older reader takes it: it counts
+ * with exactly one colon and a region behind it; numbers are not checked, -1 where there is none. */
+enum status scene_graph_parse_line(struct scene_graph *graph, const char *text, size_t size);
 
 #endif
