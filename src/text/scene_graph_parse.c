@@ -135,8 +135,8 @@ static void parse_objects(struct scene_graph *graph, struct numbers *numbers, st
         char *name = without_tags(strip((struct span){rest.text, more ? next.start : rest.size}));
         scene_graph_add_object(graph, name);
         free(name);
-        numbers->of_object = memory_resize(numbers->of_object, (size_t)graph->n_objects,
-                                           sizeof *numbers->of_object);
+        numbers->of_object =
+            memory_resize(numbers->of_object, (size_t)graph->n_objects, sizeof *numbers->of_object);
         numbers->of_object[graph->n_objects - 1] = heading.number;
         s = rest;
         heading = next;
@@ -147,8 +147,7 @@ static void parse_objects(struct scene_graph *graph, struct numbers *numbers, st
 static int64_t object_of(const struct scene_graph *graph, const struct numbers *numbers,
                          int64_t number)
 {
-    if (numbers->by_order)
-        return number >= 1 && number <= graph->n_objects ? number - 1 : -1;
+    if (numbers->by_order) return number >= 1 && number <= graph->n_objects ? number - 1 : -1;
     for (int64_t i = 0; i < graph->n_objects; i++)
         if (numbers->of_object[i] == number) return i;
     return -1;
@@ -245,8 +244,7 @@ enum status scene_graph_parse(struct scene_graph_reading *reading_out, const cha
     parse_objects(&reading_out->graph, &numbers, objects);
     at = find_word(all, "Relations:");
     struct span relations = at == SIZE_MAX ? (struct span){0} : span_from(all, at);
-    while (next_part(&line, &relations, '\n'))
-        TRY(parse_line(reading_out, &numbers, line));
+    while (next_part(&line, &relations, '\n')) TRY(parse_line(reading_out, &numbers, line));
 out:
     free(numbers.of_object);
     if (status != OK) scene_graph_reading_release(reading_out);
@@ -264,8 +262,8 @@ enum status scene_graph_parse_line(struct scene_graph *graph, const char *text, 
     enum status status = OK;
     struct span right = {text, size}, left, part;
     next_part(&left, &right, ':');
-    bool counts = right.text && find_word(right, ":") == SIZE_MAX &&
-                  find_word(right, "region") != SIZE_MAX;
+    bool counts =
+        right.text && find_word(right, ":") == SIZE_MAX && find_word(right, "region") != SIZE_MAX;
     if (!counts) goto out;
     int64_t subject, object;
     TRY(region_number(&subject, left));

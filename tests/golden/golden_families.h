@@ -10,5 +10,8 @@ extern const struct golden_family golden_tokenizer;       /* tokenizer_cases.c *
 extern const struct golden_family golden_image;           /* image_cases.c */
 extern const struct golden_family golden_rle;             /* rle_cases.c */
 extern const struct golden_family golden_box_masks;       /* box_mask_cases.c */
+extern const struct golden_family golden_chat;            /* chat_cases.c */
+extern const struct golden_family golden_parse;           /* parse_cases.c */
+extern const struct golden_family golden_box_text;        /* parse_cases.c */
 
 #endif

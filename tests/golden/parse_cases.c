@@ -77,8 +77,8 @@ static void check_graph(const json_t *row, struct golden_report *report)
     const json_t *text = json_object_get(row, "text");
     const json_t *want = json_object_get(row, "scene_graph");
     struct scene_graph_reading reading;
-    bool read = scene_graph_parse(&reading, json_string_value(text), json_string_length(text),
-                                  true) == OK;
+    bool read =
+        scene_graph_parse(&reading, json_string_value(text), json_string_length(text), true) == OK;
     bool same = json_object_get(want, "error")
                     ? !read
                     : read && same_graph(json_object_get(want, "value"), &reading);
@@ -107,8 +107,7 @@ static void check_lines(const json_t *row, struct golden_report *report)
 static struct box box_from(const json_t *list)
 {
     double v[4];
-    for (size_t i = 0; i < 4; i++)
-        v[i] = json_number_value(json_array_get(list, i));
+    for (size_t i = 0; i < 4; i++) v[i] = json_number_value(json_array_get(list, i));
     return (struct box){v[0], v[1], v[2], v[3]};
 }
 
@@ -201,17 +200,24 @@ static void check_points(const json_t *row, const json_t *points, struct golden_
         xy[2 * i] = json_number_value(json_array_get(point, 0));
         xy[2 * i + 1] = json_number_value(json_array_get(point, 1));
     }
-    bool same = point_text_write(&text, xy, (int64_t)n,
-                                 json_integer_value(json_object_get(row, "width")),
-                                 json_integer_value(json_object_get(row, "height"))) == OK &&
-                golden_text_equal(json_object_get(row, "text"), text.text, text.length);
+    bool same =
+        point_text_write(&text, xy, (int64_t)n, json_integer_value(json_object_get(row, "width")),
+                         json_integer_value(json_object_get(row, "height"))) == OK &&
+        golden_text_equal(json_object_get(row, "text"), text.text, text.length);
     golden_report_case(report, "points", same, "%s: \"%s\"", golden_text_string(row, "id"),
                        text_of(&text));
     text_release(&text);
 }
 
-enum status golden_box_text(const char *directory, struct golden_report *report)
+static bool recognises_box_text(const char *directory)
 {
+    return golden_text_holds(directory, "box_text.json");
+}
+
+static enum status run_box_text(const char *directory, const struct golden_options *options,
+                                struct golden_report *report)
+{
+    (void)options;
     enum status status = OK;
     json_t *cases = NULL;
     TRY(golden_text_cases(&cases, directory, "box_text.json"));
@@ -229,3 +235,6 @@ out:
     json_decref(cases);
     return status;
 }
+
+const struct golden_family golden_box_text = {
+    .name = "box text", .recognises = recognises_box_text, .run = run_box_text};
