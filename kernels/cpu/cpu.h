@@ -13,6 +13,14 @@ enum status cpu_linear_backward_weight(float *dw, float *dbias, const void *dy, 
                                        int64_t n, int64_t o, int64_t i, struct stream *stream);
 
 /* ---- rows (rows_cpu.c) ---- */
+enum status cpu_embedding_forward(void *out, const void *table, const int32_t *ids, int64_t n,
+                                  int64_t v, int64_t c, struct stream *stream);
+enum status cpu_embedding_backward(float *dtable, const void *dout, const int32_t *ids, int64_t n,
+                                   int64_t v, int64_t c, struct stream *stream);
+enum status cpu_rows_scatter(void *dst, const void *src, const int32_t *index, int64_t t, int64_t n,
+                             int64_t c, struct stream *stream);
+enum status cpu_rows_gather(void *dst, const void *src, const int32_t *index, int64_t t, int64_t n,
+                            int64_t c, struct stream *stream);
 
 /* ---- norms (rmsnorm_cpu.c, layernorm_cpu.c) ---- */
 /* Weight gradients of norms and of the layer scale are summed per fixed block of rows into the
@@ -27,8 +35,16 @@ enum status cpu_layernorm_backward(void *dx, float *dw, float *db, const void *d
                                    const void *w, const float *mean, const float *rstd, int64_t n,
                                    int64_t c, int accumulate, void *workspace,
                                    struct stream *stream);
+enum status cpu_rmsnorm_forward(void *out, float *rstd, const void *x, const void *w, int64_t n,
+                                int64_t c, double eps, struct stream *stream);
+enum status cpu_rmsnorm_backward(void *dx, float *dw, const void *dout, const void *x,
+                                 const void *w, const float *rstd, int64_t n, int64_t c,
+                                 int accumulate, void *workspace, struct stream *stream);
 
 /* ---- attention (rope_cpu.c, attention_cpu.c) ---- */
+enum status cpu_rope(void *qkv, const float *cos, const float *sin, const int32_t *position,
+                     int64_t t, int64_t h, int64_t kv, int64_t d, int direction,
+                     struct stream *stream);
 
 /* ---- element by element (swiglu_cpu.c, activation_cpu.c) ---- */
 enum status cpu_gelu_forward(void *out, const void *x, int64_t n, struct stream *stream);
@@ -37,6 +53,11 @@ enum status cpu_gelu_backward(void *dx, const void *dout, const void *x, int64_t
 enum status cpu_relu_forward(void *out, const void *x, int64_t n, struct stream *stream);
 enum status cpu_relu_backward(void *dx, const void *dout, const void *out, int64_t n,
                               struct stream *stream);
+enum status cpu_swiglu_forward(void *out, const void *gate_up, int64_t n, int64_t f,
+                               struct stream *stream);
+enum status cpu_swiglu_backward(void *dgate_up, const void *dout, const void *gate_up, int64_t n,
+                                int64_t f, struct stream *stream);
+enum status cpu_add(void *y, const void *x, int64_t n, struct stream *stream);
 
 /* ---- convolutions (patch_cpu.c, depthwise7_cpu.c, layer_scale_cpu.c) ---- */
 enum status cpu_patch_unfold(void *out, const void *in, int64_t b, int64_t y, int64_t x, int64_t c,
@@ -72,7 +93,19 @@ enum status cpu_mask_pool_backward(void *dfeature, const float *dout, const uint
                                    int64_t c, struct stream *stream);
 
 /* ---- loss (cross_entropy_cpu.c) ---- */
+enum status cpu_cross_entropy_stats(float *row_max, float *row_sum, float *target_logit,
+                                    const void *logits, const int32_t *target, int64_t n,
+                                    int64_t vc, int64_t v0, struct stream *stream);
+enum status cpu_cross_entropy_loss(float *loss, const float *row_max, const float *row_sum,
+                                   const float *target_logit, int64_t n, struct stream *stream);
+enum status cpu_cross_entropy_gradient(void *logits, const float *row_max, const float *row_sum,
+                                       const int32_t *target, const float *row_scale, int64_t n,
+                                       int64_t vc, int64_t v0, struct stream *stream);
 
 /* ---- optimizer (optimizer_cpu.c) ---- */
+enum status cpu_adamw(float *p, float *m, float *v, const float *grad, int64_t n,
+                      const struct adamw_step *step, struct stream *stream);
+enum status cpu_sum_squares(double *out, const float *x, int64_t n, struct stream *stream);
+enum status cpu_scale(float *x, int64_t n, double factor, struct stream *stream);
 
 #endif

@@ -11,19 +11,29 @@ const struct kernels kernels_cpu = {
     .linear_backward_weight = cpu_linear_backward_weight,
 
     /* rows */
+    .embedding_forward = cpu_embedding_forward,
+    .embedding_backward = cpu_embedding_backward,
+    .rows_scatter = cpu_rows_scatter,
+    .rows_gather = cpu_rows_gather,
 
     /* norms */
+    .rmsnorm_forward = cpu_rmsnorm_forward,
+    .rmsnorm_backward = cpu_rmsnorm_backward,
     .norm_workspace = cpu_norm_workspace,
     .layernorm_forward = cpu_layernorm_forward,
     .layernorm_backward = cpu_layernorm_backward,
 
     /* attention */
+    .rope = cpu_rope,
 
     /* element by element */
     .gelu_forward = cpu_gelu_forward,
     .gelu_backward = cpu_gelu_backward,
     .relu_forward = cpu_relu_forward,
     .relu_backward = cpu_relu_backward,
+    .swiglu_forward = cpu_swiglu_forward,
+    .swiglu_backward = cpu_swiglu_backward,
+    .add = cpu_add,
 
     /* convolutions */
     .patch_unfold = cpu_patch_unfold,
@@ -41,6 +51,12 @@ const struct kernels kernels_cpu = {
     .mask_pool_backward = cpu_mask_pool_backward,
 
     /* loss */
+    .cross_entropy_stats = cpu_cross_entropy_stats,
+    .cross_entropy_loss = cpu_cross_entropy_loss,
+    .cross_entropy_gradient = cpu_cross_entropy_gradient,
 
     /* optimizer */
+    .adamw = cpu_adamw,
+    .sum_squares = cpu_sum_squares,
+    .scale = cpu_scale,
 };

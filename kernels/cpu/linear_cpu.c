@@ -6,8 +6,7 @@
 #include <cblas.h>
 
 #include "base/assertion.h"
-#include "base/thread_pool.h"
-#include "device/stream.h"
+#include "blocks.h"
 
 /* Measured on Zen 4: sgemm of 512 x 512 tiles runs at 92 to 98 % of the speed of the whole product,
  * 256 x 256 at 80 to 92 %, 64 x 64 at 65 to 80 %: large tiles, but enough of them to share out. */
@@ -27,11 +26,6 @@ struct product {
     float beta, *c;
     int64_t tile_rows, tile_columns, n_column_tiles;
 };
-
-static int64_t ceil_divide(int64_t a, int64_t b)
-{
-    return (a + b - 1) / b;
-}
 
 /* Cuts `size` into equal tiles of at most `limit`, in multiples of 16 (a cache line). */
 static int64_t tile_size(int64_t size, int64_t limit)
@@ -56,11 +50,6 @@ static void choose_tiles(struct product *p)
         *longer = tile_size(*longer, *longer / 2);
     }
     p->n_column_tiles = ceil_divide(p->n, p->tile_columns);
-}
-
-static int64_t smaller(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
 }
 
 static void product_tile(void *argument, int64_t block, int worker)
@@ -163,7 +152,6 @@ enum status cpu_linear_backward_weight(float *dw, float *dbias, const void *dy, 
     if (n == 0) return OK;
     multiply(&p, stream);
     struct column_sums sums = {dbias, dy, n, o};
-    if (dbias != NULL)
-        thread_pool_run(stream->pool, ceil_divide(o, BIAS_COLUMNS), column_sums_block, &sums);
+    if (dbias != NULL) run_blocks(stream, o, BIAS_COLUMNS, column_sums_block, &sums);
     return OK;
 }

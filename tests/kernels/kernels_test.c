@@ -1,0 +1,47 @@
+/* Finding tables by name, and naming what a table lacks. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "kernels.h"
+
+static void tables_are_found_by_name(void **state)
+{
+    (void)state;
+    assert_ptr_equal(kernels_find("ref"), &kernels_ref);
+    assert_ptr_equal(kernels_find("cpu"), &kernels_cpu);
+    assert_null(kernels_find("gpu"));
+    assert_null(kernels_find(""));
+}
+
+static void missing_entries_are_named(void **state)
+{
+    (void)state;
+    struct kernels partial = kernels_ref;
+    partial.rope = NULL;
+    partial.linear_forward = NULL;
+    partial.scale = NULL;
+    char *missing = kernels_missing(&partial);
+    assert_non_null(missing);
+    assert_string_equal(missing, "linear_forward, rope, scale");
+    free(missing);
+}
+
+static void the_specification_is_complete(void **state)
+{
+    (void)state;
+    assert_null(kernels_missing(&kernels_ref));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(tables_are_found_by_name),
+        cmocka_unit_test(missing_entries_are_named),
+        cmocka_unit_test(the_specification_is_complete),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

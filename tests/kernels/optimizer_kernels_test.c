@@ -1,0 +1,84 @@
+/* AdamW, the sum of squares, scaling. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "support/kernel_test.h"
+
+/* n */
+static const int64_t sizes[][1] = {{1}, {0}, {13}, {67}, {4099}, {100003}};
+
+static void call_adamw(struct kernel_run *run)
+{
+    int64_t n = run->dims[0];
+    const struct adamw_step step = {.lr = 1e-3,
+                                    .beta1 = 0.9,
+                                    .beta2 = 0.999,
+                                    .eps = 1e-8,
+                                    .weight_decay = 0.01,
+                                    .step = 3,
+                                    .grad_scale = 0.37};
+    const float *grad = kernel_input(run, "grad", n, -1, 1);
+    float *p = kernel_inout(run, "p", n, -1, 1, TOLERANCE_EXACT);
+    float *m = kernel_inout(run, "m", n, -1, 1, TOLERANCE_EXACT);
+    float *v = kernel_inout(run, "v", n, 0, 1, TOLERANCE_EXACT);
+    kernel_ok(run->kernels->adamw(p, m, v, grad, n, &step, run->stream));
+}
+
+static void call_sum_squares(struct kernel_run *run)
+{
+    int64_t n = run->dims[0];
+    const float *x = kernel_input(run, "x", n, -1, 1);
+    double *out = kernel_output_f64(run, "out", 1, n > 0 ? n : 1);
+    kernel_ok(run->kernels->sum_squares(out, x, n, run->stream));
+}
+
+static void call_scale(struct kernel_run *run)
+{
+    float *x = kernel_inout(run, "x", run->dims[0], -1, 1, TOLERANCE_EXACT);
+    kernel_ok(run->kernels->scale(x, run->dims[0], 0.3, run->stream));
+}
+
+static void every_table_equals_ref(void **state)
+{
+    (void)state;
+    KERNEL_TEST_SIZES(KERNEL_TEST(adamw, call_adamw), sizes);
+    KERNEL_TEST_SIZES(KERNEL_TEST(sum_squares, call_sum_squares), sizes);
+    KERNEL_TEST_SIZES(KERNEL_TEST(scale, call_scale), sizes);
+}
+
+/* Three steps against the same formula in double, from scratch. */
+static void ref_adamw_follows_its_formula(void **state)
+{
+    (void)state;
+    const double grads[3] = {0.5, -0.25, 2};
+    float p = 1, m = 0, v = 0;
+    double want_p = 1, want_m = 0, want_v = 0;
+    for (int64_t k = 1; k <= 3; k++) {
+        struct adamw_step step = {0.01, 0.9, 0.999, 1e-8, 0.1, k, 0.5};
+        float grad = (float)grads[k - 1];
+        kernel_ok(kernels_ref.adamw(&p, &m, &v, &grad, 1, &step, NULL));
+        double g = 0.5 * grads[k - 1];
+        want_m = 0.9 * want_m + 0.1 * g;
+        want_v = 0.999 * want_v + 0.001 * g * g;
+        want_p *= 1 - 0.01 * 0.1;
+        want_p -= 0.01 / (1 - pow(0.9, (double)k)) * want_m /
+                  (sqrt(want_v) / sqrt(1 - pow(0.999, (double)k)) + 1e-8);
+    }
+    assert_true(fabs((double)p - want_p) < 1e-6);
+    assert_true(fabs((double)m - want_m) < 1e-7);
+    assert_true(fabs((double)v - want_v) < 1e-9);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_table_equals_ref),
+        cmocka_unit_test(ref_adamw_follows_its_formula),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
