@@ -63,6 +63,13 @@ robin-dist: $(BUILD)/robin-dist
 	@cp -f $< $@
 $(BUILD)/robin-dist: $(BUILD)/src/main.o $(LIBRARY)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+# main alone knows the version: a commit then links one program anew and not every test.
+VERSION := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
+$(BUILD)/src/main.o: CPPFLAGS += -DROBIN_VERSION='"$(VERSION)"'
+$(BUILD)/src/main.o: $(BUILD)/version.list
+$(BUILD)/version.list: FORCE
+	@mkdir -p $(@D)
+	@echo '$(VERSION)' | cmp -s - $@ || echo '$(VERSION)' >$@
 # The list of objects is a prerequisite: a source that went away must leave the library too.
 $(LIBRARY): $(LIB_OBJECTS) $(BUILD)/library.list
 	@rm -f $@

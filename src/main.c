@@ -1,8 +1,17 @@
-/* Entry point: everything else is src/jobs. */
-#include <stdio.h>
+/* Entry point: everything else is src/jobs. The only place that prints errors. */
+#include "base/log.h"
+#include "jobs/command.h"
 
-int main(void)
+#ifndef ROBIN_VERSION
+#define ROBIN_VERSION "unknown"
+#endif
+
+int main(int argc, char **argv)
 {
-    fputs("robin-dist: no commands yet\n", stderr);
-    return 2;
+    struct command_call call = {
+        .n_arguments = argc - 1, .arguments = argv + 1, .version = ROBIN_VERSION};
+    enum status status = command_run(&call);
+    /* Of ranks that failed together one holds the sentence. */
+    if (status != OK && status_message()[0] != '\0') log_error("%s", status_message());
+    return command_exit_code(&call, status);
 }

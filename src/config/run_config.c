@@ -372,7 +372,8 @@ enum status run_config_load(struct run_config *config_out, const char *path,
     apply_all(&loader, &config);
     if (loader.errors.n > 0) {
         config_errors_print(&report, &loader.errors);
-        FAIL(ERR_ARGUMENT, "%s", text_of(&report));
+        FAIL(ERR_ARGUMENT, "%s cannot be used, %zu error%s\n%s", path, loader.errors.n,
+             loader.errors.n == 1 ? "" : "s", text_of(&report));
     }
     *config_out = config;
     config = (struct run_config){0};

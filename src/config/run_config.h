@@ -104,8 +104,9 @@ struct run_config { /* zeroed is releasable */
 };
 
 /* Reads `path`, the model file it names, and the `key=value` overrides, in this order; keys that
- * nobody gave have their defaults. ERR_ARGUMENT with every error of every source in one message,
- * one line each: FILE:LINE:COLUMN: error: what and remedy. ERR_IO where a file cannot be read. */
+ * nobody gave have their defaults. ERR_ARGUMENT with every error of every source in one message:
+ * a line that counts them, then one line each, FILE:LINE:COLUMN: error: what and remedy. ERR_IO
+ * where a file cannot be read. */
 enum status run_config_load(struct run_config *config_out, const char *path,
                             const char *const *overrides, int n_overrides);
 void run_config_release(struct run_config *config);

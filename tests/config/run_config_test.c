@@ -18,6 +18,14 @@
 #define BAD_CONFIGS "tests/bad_configs"
 #define LIMIT       100000
 
+/* The errors: the message without its first line, which counts them. */
+static const char *reported(void)
+{
+    const char *newline = strchr(status_message(), '\n');
+    assert_non_null(newline);
+    return newline + 1;
+}
+
 /* The "# expect: " lines of a file, with FILE replaced by its path. */
 static char *expected_message(const char *path)
 {
@@ -58,7 +66,7 @@ static void bad_configs_are_refused_as_they_say(void **state)
         char *expected = expected_message(path);
         struct run_config config = {0};
         assert_int_equal(run_config_load(&config, path, NULL, 0), ERR_ARGUMENT);
-        assert_string_equal(status_message(), expected);
+        assert_string_equal(reported(), expected);
         n_run++;
         free(expected);
         free(path);
@@ -72,7 +80,7 @@ static void assert_refused(const char *path, const char *argument, const char *m
     struct run_config config = {0};
     const char *arguments[] = {argument, "tokenizer=t", "data.sources=[{corpus: c, tasks: [sg]}]"};
     assert_int_equal(run_config_load(&config, path, arguments, 3), ERR_ARGUMENT);
-    assert_string_equal(status_message(), message);
+    assert_string_equal(reported(), message);
 }
 
 static void overrides_are_refused_naming_the_argument(void **state)
