@@ -41,10 +41,18 @@ enum status cpu_rmsnorm_backward(void *dx, float *dw, const void *dout, const vo
                                  const void *w, const float *rstd, int64_t n, int64_t c,
                                  int accumulate, void *workspace, struct stream *stream);
 
-/* ---- attention (rope_cpu.c, attention_cpu.c) ---- */
+/* ---- attention (rope_cpu.c, attention_cpu.c, attention_backward_cpu.c) ---- */
 enum status cpu_rope(void *qkv, const float *cos, const float *sin, const int32_t *position,
                      int64_t t, int64_t h, int64_t kv, int64_t d, int direction,
                      struct stream *stream);
+enum status cpu_attention_forward(void *out, float *lse, const void *qkv, const int32_t *seq_start,
+                                  int64_t s, int64_t t, int64_t h, int64_t kv, int64_t d,
+                                  double scale, void *workspace, struct stream *stream);
+enum status cpu_attention_backward(void *dqkv, const void *dout, const void *out, const float *lse,
+                                   const void *qkv, const int32_t *seq_start, int64_t s, int64_t t,
+                                   int64_t h, int64_t kv, int64_t d, double scale, void *workspace,
+                                   struct stream *stream);
+size_t cpu_attention_workspace(int64_t t, int64_t h, int64_t kv, int64_t d);
 
 /* ---- element by element (swiglu_cpu.c, activation_cpu.c) ---- */
 enum status cpu_gelu_forward(void *out, const void *x, int64_t n, struct stream *stream);

@@ -25,6 +25,9 @@ const struct kernels kernels_cpu = {
 
     /* attention */
     .rope = cpu_rope,
+    .attention_forward = cpu_attention_forward,
+    .attention_backward = cpu_attention_backward,
+    .attention_workspace = cpu_attention_workspace,
 
     /* element by element */
     .gelu_forward = cpu_gelu_forward,
