@@ -124,6 +124,7 @@ struct kernels {
     /* dx [N] = dout gelu'(x); dx may be dout */
     enum status (*gelu_backward)(void *dx, const void *dout, const void *x, int64_t n,
                                  struct stream *stream);
+    /* out [N] = max(x, 0); out may be x */
     enum status (*relu_forward)(void *out, const void *x, int64_t n, struct stream *stream);
     /* dx = dout where out > 0 else 0; takes the forward's OUTPUT; dx may be dout */
     enum status (*relu_backward)(void *dx, const void *dout, const void *out, int64_t n,

@@ -23,19 +23,23 @@ struct model_options {
     bool backward;  /* false: inference only, no gradients and no saved activations at all */
     bool recompute; /* activation recompute per block: block inputs are kept, the rest is computed
                        again; same bits */
+    bool lm_matrices_frozen; /* of a trainable LM only norms and biases train */
     int64_t loss_chunk_rows,
         loss_chunk_vocab; /* logits are held [rows, vocab] at a time; 0: chosen by the planner */
 };
 
-/* What memory a model takes, by kind, in bytes: planned by the same code that lays it out. */
+/* What memory a model takes, by kind, in bytes: planned by the same code that lays it out.
+ * Activations live from the forward to the backward; workspace is scratch that the modules share. */
 struct model_memory {
     size_t weights, gradients, activations, workspace;
-    size_t by_module[N_MODULES]; /* activations only */
+    size_t by_module[N_MODULES]; /* of the activations */
 };
 
 /* Checks the sizes and computes the memory without taking it. */
 enum status model_plan(struct model_memory *memory_out, const struct model_config *config,
                        const struct model_options *options, const struct kernels *kernels);
+/* The plan as a table for people, a line for each kind, to free(). */
+char *model_memory_table(const struct model_memory *memory);
 enum status model_create(struct model **model_out, const struct model_config *config,
                          const struct model_options *options, const struct kernels *kernels,
                          struct stream *stream);
@@ -50,7 +54,8 @@ void model_zero_gradients(struct model *model);
 
 /* Called with tensors as the forward makes them (golden tests, `predict`): `name` such as "res4",
  * "image_tokens", "t", "s", "inputs_embeds", "hidden.layer3", "attention.layer0", "mlp.layer0",
- * "hidden.final_norm"; data f32 [rows, columns]. */
+ * "hidden.final_norm", "token_loss"; data f32 [rows, columns]. The last two have the rows of the
+ * targets, and come in several pieces when the loss is computed in chunks of rows. */
 struct model_observer {
     void (*see)(void *context, const char *name, const float *data, int64_t rows, int64_t columns);
     void *context;

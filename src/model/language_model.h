@@ -1,0 +1,79 @@
+/* The language model: Qwen2's decoder blocks over packed sequences, from embedded rows to the
+ * residual stream after the last block. The final norm, the head and the loss are lm_head.h's.
+ * Internal to src/model. */
+#ifndef ROBIN_MODEL_LANGUAGE_MODEL_H
+#define ROBIN_MODEL_LANGUAGE_MODEL_H
+
+#include "model/batch.h"
+#include "model/model_run.h"
+
+struct lm_layer {
+    struct norm input_norm, attention_norm; /* before attention; after it, before the MLP */
+    struct linear qkv;                      /* [H + 2 KV, D] of the head size: q, k, v adjacent */
+    struct linear o;
+    struct linear gate_up; /* gate and up adjacent */
+    struct linear down;
+};
+
+struct language_model {
+    const struct lm_config *config;
+    struct weight embedding;
+    struct lm_layer *layers;
+    float *cos, *sin; /* [n_positions, head size / 2] */
+    int64_t n_positions;
+};
+
+/* What a layer computes on its way, T rows. */
+struct lm_layer_set {
+    float *rstd_input, *rstd_attention; /* [T] */
+    float *norm_input, *norm_attention; /* [T, D] */
+    float *qkv;                         /* [T, H + 2 KV, head size], rotated */
+    float *attention, *lse;             /* [T, H, head size], [H, T] */
+    float *middle;                      /* [T, D] residual stream after attention */
+    float *gate_up;                     /* [T, 2 F] */
+    float *swiglu;                      /* [T, F] */
+};
+
+struct lm_mode {
+    bool backward;       /* a gradient passes: anything of the model trains */
+    bool recompute;      /* of a layer only the input is kept */
+    bool matrices_train; /* the inputs of the weight matrices are needed again */
+};
+
+struct lm_activations {
+    int64_t n_tokens, n_sequences;
+    struct lm_mode mode;
+    float **inputs; /* [layers + 1] x [T, D]: input of each layer, and the last output. Without a
+                       backward all one buffer. */
+    struct lm_layer_set *sets;  /* per layer: backward without recompute */
+    struct lm_layer_set shared; /* scratch of any layer */
+    float *gradient;            /* [T, D] of the residual stream */
+    float *dnorm, *dattention, *dswiglu, *dqkv;
+    float *ones; /* [T]: for biases that train alone */
+    void *norm_workspace, *attention_workspace;
+};
+
+/* ERR_MEMORY. Finds the weights; the tables of RoPE are made for positions 0 .. n_positions-1. */
+enum status language_model_init(struct language_model *lm, const struct lm_config *config,
+                                const struct flat_weights *flat, int64_t n_positions);
+void language_model_release(struct language_model *lm);
+
+void lm_activations_init(struct lm_activations *activations, const struct lm_config *config);
+void lm_activations_release(struct lm_activations *activations);
+void lm_layout_saved(struct lm_activations *activations, struct arena *arena,
+                     const struct lm_config *config, const struct lm_mode *mode,
+                     const struct model_limits *sizes);
+/* The gradient of the residual stream, which outlives the head's scratch. */
+void lm_layout_gradient(struct lm_activations *activations, struct arena *arena,
+                        const struct lm_config *config);
+void lm_layout_scratch(struct lm_activations *activations, struct arena *arena,
+                       const struct lm_config *config, const struct kernels *kernels);
+
+/* activations->inputs[0] (embedded rows) -> inputs[layers]. */
+enum status lm_forward(const struct language_model *lm, struct lm_activations *activations,
+                       const struct model_batch *batch, const struct model_run *run);
+/* activations->gradient, of the last output, becomes that of inputs[0]. */
+enum status lm_backward(const struct language_model *lm, struct lm_activations *activations,
+                        const struct model_batch *batch, const struct model_run *run);
+
+#endif

@@ -1,0 +1,47 @@
+/* From the residual stream to the loss: final RMSNorm, head and cross-entropy at the target rows
+ * only, over chunks of rows and of the vocabulary, so that no [T, V] matrix of logits ever stands in
+ * memory. Internal to src/model. */
+#ifndef ROBIN_MODEL_LM_HEAD_H
+#define ROBIN_MODEL_LM_HEAD_H
+
+#include "model/batch.h"
+#include "model/model_run.h"
+
+struct lm_head {
+    const struct lm_config *config;
+    struct norm norm;
+    struct weight weight; /* [V, D]; the embedding if tied */
+};
+
+struct lm_head_activations {
+    bool backward;
+    int64_t chunk_rows, chunk_vocab;
+    float *rows, *rstd, *norm; /* [chunk rows, D], [chunk rows], [chunk rows, D] */
+    float *dnorm, *drows;      /* [chunk rows, D] */
+    float *logits;             /* [chunk rows, chunk vocab] */
+    float *row_max, *row_sum, *target_logit, *loss; /* [chunk rows] */
+    void *workspace;
+};
+
+/* What chunks are taken for options of 0: at most 2^24 logits at a time, whole rows of the
+ * vocabulary where at least 128 of them fit (then no logit is computed twice). */
+void lm_head_choose_chunks(int64_t *rows, int64_t *vocab, const struct lm_config *config,
+                           int64_t max_targets);
+
+void lm_head_init(struct lm_head *head, const struct lm_config *config,
+                  const struct flat_weights *flat);
+void lm_head_layout(struct lm_head_activations *activations, struct arena *arena,
+                    const struct lm_config *config, const struct kernels *kernels, bool backward,
+                    int64_t n_targets);
+
+/* Loss of the batch's targets from x [T, D]; with dx [T, D] (else NULL) also writes the gradient of
+ * the weighted loss and adds that of norm and head. */
+enum status lm_head_loss(const struct lm_head *head, struct lm_head_activations *activations,
+                         const float *x, float *dx, const struct model_batch *batch,
+                         const struct model_run *run, struct model_result *result);
+/* logits [N, V] of the batch's target rows. */
+enum status lm_head_logits(const struct lm_head *head, struct lm_head_activations *activations,
+                           const float *x, float *logits, const struct model_batch *batch,
+                           const struct model_run *run);
+
+#endif

@@ -1,0 +1,103 @@
+/* See model_run.h. */
+#include "model/model_run.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assertion.h"
+#include "base/text_buffer.h"
+#include "device/stream.h"
+
+static char *format_name(const char *format, va_list arguments)
+{
+    char *name = NULL;
+    ASSERT(vasprintf(&name, format, arguments) >= 0, "no memory for a name");
+    return name;
+}
+
+struct weight weight_find(const struct flat_weights *flat, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    char *name = format_name(format, arguments);
+    va_end(arguments);
+    const struct parameter *parameter = parameter_find(flat->table, name);
+    ASSERT(parameter != NULL, "the table has no parameter %s", name);
+    free(name);
+    struct weight weight = {.value = flat->values + parameter->offset};
+    if (flat->gradients != NULL && parameter->gradient_offset >= 0)
+        weight.gradient = flat->gradients + parameter->gradient_offset;
+    return weight;
+}
+
+struct linear linear_find(const struct flat_weights *flat, const char *name, int64_t out,
+                          int64_t in)
+{
+    return (struct linear){.weight = weight_find(flat, "%s.weight", name),
+                           .bias = weight_find(flat, "%s.bias", name),
+                           .out = out,
+                           .in = in};
+}
+
+enum status linear_apply(const struct model_run *run, const struct linear *linear, float *y,
+                         const float *x, int64_t n)
+{
+    return run->kernels->linear_forward(y, x, linear->weight.value, linear->bias.value, n,
+                                        linear->out, linear->in, run->stream);
+}
+
+enum status linear_add_gradients(const struct model_run *run, const struct linear *linear,
+                                 const float *dy, const float *x, const float *ones, int64_t n)
+{
+    float *dw = linear->weight.gradient;
+    float *db = linear->bias.gradient;
+    if (dw != NULL)
+        return run->kernels->linear_backward_weight(dw, db, dy, x, n, linear->out, linear->in,
+                                                    run->stream);
+    if (db != NULL)
+        return run->kernels->linear_backward_weight(db, NULL, dy, ones, n, linear->out, 1,
+                                                    run->stream);
+    return OK;
+}
+
+enum status linear_propagate(const struct model_run *run, const struct linear *linear, float *dx,
+                             const float *dy, int64_t n)
+{
+    return run->kernels->linear_backward_input(dx, dy, linear->weight.value, n, linear->out,
+                                               linear->in, 0, run->stream);
+}
+
+struct norm norm_find(const struct flat_weights *flat, const char *name, bool has_bias)
+{
+    struct norm norm = {.weight = weight_find(flat, "%s.weight", name)};
+    if (has_bias) norm.bias = weight_find(flat, "%s.bias", name);
+    return norm;
+}
+
+float *take_floats(struct arena *arena, int64_t n, int64_t c)
+{
+    return arena_take(arena, size_multiply(size_multiply((size_t)n, (size_t)c), sizeof(float)));
+}
+
+void zero_floats(float *data, int64_t n)
+{
+    memset(data, 0, (size_t)n * sizeof *data);
+}
+
+enum status observe(const struct model_run *run, const float *data, int64_t rows, int64_t columns,
+                    const char *format, ...)
+{
+    enum status status = OK;
+    if (run->observer == NULL) return OK;
+    TRY(stream_wait(run->stream));
+    va_list arguments;
+    va_start(arguments, format);
+    char *name = format_name(format, arguments);
+    va_end(arguments);
+    run->observer->see(run->observer->context, name, data, rows, columns);
+    free(name);
+out:
+    return status;
+}

@@ -1,0 +1,409 @@
+/* See robin_model.h. The whole model: who runs after whom, and where everything lies. */
+#include "model/robin_model.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assertion.h"
+#include "base/text_buffer.h"
+#include "device/stream.h"
+#include "model/batch_check.h"
+#include "model/extractor.h"
+#include "model/language_model.h"
+#include "model/lm_head.h"
+#include "model/projector.h"
+#include "model/splice.h"
+#include "model/tower.h"
+
+/* What each module keeps, from what trains. */
+struct modes {
+    bool backward; /* anything trains */
+    struct tower_mode tower;
+    struct extractor_mode extractor;
+    struct projector_mode projector;
+    struct lm_mode lm;
+};
+
+struct model {
+    struct model_config config;
+    struct model_options options;
+    const struct kernels *kernels;
+    struct stream *stream;
+    struct parameter_table *table;
+    struct modes modes;
+
+    struct arena weights, gradients, memory; /* memory: activations and workspace */
+    struct tower tower;
+    struct extractor extractor;
+    struct projector projector;
+    struct language_model lm;
+    struct lm_head head;
+
+    struct tower_activations tower_activations;
+    struct extractor_activations extractor_activations;
+    struct projector_activations projector_activations;
+    struct lm_activations lm_activations;
+    struct lm_head_activations head_activations;
+};
+
+/* ---- planning ---- */
+
+static int64_t points_of(const struct model_config *config, int level)
+{
+    return level_side(config->image_height, level) * level_side(config->image_width, level);
+}
+
+static struct modes choose_modes(const struct model_options *options)
+{
+    const bool *trains = options->trainable;
+    bool recompute = options->recompute;
+    struct modes modes = {0};
+    if (!options->backward) return modes;
+    for (int m = 0; m < N_MODULES; m++) modes.backward = modes.backward || trains[m];
+    modes.tower = (struct tower_mode){.backward = trains[MODULE_TOWER], .recompute = recompute};
+    modes.extractor = (struct extractor_mode){.trains = trains[MODULE_EXTRACTOR],
+                                              .features = trains[MODULE_TOWER]};
+    modes.projector =
+        (struct projector_mode){.backward = trains[MODULE_PROJECTOR] || trains[MODULE_TOWER],
+                                .trains = trains[MODULE_PROJECTOR]};
+    modes.lm =
+        (struct lm_mode){.backward = modes.backward,
+                         .recompute = recompute,
+                         .matrices_train = trains[MODULE_LM] && !options->lm_matrices_frozen};
+    return modes;
+}
+
+/* Gives every activation its place for a batch of these sizes. First what lives from the forward to
+ * the backward; then the scratch of the vision side and that of the language side, which are never
+ * needed at once and so share their memory. With `memory`, says what was taken. */
+static void lay_out(struct model *model, struct arena *arena, const struct model_limits *sizes,
+                    struct model_memory *memory)
+{
+    const struct model_config *config = &model->config;
+    const struct modes *modes = &model->modes;
+    size_t ends[N_MODULES + 1] = {arena_mark(arena)};
+    tower_layout_saved(&model->tower_activations, arena, config, &modes->tower, sizes->max_images);
+    ends[1 + MODULE_TOWER] = arena_mark(arena);
+    projector_layout_saved(&model->projector_activations, arena, config, &modes->projector,
+                           sizes->max_images * points_of(config, IMAGE_LEVEL));
+    ends[1 + MODULE_PROJECTOR] = arena_mark(arena);
+    extractor_layout_saved(&model->extractor_activations, arena, config, &modes->extractor,
+                           sizes->max_regions);
+    ends[1 + MODULE_EXTRACTOR] = arena_mark(arena);
+    lm_layout_saved(&model->lm_activations, arena, &config->lm, &modes->lm, sizes);
+    ends[1 + MODULE_LM] = arena_mark(arena);
+
+    size_t saved = arena_mark(arena);
+    tower_layout_scratch(&model->tower_activations, arena, config, model->kernels);
+    projector_layout_scratch(&model->projector_activations, arena, config, &modes->projector);
+    extractor_layout_scratch(&model->extractor_activations, arena, config, &modes->extractor);
+    arena_rewind(arena, saved);
+    lm_layout_gradient(&model->lm_activations, arena, &config->lm);
+    size_t gradient = arena_mark(arena);
+    lm_head_layout(&model->head_activations, arena, &config->lm, model->kernels, modes->backward,
+                   sizes->max_targets);
+    arena_rewind(arena, gradient);
+    lm_layout_scratch(&model->lm_activations, arena, &config->lm, model->kernels);
+    arena_rewind(arena, saved);
+    if (memory == NULL) return;
+    memory->activations = saved;
+    memory->workspace = arena->peak - saved;
+    for (int m = 0; m < N_MODULES; m++) memory->by_module[m] = ends[m + 1] - ends[m];
+}
+
+static enum status check_options(const struct model_options *options, const struct kernels *kernels)
+{
+    enum status status = OK;
+    const struct model_limits *limits = &options->limits;
+    char *missing = kernels_missing(kernels);
+    if (missing != NULL)
+        FAIL(ERR_UNSUPPORTED, "kernels %s cannot run a model: missing are %s", kernels->name,
+             missing);
+    if (kernels->dtype != DTYPE_F32)
+        FAIL(ERR_UNSUPPORTED,
+             "kernels %s compute in another type than fp32, which the model does not",
+             kernels->name);
+    if (limits->max_images < 0 || limits->max_regions < 0 || limits->max_sequences < 0 ||
+        limits->max_tokens < 0 || limits->max_targets < 0 || limits->max_tokens > INT32_MAX)
+        FAIL(ERR_SHAPE, "a limit of the model's batches is below 0, or above 2^31 - 1 tokens");
+    if (options->loss_chunk_rows < 0 || options->loss_chunk_vocab < 0)
+        FAIL(ERR_SHAPE,
+             "loss chunks of %lld rows and %lld words; take at least 1, or 0 to have it chosen",
+             (long long)options->loss_chunk_rows, (long long)options->loss_chunk_vocab);
+out:
+    free(missing);
+    return status;
+}
+
+/* A model without memory: enough to be planned. */
+static enum status prepare(struct model *model, const struct model_config *config,
+                           const struct model_options *options, const struct kernels *kernels)
+{
+    enum status status = OK;
+    const bool nothing[N_MODULES] = {false};
+    model->config = *config;
+    model->options = *options;
+    model->kernels = kernels;
+    TRY(check_options(options, kernels));
+    TRY(parameter_table_create(&model->table, config,
+                               options->backward ? options->trainable : nothing));
+    if (options->lm_matrices_frozen) parameter_table_freeze_lm_matrices(model->table);
+    model->modes = choose_modes(options);
+    tower_activations_init(&model->tower_activations, &config->vision);
+    lm_activations_init(&model->lm_activations, &config->lm);
+    model->head_activations.chunk_rows = options->loss_chunk_rows;
+    model->head_activations.chunk_vocab = options->loss_chunk_vocab;
+    lm_head_choose_chunks(&model->head_activations.chunk_rows, &model->head_activations.chunk_vocab,
+                          &config->lm, options->limits.max_targets);
+out:
+    return status;
+}
+
+static struct model_memory measure(struct model *model)
+{
+    struct model_memory memory = {0};
+    struct arena arena;
+    arena_init_measuring(&arena);
+    memory.weights = size_multiply((size_t)model->table->n_weight_elements, sizeof(float));
+    memory.gradients = size_multiply((size_t)model->table->n_gradient_elements, sizeof(float));
+    lay_out(model, &arena, &model->options.limits, &memory);
+    return memory;
+}
+
+enum status model_plan(struct model_memory *memory_out, const struct model_config *config,
+                       const struct model_options *options, const struct kernels *kernels)
+{
+    enum status status = OK;
+    struct model *model = memory_new(1, sizeof *model);
+    TRY(prepare(model, config, options, kernels));
+    *memory_out = measure(model);
+out:
+    model_destroy(model);
+    return status;
+}
+
+/* ---- life ---- */
+
+static enum status take_memory(struct model *model)
+{
+    enum status status = OK;
+    struct model_memory memory = measure(model);
+    TRY_WHERE(arena_init(&model->weights, memory.weights), "weights of the model");
+    if (memory.gradients > 0)
+        TRY_WHERE(arena_init(&model->gradients, memory.gradients), "gradients of the model");
+    TRY_WHERE(arena_init(&model->memory, memory.activations + memory.workspace),
+              "activations of the model");
+out:
+    return status;
+}
+
+static enum status bind_modules(struct model *model)
+{
+    enum status status = OK;
+    const struct model_config *config = &model->config;
+    int64_t n_positions = config->lm.max_positions;
+    if (n_positions > model->options.limits.max_tokens)
+        n_positions = max_int64(model->options.limits.max_tokens, 1);
+    struct flat_weights flat = {.table = model->table,
+                                .values = (const float *)(void *)model->weights.base,
+                                .gradients = (float *)(void *)model->gradients.base};
+    tower_init(&model->tower, config, &flat);
+    extractor_init(&model->extractor, config, &flat);
+    projector_init(&model->projector, config, &flat);
+    TRY(language_model_init(&model->lm, &config->lm, &flat, n_positions));
+    lm_head_init(&model->head, &config->lm, &flat);
+out:
+    return status;
+}
+
+enum status model_create(struct model **model_out, const struct model_config *config,
+                         const struct model_options *options, const struct kernels *kernels,
+                         struct stream *stream)
+{
+    enum status status = OK;
+    struct model *model = memory_new(1, sizeof *model);
+    model->stream = stream;
+    TRY(prepare(model, config, options, kernels));
+    TRY(take_memory(model));
+    TRY(bind_modules(model));
+    model_zero_gradients(model);
+    *model_out = model;
+    model = NULL;
+out:
+    model_destroy(model);
+    return status;
+}
+
+void model_destroy(struct model *model)
+{
+    if (model == NULL) return;
+    tower_release(&model->tower);
+    language_model_release(&model->lm);
+    tower_activations_release(&model->tower_activations);
+    lm_activations_release(&model->lm_activations);
+    arena_release(&model->memory);
+    arena_release(&model->gradients);
+    arena_release(&model->weights);
+    parameter_table_destroy(model->table);
+    free(model);
+}
+
+const struct parameter_table *model_parameters(const struct model *model)
+{
+    return model->table;
+}
+
+const struct model_config *model_config_of(const struct model *model)
+{
+    return &model->config;
+}
+
+float *model_weights(struct model *model)
+{
+    return (float *)(void *)model->weights.base;
+}
+
+float *model_gradients(struct model *model)
+{
+    return (float *)(void *)model->gradients.base;
+}
+
+void model_zero_gradients(struct model *model)
+{
+    if (model->gradients.base != NULL)
+        zero_floats(model_gradients(model), model->table->n_gradient_elements);
+}
+
+/* ---- running ---- */
+
+static struct extractor_input extractor_input_of(const struct model *model,
+                                                 const struct model_batch *batch)
+{
+    struct extractor_input input = {.n_images = batch->n_images,
+                                    .n_regions = batch->n_regions,
+                                    .footprint = batch->footprint,
+                                    .region_image = batch->region_image,
+                                    .position_grid = batch->position_grid};
+    for (int level = 0; level < N_LEVELS; level++) {
+        input.points[level] = points_of(&model->config, level);
+        input.features[level] = model->tower_activations.features[level];
+    }
+    return input;
+}
+
+static enum status vision_forward(struct model *model, const struct model_batch *batch,
+                                  const struct model_run *run)
+{
+    enum status status = OK;
+    if (batch->n_images == 0) goto out;
+    TRY(tower_forward(&model->tower, &model->tower_activations, batch->pixels, batch->keep, run));
+    TRY(projector_forward(&model->projector, &model->projector_activations,
+                          model->tower_activations.features[IMAGE_LEVEL], run));
+    if (batch->n_regions == 0) goto out;
+    struct extractor_input input = extractor_input_of(model, batch);
+    TRY(extractor_forward(&model->extractor, &model->extractor_activations, &input, run));
+out:
+    return status;
+}
+
+static enum status vision_backward(struct model *model, const struct model_batch *batch,
+                                   const struct model_run *run)
+{
+    enum status status = OK;
+    const struct modes *modes = &model->modes;
+    struct tower_activations *tower = &model->tower_activations;
+    float *dimage = modes->tower.backward ? tower->gradients[IMAGE_LEVEL] : NULL;
+    if (batch->n_images == 0) goto out;
+    for (int level = 0; modes->tower.backward && level < N_LEVELS; level++)
+        zero_floats(tower->gradients[level], batch->n_images * points_of(&model->config, level) *
+                                                 model->config.vision.dims[level]);
+    if (modes->projector.backward)
+        TRY(projector_backward(&model->projector, &model->projector_activations,
+                               tower->features[IMAGE_LEVEL], dimage, run));
+    if (batch->n_regions > 0 && (modes->extractor.trains || modes->extractor.features)) {
+        struct extractor_input input = extractor_input_of(model, batch);
+        TRY(extractor_backward(&model->extractor, &model->extractor_activations, &input,
+                               modes->extractor.features ? tower->gradients : NULL, run));
+    }
+    if (modes->tower.backward) TRY(tower_backward(&model->tower, tower, batch->keep, run));
+out:
+    return status;
+}
+
+static struct splice_rows splice_rows_of(const struct model *model, const struct model_batch *batch)
+{
+    struct splice_rows rows = {.n_image_tokens =
+                                   batch->n_images * points_of(&model->config, IMAGE_LEVEL),
+                               .vocab = model->config.lm.vocab,
+                               .width = model->config.lm.hidden};
+    if (batch->n_images > 0) rows.image_tokens = model->projector_activations.tokens;
+    if (batch->n_images > 0 && batch->n_regions > 0) {
+        rows.t = model->extractor_activations.t;
+        rows.s = model->extractor_activations.s;
+    }
+    return rows;
+}
+
+/* Checks and lays out; then everything up to the residual stream after the last layer. */
+static enum status forward(struct model *model, const struct model_batch *batch,
+                           const struct model_run *run)
+{
+    enum status status = OK;
+    struct lm_activations *lm = &model->lm_activations;
+    TRY(batch_check(batch, &model->config, &model->options.limits, model->lm.n_positions));
+    struct model_limits sizes = batch_sizes(batch);
+    arena_rewind(&model->memory, 0);
+    lay_out(model, &model->memory, &sizes, NULL);
+    TRY(vision_forward(model, batch, run));
+    struct splice_rows rows = splice_rows_of(model, batch);
+    TRY(splice_forward(lm->inputs[0], &model->lm.embedding, &rows, batch, run));
+    TRY(lm_forward(&model->lm, lm, batch, run));
+out:
+    return status;
+}
+
+/* From the gradient of the last layer's output, as deep as anything trains. */
+static enum status backward(struct model *model, const struct model_batch *batch,
+                            const struct model_run *run)
+{
+    enum status status = OK;
+    struct lm_activations *lm = &model->lm_activations;
+    if (!model->table->trainable[MODULE_LM] && batch->n_images == 0) goto out;
+    TRY(lm_backward(&model->lm, lm, batch, run));
+    struct splice_rows rows = splice_rows_of(model, batch);
+    TRY(splice_backward(&rows, lm->gradient, &model->lm.embedding, batch, run));
+    TRY(vision_backward(model, batch, run));
+out:
+    return status;
+}
+
+enum status model_step(struct model *model, const struct model_batch *batch, bool with_backward,
+                       const struct model_observer *observer, struct model_result *result_out)
+{
+    enum status status = OK;
+    struct model_run run = {
+        .kernels = model->kernels, .stream = model->stream, .observer = observer};
+    ASSERT(!with_backward || model->options.backward, "the model was made without a backward");
+    bool goes_back = with_backward && model->modes.backward;
+    TRY(forward(model, batch, &run));
+    struct lm_activations *lm = &model->lm_activations;
+    TRY(lm_head_loss(&model->head, &model->head_activations, lm->inputs[model->config.lm.layers],
+                     goes_back ? lm->gradient : NULL, batch, &run, result_out));
+    run.observer = NULL;
+    if (goes_back) TRY(backward(model, batch, &run));
+    TRY(stream_wait(model->stream));
+out:
+    return status;
+}
+
+enum status model_logits(struct model *model, const struct model_batch *batch, float *logits)
+{
+    enum status status = OK;
+    struct model_run run = {.kernels = model->kernels, .stream = model->stream};
+    TRY(forward(model, batch, &run));
+    TRY(lm_head_logits(&model->head, &model->head_activations,
+                       model->lm_activations.inputs[model->config.lm.layers], logits, batch, &run));
+    TRY(stream_wait(model->stream));
+out:
+    return status;
+}
