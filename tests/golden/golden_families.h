@@ -6,6 +6,8 @@
 
 extern const struct golden_family golden_parameter_names; /* golden_parameters.c */
 extern const struct golden_family golden_decay_groups;    /* golden_parameters.c */
+extern const struct golden_family golden_lm;              /* golden_lm.c */
+extern const struct golden_family golden_lm_packed;       /* golden_lm.c */
 extern const struct golden_family golden_tokenizer;       /* tokenizer_cases.c */
 extern const struct golden_family golden_image;           /* image_cases.c */
 extern const struct golden_family golden_rle;             /* rle_cases.c */

@@ -8,9 +8,12 @@
 #include "golden.h"
 #include "golden_families.h"
 
+/* clang-format off */
 static const struct golden_family *const families[] = {
     &golden_parameter_names,
     &golden_decay_groups,
+    &golden_lm,
+    &golden_lm_packed,
     &golden_tokenizer,
     &golden_box_text,
     &golden_parse,
@@ -19,6 +22,7 @@ static const struct golden_family *const families[] = {
     &golden_rle,
     &golden_box_masks,
 };
+/* clang-format on */
 
 const struct golden_family *golden_family_of(const char *directory,
                                              const struct golden_family *previous)
