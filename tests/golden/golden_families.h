@@ -6,6 +6,8 @@
 
 extern const struct golden_family golden_parameter_names; /* golden_parameters.c */
 extern const struct golden_family golden_decay_groups;    /* golden_parameters.c */
+extern const struct golden_family golden_convnext;        /* golden_convnext.c */
+extern const struct golden_family golden_extractor;       /* golden_extractor.c */
 extern const struct golden_family golden_lm;              /* golden_lm.c */
 extern const struct golden_family golden_lm_packed;       /* golden_lm.c */
 extern const struct golden_family golden_tokenizer;       /* tokenizer_cases.c */
