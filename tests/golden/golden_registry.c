@@ -12,6 +12,8 @@
 static const struct golden_family *const families[] = {
     &golden_parameter_names,
     &golden_decay_groups,
+    &golden_convnext,
+    &golden_extractor,
     &golden_lm,
     &golden_lm_packed,
     &golden_tokenizer,
