@@ -55,7 +55,10 @@ bool golden_config_names(const char *directory, const char *family);
 
 struct golden_report *golden_report_create(const char *folder, const char *family, bool verbose);
 void golden_report_destroy(struct golden_report *report);
-/* Prints the folder's table on stdout; true if everything passed and something was compared. */
-bool golden_report_print(const struct golden_report *report);
+enum golden_outcome { GOLDEN_PASSED, GOLDEN_SKIPPED, GOLDEN_FAILED };
+
+/* Prints the folder's table on stdout. Skipped: nothing was compared, and why was reported; nothing
+ * compared without a reason is a failure. */
+enum golden_outcome golden_report_print(const struct golden_report *report);
 
 #endif

@@ -10,6 +10,9 @@ extern const struct golden_family golden_convnext;        /* golden_convnext.c *
 extern const struct golden_family golden_extractor;       /* golden_extractor.c */
 extern const struct golden_family golden_lm;              /* golden_lm.c */
 extern const struct golden_family golden_lm_packed;       /* golden_lm.c */
+extern const struct golden_family golden_robin;           /* golden_robin.c */
+extern const struct golden_family golden_robin_truncated; /* golden_robin.c */
+extern const struct golden_family golden_robin_bf16;      /* golden_robin.c */
 extern const struct golden_family golden_tokenizer;       /* tokenizer_cases.c */
 extern const struct golden_family golden_image;           /* image_cases.c */
 extern const struct golden_family golden_rle;             /* rle_cases.c */

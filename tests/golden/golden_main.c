@@ -1,7 +1,7 @@
 /* build/VARIANT/tests/golden [--kernels NAME] [--threads N] [--verbose] DIR...
  *
- * Runs each folder of reference results; exit status 0 if every one passes, 1 if one does not, 2
- * for a wrong command line. */
+ * Runs each folder of reference results; exit status 1 if one fails, 77 if all were skipped, 2 for a
+ * wrong command line, else 0. */
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
@@ -33,15 +33,15 @@ static double seconds_now(void)
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-static bool run_family(const struct golden_family *family, const char *directory,
-                       const struct command *command)
+static enum golden_outcome run_family(const struct golden_family *family, const char *directory,
+                                      const struct command *command)
 {
     double start = seconds_now();
     struct golden_report *report =
         golden_report_create(directory, family->name, command->options.verbose);
     enum status status = family->run(directory, &command->options, report);
     if (status != OK) golden_report_case(report, "error", false, "%s", status_message());
-    bool passed = golden_report_print(report);
+    enum golden_outcome outcome = golden_report_print(report);
     golden_report_destroy(report);
     if (command->cost) {
         struct rusage use;
@@ -49,21 +49,23 @@ static bool run_family(const struct golden_family *family, const char *directory
         printf("  %.1f minutes, peak memory of the process so far %.2f GB\n",
                (seconds_now() - start) / 60, (double)use.ru_maxrss * 1024 / 1e9);
     }
-    return passed;
+    return outcome;
 }
 
-/* True if every family that recognises the folder passes and there is one. */
-static bool run_folder(const char *directory, const struct command *command)
+/* The worst outcome of the families that recognise the folder; none is a failure. */
+static enum golden_outcome run_folder(const char *directory, const struct command *command)
 {
     const struct golden_family *family = golden_family_of(directory, NULL);
     if (family == NULL) {
         printf("FAILED %s\n  no family recognises this folder\n", directory);
-        return false;
+        return GOLDEN_FAILED;
     }
-    bool passed = true;
-    for (; family != NULL; family = golden_family_of(directory, family))
-        passed = run_family(family, directory, command) && passed;
-    return passed;
+    enum golden_outcome worst = GOLDEN_PASSED;
+    for (; family != NULL; family = golden_family_of(directory, family)) {
+        enum golden_outcome outcome = run_family(family, directory, command);
+        worst = outcome > worst ? outcome : worst;
+    }
+    return worst;
 }
 
 static bool parse_command(struct command *command, int argc, char **argv)
@@ -113,9 +115,11 @@ int main(int argc, char **argv)
         fprintf(stderr, "golden: %s\n", status_message());
         return 2;
     }
-    int n_failed = 0;
-    for (int i = optind; i < argc; i++) n_failed += !run_folder(argv[i], &command);
-    printf("%d of %d folders passed\n", argc - optind - n_failed, argc - optind);
+    int counts[GOLDEN_FAILED + 1] = {0};
+    for (int i = optind; i < argc; i++) counts[run_folder(argv[i], &command)]++;
+    printf("%d folders passed, %d failed, %d skipped\n", counts[GOLDEN_PASSED],
+           counts[GOLDEN_FAILED], counts[GOLDEN_SKIPPED]);
     stream_destroy(command.options.stream);
-    return n_failed == 0 ? 0 : 1;
+    if (counts[GOLDEN_FAILED] > 0) return 1;
+    return counts[GOLDEN_PASSED] > 0 ? 0 : 77;
 }

@@ -196,6 +196,34 @@ out:
     return status;
 }
 
+enum status golden_compare_padded(struct golden_reference *reference, const char *name,
+                                  const float *x, const int32_t *seq_start, int64_t n_sequences)
+{
+    enum status status = OK;
+    float *wanted = NULL;
+    const struct safetensor *tensor = ask(reference, name);
+    if (tensor == NULL || tensor->n_dims != 3 || tensor->dims[0] != n_sequences) {
+        report_wrong(reference, name, "is not stored as [sequences, positions, width]");
+        goto out;
+    }
+    int64_t c = tensor->dims[2];
+    wanted = memory_new((size_t)(seq_start[n_sequences] * c) + 1, sizeof *wanted);
+    for (int64_t s = 0; s < n_sequences; s++) {
+        int64_t length = seq_start[s + 1] - seq_start[s];
+        if (length > tensor->dims[1]) {
+            report_wrong(reference, name, "has fewer positions than our sequence");
+            goto out;
+        }
+        TRY(safetensors_read_float(reference->file, tensor, wanted + seq_start[s] * c,
+                                   s * tensor->dims[1] * c, length * c));
+    }
+    report_float(reference, name, golden_difference(wanted, x, seq_start[n_sequences] * c),
+                 GOLDEN_FORWARD);
+out:
+    free(wanted);
+    return status;
+}
+
 enum status golden_compare_numbers(struct golden_reference *reference, const char *name,
                                    const double *x, int64_t n, enum golden_kind kind)
 {

@@ -36,6 +36,10 @@ bool golden_reference_has(const struct golden_reference *reference, const char *
  * (F64). A missing tensor is a failure of the report. Errors are those of reading. */
 enum status golden_compare(struct golden_reference *reference, const char *name, const float *x,
                            int64_t n, enum golden_kind kind);
+/* Our packed rows [seq_start[n_sequences], C] with a padded reference [n_sequences, positions, C],
+ * at the valid positions only. */
+enum status golden_compare_padded(struct golden_reference *reference, const char *name,
+                                  const float *x, const int32_t *seq_start, int64_t n_sequences);
 enum status golden_compare_number(struct golden_reference *reference, const char *name, double x,
                                   enum golden_kind kind);
 enum status golden_compare_numbers(struct golden_reference *reference, const char *name,

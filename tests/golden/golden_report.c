@@ -25,6 +25,7 @@ struct golden_report {
     bool verbose;
     struct group *groups;
     int64_t n_groups;
+    int64_t n_skipped;
     struct text_buffer notes; /* failures and skips, one line each */
 };
 
@@ -106,18 +107,22 @@ void golden_report_case(struct golden_report *report, const char *group_name, bo
 
 void golden_report_skip(struct golden_report *report, const char *what, const char *why)
 {
-    text_printf(&report->notes, "  skipped %s: %s\n", what, why);
+    report->n_skipped++;
+    text_printf(&report->notes, "  skipped: %s: %s\n", what, why);
 }
 
-bool golden_report_print(const struct golden_report *report)
+enum golden_outcome golden_report_print(const struct golden_report *report)
 {
     int64_t n_failed = 0, n_results = 0;
     for (int64_t i = 0; i < report->n_groups; i++) {
         n_failed += report->groups[i].n_failed;
         n_results += report->groups[i].n_results;
     }
-    bool passed = n_failed == 0 && n_results > 0;
-    printf("%s %s (%s)\n", passed ? "ok    " : "FAILED", report->folder, report->family);
+    static const char *const words[] = {"ok     ", "skipped", "FAILED "};
+    enum golden_outcome outcome = GOLDEN_FAILED;
+    if (n_failed == 0 && n_results > 0) outcome = GOLDEN_PASSED;
+    if (n_results == 0 && report->n_skipped > 0) outcome = GOLDEN_SKIPPED;
+    printf("%s %s (%s)\n", words[outcome], report->folder, report->family);
     for (int64_t i = 0; i < report->n_groups; i++) {
         const struct group *group = &report->groups[i];
         printf("  %-24s %5lld of %lld", group->name,
@@ -127,8 +132,8 @@ bool golden_report_print(const struct golden_report *report)
                    group->worst_name);
         printf("\n");
     }
-    if (n_results == 0) printf("  nothing was compared\n");
+    if (outcome == GOLDEN_FAILED && n_results == 0) printf("  nothing was compared\n");
     fputs(text_of(&report->notes), stdout);
     fflush(stdout);
-    return passed;
+    return outcome;
 }
