@@ -53,7 +53,7 @@ GOLDEN_SOURCES := $(wildcard tests/golden/*.c)
 GOLDEN_OBJECTS := $(GOLDEN_SOURCES:tests/golden/%.c=$(BUILD)/golden-objects/%.o)
 GOLDEN_TOOL := $(if $(GOLDEN_SOURCES),$(BUILD)/tests/golden)
 
-.PHONY: all help packages tests check check-large demo bench format asan install clean
+.PHONY: all help packages tests check check-large demo bench lint print-compile format asan install clean
 all: robin-dist ## build ./robin-dist (the default)
 
 help: ## this list
@@ -117,6 +117,12 @@ bench: packages ## measure tokens/s, loader images/s, tokenizer MB/s on this mac
 	@tests/run_bench.sh $(BUILD)
 .PHONY: bench-programs
 bench-programs: $(BENCH_PROGRAMS)
+
+lint: packages ## check layers, sizes, names, formatting, headers, dead symbols, config keys
+	@$(MAKE) --no-print-directory all tests
+	@python3 tests/lint/lint.py $(BUILD)
+print-compile: # for lint: how a header is compiled
+	@echo $(CC) $(CPPFLAGS) $(CFLAGS)
 
 format: ## let clang-format write the sources
 	git ls-files '*.c' '*.h' | xargs $(CLANG_FORMAT) -i
