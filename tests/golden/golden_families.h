@@ -20,5 +20,6 @@ extern const struct golden_family golden_box_masks;       /* box_mask_cases.c */
 extern const struct golden_family golden_chat;            /* chat_cases.c */
 extern const struct golden_family golden_parse;           /* parse_cases.c */
 extern const struct golden_family golden_box_text;        /* parse_cases.c */
+extern const struct golden_family golden_dataset_text;    /* dataset_text_cases.c */
 
 #endif

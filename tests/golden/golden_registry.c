@@ -20,6 +20,7 @@ static const struct golden_family *const families[] = {
     &golden_robin_truncated,
     &golden_robin_bf16,
     &golden_tokenizer,
+    &golden_dataset_text,
     &golden_box_text,
     &golden_parse,
     &golden_chat,
