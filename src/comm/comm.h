@@ -3,8 +3,8 @@
  *
  * Every function marked collective must be called by all ranks in the same order with the same
  * counts. One thread at a time may call into a comm. A watchdog thread looks on: a collective that
- * lasts longer than the timeout, or a rank of this machine that is gone, is named in one line (rank,
- * host, step, collective, its number) and the whole run ends. */
+ * lasts longer than the timeout, or a rank of this machine that is gone, is named in one line
+ * (rank, host, step, collective, its number) and the whole run ends. */
 #ifndef ROBIN_COMM_COMM_H
 #define ROBIN_COMM_COMM_H
 

@@ -19,15 +19,15 @@ static int64_t block_count(const struct model_config *config)
     return n;
 }
 
-static void count(struct model_batch *batch, const struct splice *splices, int64_t n)
+static void count(struct model_batch *batch, const struct sample_rows *sequences, int64_t n)
 {
     batch->n_sequences = n;
     for (int64_t s = 0; s < n; s++) {
-        const bool has_image = splices[s].image_row >= 0;
+        const bool has_image = sequences[s].image_row >= 0;
         batch->n_images += has_image;
-        batch->n_regions += has_image ? splices[s].n_regions : 0;
-        batch->n_tokens += splices[s].n_rows;
-        batch->n_targets += splices[s].n_targets;
+        batch->n_regions += has_image ? sequences[s].n_regions : 0;
+        batch->n_tokens += sequences[s].n_rows;
+        batch->n_targets += sequences[s].n_targets;
     }
 }
 
@@ -104,48 +104,48 @@ struct progress {
     int64_t row, image, region, target;
 };
 
-static void place_image(const struct splice *splice, struct progress at, int64_t image_rows,
+static void place_image(const struct sample_rows *rows, struct progress at, int64_t image_rows,
                         const struct index_arrays *to)
 {
     for (int64_t r = 0; r < image_rows; r++) {
-        const int64_t row = splice->image_row + r;
+        const int64_t row = rows->image_row + r;
         to->image_row[at.image * image_rows + r] =
-            row < splice->n_rows ? (int32_t)(at.row + row) : -1;
+            row < rows->n_rows ? (int32_t)(at.row + row) : -1;
     }
-    for (int64_t q = 0; q < splice->n_regions; q++) {
-        const int64_t row = splice->region_row[q];
-        to->mask_row[at.region + q] = row < splice->n_rows ? (int32_t)(at.row + row) : -1;
-        to->pos_row[at.region + q] = row + 1 < splice->n_rows ? (int32_t)(at.row + row + 1) : -1;
+    for (int64_t q = 0; q < rows->n_regions; q++) {
+        const int64_t row = rows->region_row[q];
+        to->mask_row[at.region + q] = row < rows->n_rows ? (int32_t)(at.row + row) : -1;
+        to->pos_row[at.region + q] = row + 1 < rows->n_rows ? (int32_t)(at.row + row + 1) : -1;
         to->region_image[at.region + q] = (int32_t)at.image;
     }
 }
 
-static void place_rows(const struct splice *splice, struct progress *at,
+static void place_rows(const struct sample_rows *rows, struct progress *at,
                        const struct index_arrays *to)
 {
-    for (int64_t r = 0; r < splice->n_rows; r++) {
+    for (int64_t r = 0; r < rows->n_rows; r++) {
         to->position[at->row + r] = (int32_t)r;
-        to->token_id[at->row + r] = splice->token_id[r];
-        if (r == 0 || splice->label[r] == IGNORE_LABEL) continue;
+        to->token_id[at->row + r] = rows->token_id[r];
+        if (r == 0 || rows->label[r] == IGNORE_LABEL) continue;
         to->target_row[at->target] = (int32_t)(at->row + r - 1); /* row r - 1 predicts row r */
-        to->target[at->target++] = splice->label[r];
+        to->target[at->target++] = rows->label[r];
     }
 }
 
-static void place(struct micro_batch *micro, const struct splice *splices, int64_t n,
+static void place(struct micro_batch *micro, const struct sample_rows *sequences, int64_t n,
                   int64_t image_rows, const struct index_arrays *to)
 {
     struct progress at = {0};
     to->seq_start[0] = 0;
     for (int64_t s = 0; s < n; s++) {
-        const bool has_image = splices[s].image_row >= 0;
+        const bool has_image = sequences[s].image_row >= 0;
         micro->first_region[s] = at.region;
         micro->image_of[s] = has_image ? at.image : -1;
-        if (has_image) place_image(&splices[s], at, image_rows, to);
-        place_rows(&splices[s], &at, to);
-        at.row += splices[s].n_rows;
+        if (has_image) place_image(&sequences[s], at, image_rows, to);
+        place_rows(&sequences[s], &at, to);
+        at.row += sequences[s].n_rows;
         at.image += has_image;
-        at.region += has_image ? splices[s].n_regions : 0;
+        at.region += has_image ? sequences[s].n_regions : 0;
         to->seq_start[s + 1] = (int32_t)at.row;
     }
     micro->first_region[n] = at.region;
@@ -197,7 +197,7 @@ out:
     return status;
 }
 
-enum status micro_batch_create(struct micro_batch **micro_out, const struct splice *splices,
+enum status micro_batch_create(struct micro_batch **micro_out, const struct sample_rows *sequences,
                                const uint64_t *sample_ids, int64_t n,
                                const struct micro_batch_options *options)
 {
@@ -207,10 +207,10 @@ enum status micro_batch_create(struct micro_batch **micro_out, const struct spli
     struct index_arrays indices;
     const int64_t image_rows = level_side(config->image_height, IMAGE_LEVEL) *
                                level_side(config->image_width, IMAGE_LEVEL);
-    count(&micro->batch, splices, n);
+    count(&micro->batch, sequences, n);
     TRY(take_memory(micro, config));
     TRY(take_indices(micro, &indices, image_rows));
-    place(micro, splices, n, image_rows, &indices);
+    place(micro, sequences, n, image_rows, &indices);
     for (int64_t s = 0; s < n; s++) micro->sample_id[s] = sample_ids[s];
     for (int64_t t = 0; t < micro->batch.n_targets; t++)
         micro->target_weight[t] = (float)options->target_weight;

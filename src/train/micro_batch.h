@@ -9,7 +9,7 @@
 #include "base/status.h"
 #include "image/rle.h"
 #include "model/batch.h"
-#include "train/splice.h"
+#include "train/sample_rows.h"
 
 struct micro_batch {
     struct model_batch batch; /* its pointers lead into the memory below */
@@ -32,8 +32,8 @@ struct micro_batch_options {
     int64_t step;
 };
 
-/* `splices` and `sample_ids` [n]; nothing of them is kept. ERR_MEMORY with the size. */
-enum status micro_batch_create(struct micro_batch **micro_out, const struct splice *splices,
+/* `sequences` and `sample_ids` [n]; nothing of them is kept. ERR_MEMORY with the size. */
+enum status micro_batch_create(struct micro_batch **micro_out, const struct sample_rows *sequences,
                                const uint64_t *sample_ids, int64_t n,
                                const struct micro_batch_options *options);
 void micro_batch_destroy(struct micro_batch *micro);

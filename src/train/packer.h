@@ -48,7 +48,7 @@ enum status pack_plan_make(struct pack_plan *plan_out, int64_t *offender_out,
                            const struct pack_options *options);
 void pack_plan_release(struct pack_plan *plan);
 
-/* Work of a tower over one picture, in tokens of the language model, by counting multiplications. */
+/* Work of a tower over one picture, in tokens of the language model: counts multiplications. */
 double pack_image_cost(const struct model_config *config);
 
 #endif

@@ -1,4 +1,4 @@
-/* A run's checkpoints: what goes in comes out, any damage is named, the newest whole one is found. */
+/* A run's checkpoints: what goes in comes out, damage is named, the newest whole one is found. */
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>

@@ -1,5 +1,6 @@
 /* comm.h on 1 to 4 ranks: sums bit for bit on integers, chunks, strings, one line per failure, and
- * no hang when a rank dies or never comes. The program runs itself under mpirun with a case's name. */
+ * no hang when a rank dies or never comes. The program runs itself under mpirun with a case's
+ * name. */
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>

@@ -12,7 +12,7 @@
 #include "base/random.h"
 #include "train/micro_batch.h"
 #include "train/packer.h"
-#include "train/splice.h"
+#include "train/sample_rows.h"
 
 #define N_SAMPLES 37
 #define MASK_ID   500
@@ -26,7 +26,7 @@ static const struct model_config config = {
     .extractor = {.embed = 8, .mask_side = 4},
     .lm = {.vocab = VOCAB, .hidden = 16, .ffn = 32, .layers = 1, .heads = 2, .kv_heads = 1},
 };
-static const struct splice_options splicing = {
+static const struct sample_rows_options splicing = {
     .mask_id = MASK_ID, .vocab = VOCAB, .image_rows = 4, .max_length = 30};
 
 /* A sample of random length: text, an image, some regions, text; labels of its own. */
@@ -58,7 +58,7 @@ static void release_made(struct sample *sample)
     token_list_release(&sample->labels);
 }
 
-static struct splice splices[N_SAMPLES];
+static struct sample_rows sequences[N_SAMPLES];
 static struct sample_size sizes[N_SAMPLES];
 
 static int make_samples(void **state)
@@ -66,11 +66,11 @@ static int make_samples(void **state)
     (void)state;
     for (int64_t i = 0; i < N_SAMPLES; i++) {
         struct sample sample = make_sample(i);
-        assert_int_equal(splice_create(&splices[i], &sample, &splicing), OK);
-        sizes[i] = (struct sample_size){.tokens = splices[i].n_rows,
+        assert_int_equal(sample_rows_create(&sequences[i], &sample, &splicing), OK);
+        sizes[i] = (struct sample_size){.tokens = sequences[i].n_rows,
                                         .images = sample.has_image,
-                                        .regions = splices[i].n_regions,
-                                        .targets = splices[i].n_targets};
+                                        .regions = sequences[i].n_regions,
+                                        .targets = sequences[i].n_targets};
         release_made(&sample);
     }
     return 0;
@@ -79,7 +79,7 @@ static int make_samples(void **state)
 static int release_samples(void **state)
 {
     (void)state;
-    for (int64_t i = 0; i < N_SAMPLES; i++) splice_release(&splices[i]);
+    for (int64_t i = 0; i < N_SAMPLES; i++) sample_rows_release(&sequences[i]);
     return 0;
 }
 
@@ -189,12 +189,12 @@ static void check_targets(const struct micro_batch *micro, const int64_t *slots,
     const struct model_batch *batch = &micro->batch;
     int64_t t = 0;
     for (int64_t s = 0; s < n; s++) {
-        const struct splice *splice = &splices[slots[s]];
-        assert_int_equal(batch->seq_start[s + 1] - batch->seq_start[s], splice->n_rows);
-        for (int64_t r = 1; r < splice->n_rows; r++) {
-            if (splice->label[r] == IGNORE_LABEL) continue;
+        const struct sample_rows *rows = &sequences[slots[s]];
+        assert_int_equal(batch->seq_start[s + 1] - batch->seq_start[s], rows->n_rows);
+        for (int64_t r = 1; r < rows->n_rows; r++) {
+            if (rows->label[r] == IGNORE_LABEL) continue;
             assert_int_equal(batch->target_row[t], batch->seq_start[s] + r - 1);
-            assert_int_equal(batch->target[t], splice->label[r]);
+            assert_int_equal(batch->target[t], rows->label[r]);
             assert_true(batch->target_weight[t] == 0.25f);
             t++;
         }
@@ -228,10 +228,10 @@ static void test_batches_conserve_rows_and_targets(void **state)
     for (int64_t m = 0; m < plan.n_micro; m++) {
         const int64_t *slots = plan.slot + plan.first[m];
         const int64_t n = plan.first[m + 1] - plan.first[m];
-        struct splice chosen[N_SAMPLES];
+        struct sample_rows chosen[N_SAMPLES];
         uint64_t ids[N_SAMPLES];
         for (int64_t s = 0; s < n; s++) {
-            chosen[s] = splices[slots[s]];
+            chosen[s] = sequences[slots[s]];
             ids[s] = (uint64_t)slots[s];
         }
         struct micro_batch *micro = NULL;
@@ -259,28 +259,28 @@ static void test_cut(void **state)
         token_list_append(&sample.ids, ids[i]);
         token_list_append(&sample.labels, 40 + i);
     }
-    struct splice_options options = splicing;
+    struct sample_rows_options options = splicing;
     const int64_t lengths[] = {11, 8, 6, 3};
     const int64_t targets[] = {2, 0, 0, 0};
     const int64_t cut[] = {0, 3, 5, 8};
     for (int i = 0; i < 4; i++) {
-        struct splice splice;
+        struct sample_rows rows;
         options.max_length = lengths[i];
-        assert_int_equal(splice_create(&splice, &sample, &options), OK);
-        assert_int_equal(splice.n_rows, lengths[i]);
-        assert_int_equal(splice.n_targets, targets[i]);
-        assert_int_equal(splice.n_cut, cut[i]);
+        assert_int_equal(sample_rows_create(&rows, &sample, &options), OK);
+        assert_int_equal(rows.n_rows, lengths[i]);
+        assert_int_equal(rows.n_targets, targets[i]);
+        assert_int_equal(rows.n_cut, cut[i]);
         const uint64_t id = 1;
         struct micro_batch *micro = NULL;
         const struct micro_batch_options batching = {.config = &config, .target_weight = 1};
-        assert_int_equal(micro_batch_create(&micro, &splice, &id, 1, &batching), OK);
+        assert_int_equal(micro_batch_create(&micro, &rows, &id, 1, &batching), OK);
         check_rows(micro);
         if (lengths[i] == 8) { /* the second pair loses its partner */
             assert_int_equal(micro->batch.mask_row[1], 7);
             assert_int_equal(micro->batch.pos_row[1], -1);
         }
         micro_batch_destroy(micro);
-        splice_release(&splice);
+        sample_rows_release(&rows);
     }
     release_made(&sample);
 }
@@ -305,12 +305,12 @@ static void test_bad_samples_are_named(void **state)
                  {beyond, 0, "has a picture but no image token"}};
     for (size_t c = 0; c < sizeof cases / sizeof cases[0]; c++) {
         struct sample sample = {.id = 0xab, .has_image = true, .n_regions = 1};
-        struct splice splice;
+        struct sample_rows rows;
         for (int i = 0; i < cases[c].n; i++) {
             token_list_append(&sample.ids, cases[c].ids[i]);
             token_list_append(&sample.labels, 1);
         }
-        assert_int_equal(splice_create(&splice, &sample, &splicing), ERR_SHAPE);
+        assert_int_equal(sample_rows_create(&rows, &sample, &splicing), ERR_SHAPE);
         assert_non_null(strstr(status_message(), cases[c].sentence));
         assert_non_null(strstr(status_message(), "sample 00000000000000ab"));
         release_made(&sample);

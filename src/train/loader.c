@@ -1,0 +1,400 @@
+/* The loader: measuring one batch ahead, preparing micro-batches a few ahead. */
+#include "train/loader.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assertion.h"
+#include "base/text_buffer.h"
+#include "train/work_queue.h"
+
+/* One place of the global batch on this rank. */
+struct place {
+    struct order_item item;
+    bool built; /* sample and splice are there */
+    struct sample sample;
+    struct sample_rows rows;
+    const char *skipped;
+};
+
+struct batch {
+    struct global_batch shared;
+    struct place *places; /* [n_samples] */
+    struct loader *loader;
+    struct work_group *measuring;
+};
+
+/* A micro-batch on its way. */
+struct preparation {
+    struct preparation *next;
+    struct loader *loader;
+    struct batch *batch;
+    int64_t index; /* in the plan */
+    struct work_group *group;
+    struct micro_batch *micro;
+};
+
+struct loader {
+    struct loader_options options;
+    struct work_queue *queue;
+    int64_t next_step;                /* the first step that nobody measures yet */
+    struct batch *current;            /* planned, in the caller's hands */
+    struct batch *following;          /* planned */
+    struct batch *upcoming;           /* being measured */
+    struct preparation *first, *last; /* oldest first */
+    int64_t n_prepared;               /* in this list */
+    int64_t n_started;                /* micro-batches begun, of current and then following */
+};
+
+static int64_t samples_per_batch(const struct loader *loader)
+{
+    return order_global_batch(loader->options.order);
+}
+
+/* ---- measuring ---- */
+
+static enum status build_place(const struct loader *loader, struct place *place)
+{
+    enum status status = OK;
+    TRY(loader->options.source.build(loader->options.source.context, &place->item, &place->sample,
+                                     &place->skipped));
+    if (place->skipped == NULL)
+        TRY(sample_rows_create(&place->rows, &place->sample, &loader->options.rows));
+    place->built = true;
+out:
+    return status;
+}
+
+static void forget_place(struct place *place)
+{
+    sample_release(&place->sample);
+    sample_rows_release(&place->rows);
+    place->built = false;
+}
+
+/* Job `slot` of a batch: builds the sample and writes its size. */
+static enum status measure_place(void *context, int64_t job)
+{
+    enum status status = OK;
+    struct batch *batch = context;
+    const struct loader *loader = batch->loader;
+    const int64_t slot = comm_rank(loader->options.comm) + job * comm_size(loader->options.comm);
+    struct place *place = &batch->places[slot];
+    TRY(build_place(loader, place));
+    if (place->skipped != NULL) goto out;
+    batch->shared.sizes[slot] = (struct sample_size){
+        .tokens = place->rows.n_rows,
+        .images = place->rows.image_row >= 0,
+        .regions = place->rows.image_row >= 0 ? place->rows.n_regions : 0,
+        .targets = place->rows.n_targets,
+        .cut = place->rows.n_cut,
+    };
+out:
+    return status;
+}
+
+static void batch_destroy(struct batch *batch)
+{
+    if (batch == NULL) return;
+    for (int64_t i = 0; i < batch->shared.n_samples; i++) forget_place(&batch->places[i]);
+    free(batch->places);
+    free(batch->shared.ids);
+    free(batch->shared.sizes);
+    free(batch->shared.mine);
+    free(batch->shared.skipped);
+    pack_plan_release(&batch->shared.plan);
+    work_group_destroy(batch->measuring);
+    free(batch);
+}
+
+/* Begins measuring the next step; NULL when there is none. */
+static struct batch *start_batch(struct loader *loader)
+{
+    if (loader->next_step >= loader->options.end_step) return NULL;
+    const int64_t n = samples_per_batch(loader);
+    const int rank = comm_rank(loader->options.comm), size = comm_size(loader->options.comm);
+    struct batch *batch = memory_new(1, sizeof *batch);
+    batch->loader = loader;
+    batch->measuring = work_group_create();
+    batch->places = memory_new((size_t)n, sizeof *batch->places);
+    batch->shared.step = loader->next_step++;
+    batch->shared.n_samples = n;
+    batch->shared.mean_of_means = loader->options.mean_of_means;
+    batch->shared.ids = memory_new((size_t)n, sizeof *batch->shared.ids);
+    batch->shared.sizes = memory_new((size_t)n, sizeof *batch->shared.sizes);
+    for (int64_t i = 0; i < n; i++) {
+        batch->places[i].item = order_item_at(loader->options.order, batch->shared.step * n + i);
+        batch->shared.ids[i] = batch->places[i].item.id;
+    }
+    work_queue_add(loader->queue, batch->measuring, measure_place, batch, 0,
+                   (n - rank + size - 1) / size);
+    return batch;
+}
+
+static void list_skipped(struct batch *batch)
+{
+    struct text_buffer text = {0};
+    for (int64_t i = 0; i < batch->shared.n_samples; i++) {
+        const struct place *place = &batch->places[i];
+        if (place->skipped != NULL)
+            text_printf(&text, "%016" PRIx64 " %s\n", place->item.id, place->skipped);
+    }
+    batch->shared.skipped = text_take(&text);
+}
+
+static enum status plan_batch(struct batch *batch)
+{
+    enum status status = OK;
+    struct global_batch *shared = &batch->shared;
+    const struct loader_options *options = &batch->loader->options;
+    int64_t offender = -1;
+    status =
+        pack_plan_make(&shared->plan, &offender, shared->sizes, shared->n_samples, &options->pack);
+    if (status != OK) {
+        const struct order_item *item = &batch->places[offender].item;
+        status_add_context("step %" PRId64 ", sample %016" PRIx64 " (record %" PRId64 " of %s)",
+                           shared->step, item->id, item->record,
+                           order_source(options->order, item->source)->name);
+        goto out;
+    }
+    shared->mine = memory_new((size_t)shared->plan.n_micro + 1, sizeof *shared->mine);
+    for (int64_t m = 0; m < shared->plan.n_micro; m++)
+        if (shared->plan.rank[m] == comm_rank(options->comm)) shared->mine[shared->n_mine++] = m;
+out:
+    return status;
+}
+
+/* Samples that other ranks will compute need not stay. */
+static void forget_others(struct batch *batch)
+{
+    const struct pack_plan *plan = &batch->shared.plan;
+    for (int64_t m = 0; m < plan->n_micro; m++) {
+        if (plan->rank[m] == comm_rank(batch->loader->options.comm)) continue;
+        for (int64_t i = plan->first[m]; i < plan->first[m + 1]; i++)
+            forget_place(&batch->places[plan->slot[i]]);
+    }
+}
+
+/* Collective: sizes of all ranks, then the plan. */
+static enum status finish_measuring(struct batch *batch)
+{
+    enum status status = OK;
+    struct global_batch *shared = &batch->shared;
+    struct loader *loader = batch->loader;
+    status = work_queue_wait(loader->queue, batch->measuring);
+    if (status != OK) status_add_context("step %" PRId64, shared->step);
+    TRY(comm_agree(loader->options.comm, status));
+    _Static_assert(sizeof(struct sample_size) % sizeof(int64_t) == 0, "sizes are sums of int64");
+    const int64_t n_numbers =
+        shared->n_samples * (int64_t)(sizeof(struct sample_size) / sizeof(int64_t));
+    TRY(comm_sum_int64(loader->options.comm, &shared->sizes[0].tokens, n_numbers));
+    for (int64_t i = 0; i < shared->n_samples; i++) {
+        shared->n_skipped += shared->sizes[i].tokens == 0;
+        shared->n_cut += shared->sizes[i].cut > 0;
+    }
+    list_skipped(batch);
+    status = plan_batch(batch); /* the same on all ranks: agreeing makes it one sentence */
+    if (status != OK) TRY(comm_agree(loader->options.comm, status));
+    forget_others(batch);
+out:
+    return status;
+}
+
+/* ---- preparing ---- */
+
+/* Job 1 + s: picture and regions of sequence s; then its sample is no longer needed. */
+static enum status fill_sequence(void *context, int64_t job)
+{
+    enum status status = OK;
+    struct preparation *preparation = context;
+    const struct loader_options *options = &preparation->loader->options;
+    const struct pack_plan *plan = &preparation->batch->shared.plan;
+    const int64_t sequence = job - 1;
+    struct place *place =
+        &preparation->batch->places[plan->slot[plan->first[preparation->index] + sequence]];
+    const struct sample *sample = &place->sample;
+    const struct record *record = &sample->record;
+    struct rle mask = {0};
+    if (place->rows.image_row < 0) goto out;
+    TRY(image_preprocess(micro_batch_pixels(preparation->micro, sequence), record->image,
+                         record->image_size, record->id, options->image_mode,
+                         options->config->image_height, options->config->image_width));
+    for (int64_t q = 0; q < place->rows.n_regions; q++) {
+        TRY(region_mask(&mask, record, sample->regions[q], options->region_mode));
+        TRY(micro_batch_set_region(preparation->micro, sequence, q, &mask));
+        rle_release(&mask);
+    }
+out:
+    if (status != OK)
+        status_add_context("sample %016" PRIx64 " (record %s)", sample->id,
+                           record->id != NULL ? record->id : "none");
+    rle_release(&mask);
+    forget_place(place);
+    return status;
+}
+
+static double target_weight(const struct loader *loader, const struct pack_plan *plan,
+                            int64_t index)
+{
+    if (!loader->options.mean_of_means) return 1 / (double)plan->n_targets;
+    return 1 / ((double)plan->n_micro * (double)plan->targets[index]);
+}
+
+/* Job 0: the rows; then queues the pictures. */
+static enum status prepare_rows(void *context, int64_t job)
+{
+    enum status status = OK;
+    (void)job;
+    struct preparation *preparation = context;
+    const struct loader *loader = preparation->loader;
+    const struct pack_plan *plan = &preparation->batch->shared.plan;
+    const int64_t *slots = plan->slot + plan->first[preparation->index];
+    const int64_t n = plan->first[preparation->index + 1] - plan->first[preparation->index];
+    struct sample_rows *sequences = memory_new((size_t)n, sizeof *sequences); /* borrowed */
+    uint64_t *ids = memory_new((size_t)n, sizeof *ids);
+    const struct micro_batch_options options = {
+        .config = loader->options.config,
+        .target_weight = target_weight(loader, plan, preparation->index),
+        .drop_path = loader->options.drop_path,
+        .seed = loader->options.seed,
+        .step = preparation->batch->shared.step,
+    };
+    for (int64_t s = 0; s < n; s++) {
+        struct place *place = &preparation->batch->places[slots[s]];
+        if (!place->built) TRY(build_place(loader, place));
+        sequences[s] = place->rows;
+        ids[s] = place->item.id;
+    }
+    TRY(micro_batch_create(&preparation->micro, sequences, ids, n, &options));
+    work_queue_add(loader->queue, preparation->group, fill_sequence, preparation, 1, n);
+out:
+    free(ids);
+    free(sequences);
+    return status;
+}
+
+static void preparation_destroy(struct preparation *preparation)
+{
+    if (preparation == NULL) return;
+    micro_batch_destroy(preparation->micro);
+    work_group_destroy(preparation->group);
+    free(preparation);
+}
+
+static void start_preparation(struct loader *loader, struct batch *batch, int64_t index)
+{
+    struct preparation *preparation = memory_new(1, sizeof *preparation);
+    preparation->loader = loader;
+    preparation->batch = batch;
+    preparation->index = index;
+    preparation->group = work_group_create();
+    if (loader->last != NULL)
+        loader->last->next = preparation;
+    else
+        loader->first = preparation;
+    loader->last = preparation;
+    loader->n_prepared++;
+    loader->n_started++;
+    work_queue_add(loader->queue, preparation->group, prepare_rows, preparation, 0, 1);
+}
+
+/* Begins micro-batches until `prefetch` are on their way. */
+static void top_up(struct loader *loader)
+{
+    while (loader->n_prepared < loader->options.prefetch) {
+        struct batch *batch = loader->current;
+        int64_t index = loader->n_started;
+        if (batch != NULL && index >= batch->shared.n_mine) {
+            index -= batch->shared.n_mine;
+            batch = loader->following;
+        }
+        /* the following batch has no plan, hence nothing of mine, until it is measured */
+        if (batch == NULL || index >= batch->shared.n_mine) return;
+        start_preparation(loader, batch, batch->shared.mine[index]);
+    }
+}
+
+/* ---- interface ---- */
+
+enum status loader_create(struct loader **loader_out, const struct loader_options *options)
+{
+    enum status status = OK;
+    struct loader *loader = memory_new(1, sizeof *loader);
+    loader->options = *options;
+    loader->next_step = options->first_step;
+    TRY(work_queue_create(&loader->queue, options->n_threads));
+    *loader_out = loader;
+    loader = NULL;
+out:
+    loader_destroy(loader);
+    return status;
+}
+
+void loader_destroy(struct loader *loader)
+{
+    if (loader == NULL) return;
+    work_queue_destroy(loader->queue);
+    while (loader->first != NULL) {
+        struct preparation *next = loader->first->next;
+        preparation_destroy(loader->first);
+        loader->first = next;
+    }
+    batch_destroy(loader->current);
+    batch_destroy(loader->following);
+    batch_destroy(loader->upcoming);
+    free(loader);
+}
+
+/* The first call has two batches to measure before it can go on; later ones find theirs done. */
+static enum status measure_first(struct loader *loader)
+{
+    enum status status = OK;
+    loader->following = start_batch(loader);
+    loader->upcoming = start_batch(loader);
+    TRY(finish_measuring(loader->following));
+out:
+    return status;
+}
+
+enum status loader_next_batch(struct loader *loader, const struct global_batch **batch_out)
+{
+    enum status status = OK;
+    if (loader->following == NULL && loader->current == NULL) TRY(measure_first(loader));
+    ASSERT(loader->following != NULL, "no batch behind step %" PRId64, loader->next_step - 1);
+    if (loader->current != NULL) {
+        ASSERT(loader->n_started >= loader->current->shared.n_mine &&
+                   (loader->first == NULL || loader->first->batch != loader->current),
+               "step %" PRId64 " was left with micro-batches", loader->current->shared.step);
+        loader->n_started -= loader->current->shared.n_mine;
+    }
+    batch_destroy(loader->current);
+    loader->current = loader->following;
+    loader->following = loader->upcoming;
+    loader->upcoming = start_batch(loader);
+    top_up(loader);
+    if (loader->following != NULL) TRY(finish_measuring(loader->following));
+    top_up(loader);
+    *batch_out = &loader->current->shared;
+out:
+    return status;
+}
+
+enum status loader_next_micro(struct loader *loader, struct micro_batch **micro_out)
+{
+    enum status status = OK;
+    top_up(loader);
+    struct preparation *preparation = loader->first;
+    ASSERT(preparation != NULL && preparation->batch == loader->current,
+           "more micro-batches asked for than step %" PRId64 " has", loader->current->shared.step);
+    TRY(work_queue_wait(loader->queue, preparation->group));
+    *micro_out = preparation->micro;
+    preparation->micro = NULL;
+    loader->first = preparation->next;
+    if (loader->first == NULL) loader->last = NULL;
+    loader->n_prepared--;
+    preparation_destroy(preparation);
+    top_up(loader);
+out:
+    return status;
+}

@@ -1,0 +1,218 @@
+/* A run's state to and from checkpoints. */
+#include "train/run_state.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/text_buffer.h"
+#include "parallel/replica.h"
+
+/* Where a part of a parameter lies; NULL if it has none (no moments without a gradient). */
+static float *place_of(const struct train_parts *parts, const struct parameter *parameter,
+                       enum checkpoint_part part)
+{
+    if (part == CHECKPOINT_WEIGHT) return model_weights(parts->model) + parameter->offset;
+    if (parameter->gradient_offset < 0) return NULL;
+    float *moments = part == CHECKPOINT_FIRST_MOMENT ? optimizer_first_moment(parts->optimizer)
+                                                     : optimizer_second_moment(parts->optimizer);
+    return moments + parameter->gradient_offset;
+}
+
+/* All tensors of the state, [*n_out], to free(). */
+static struct checkpoint_tensor *list_tensors(const struct train_parts *parts, int64_t *n_out)
+{
+    const struct parameter_table *table = model_parameters(parts->model);
+    const size_t most = (size_t)table->n_parameters * CHECKPOINT_PARTS;
+    struct checkpoint_tensor *tensors = memory_new(most + 1, sizeof *tensors);
+    int64_t n = 0;
+    for (int part = 0; part < CHECKPOINT_PARTS; part++) {
+        for (int64_t i = 0; i < table->n_parameters; i++) {
+            const struct parameter *parameter = &table->parameters[i];
+            const float *data = place_of(parts, parameter, (enum checkpoint_part)part);
+            if (data == NULL) continue;
+            struct checkpoint_tensor *tensor = &tensors[n++];
+            tensor->part = (enum checkpoint_part)part;
+            tensor->name = parameter->name;
+            tensor->n_dims = parameter->n_dims;
+            memcpy(tensor->dims, parameter->dims, sizeof tensor->dims);
+            tensor->data = data;
+        }
+    }
+    *n_out = n;
+    return tensors;
+}
+
+enum status run_state_save(const struct train_parts *parts, const char *directory, int64_t keep,
+                           const struct run_progress *progress)
+{
+    enum status status = OK;
+    int64_t n = 0;
+    struct checkpoint_tensor *tensors = list_tensors(parts, &n);
+    TRY(replica_check(parts->comm, model_weights(parts->model),
+                      model_parameters(parts->model)->n_weight_elements, "weights"));
+    if (comm_rank(parts->comm) == 0)
+        status = run_checkpoint_write(directory, keep, progress, tensors, n);
+    TRY(comm_agree(parts->comm, status));
+out:
+    free(tensors);
+    return status;
+}
+
+/* Reads one part of one parameter, which must be there in its shape. */
+static enum status read_tensor(const struct run_checkpoint *checkpoint,
+                               const struct parameter *parameter, enum checkpoint_part part,
+                               float *data)
+{
+    enum status status = OK;
+    const char *path = run_checkpoint_path(checkpoint);
+    const int64_t index = run_checkpoint_find(checkpoint, part, parameter->name);
+    if (index < 0) FAIL(ERR_FORMAT, "%s has no %s; it is of another model", path, parameter->name);
+    const struct checkpoint_tensor *tensor = run_checkpoint_tensor(checkpoint, index);
+    bool same = tensor->n_dims == parameter->n_dims;
+    for (int d = 0; same && d < tensor->n_dims; d++) same = tensor->dims[d] == parameter->dims[d];
+    if (!same)
+        FAIL(ERR_SHAPE,
+             "%s: %s has another shape than in this model; give the sizes it was made "
+             "with",
+             path, parameter->name);
+    TRY(run_checkpoint_read(checkpoint, index, data));
+out:
+    return status;
+}
+
+static enum status read_all(const struct train_parts *parts,
+                            const struct run_checkpoint *checkpoint)
+{
+    enum status status = OK;
+    const struct parameter_table *table = model_parameters(parts->model);
+    for (int part = 0; part < CHECKPOINT_PARTS; part++) {
+        for (int64_t i = 0; i < table->n_parameters; i++) {
+            float *data = place_of(parts, &table->parameters[i], (enum checkpoint_part)part);
+            if (data == NULL) continue;
+            TRY_WHERE(
+                read_tensor(checkpoint, &table->parameters[i], (enum checkpoint_part)part, data),
+                "resuming");
+        }
+    }
+out:
+    return status;
+}
+
+static enum status share_weights(const struct train_parts *parts)
+{
+    const size_t n = (size_t)model_parameters(parts->model)->n_weight_elements;
+    return comm_broadcast(parts->comm, model_weights(parts->model), n * sizeof(float), 0);
+}
+
+static enum status share_state(const struct train_parts *parts, struct run_progress *progress)
+{
+    enum status status = OK;
+    const size_t bytes =
+        (size_t)model_parameters(parts->model)->n_gradient_elements * sizeof(float);
+    TRY(share_weights(parts));
+    TRY(comm_broadcast(parts->comm, optimizer_first_moment(parts->optimizer), bytes, 0));
+    TRY(comm_broadcast(parts->comm, optimizer_second_moment(parts->optimizer), bytes, 0));
+    TRY(comm_broadcast(parts->comm, progress, sizeof *progress, 0));
+    optimizer_set_steps_done(parts->optimizer, progress->step);
+out:
+    return status;
+}
+
+enum status run_state_resume(const struct train_parts *parts, const char *directory,
+                             struct run_progress *progress_out, bool *found_out)
+{
+    enum status status = OK;
+    struct run_checkpoint *checkpoint = NULL;
+    struct run_progress progress = {0};
+    int64_t found = 0;
+    if (comm_rank(parts->comm) == 0) {
+        status = run_checkpoint_open_newest(&checkpoint, directory);
+        found = checkpoint != NULL;
+        if (found) {
+            progress = *run_checkpoint_progress(checkpoint);
+            status = read_all(parts, checkpoint);
+        }
+    }
+    TRY(comm_agree(parts->comm, status));
+    TRY(comm_sum_int64(parts->comm, &found, 1));
+    *found_out = found > 0;
+    if (!*found_out) goto out;
+    TRY(share_state(parts, &progress));
+    *progress_out = progress;
+out:
+    run_checkpoint_close(checkpoint);
+    return status;
+}
+
+/* A file is opened as it is, of a folder the newest whole checkpoint. */
+static enum status open_weights(struct run_checkpoint **checkpoint_out, const char *path)
+{
+    enum status status = OK;
+    char *inner = path_join(path, "checkpoints"), *self = path_join(path, ".");
+    *checkpoint_out = NULL;
+    if (!file_exists(self))
+        TRY(run_checkpoint_open(checkpoint_out, path));
+    else
+        TRY(run_checkpoint_open_newest(checkpoint_out, file_exists(inner) ? inner : path));
+    if (*checkpoint_out == NULL)
+        FAIL(ERR_IO, "train.init is %s, which holds no checkpoint; run the stage before this one",
+             path);
+out:
+    free(inner);
+    free(self);
+    return status;
+}
+
+static enum status take_module(const struct train_parts *parts,
+                               const struct run_checkpoint *checkpoint, enum module module)
+{
+    enum status status = OK;
+    const struct parameter_table *table = model_parameters(parts->model);
+    int64_t n_there = 0, n_all = 0;
+    for (int64_t i = 0; i < table->n_parameters; i++) {
+        if (table->parameters[i].module != module) continue;
+        n_all++;
+        n_there +=
+            run_checkpoint_find(checkpoint, CHECKPOINT_WEIGHT, table->parameters[i].name) >= 0;
+    }
+    if (n_there == 0) {
+        log_info("%s has no weights of %s: it keeps new ones (%" PRId64 " tensors)",
+                 run_checkpoint_path(checkpoint), module_names[module], n_all);
+        goto out;
+    }
+    for (int64_t i = 0; i < table->n_parameters; i++) {
+        const struct parameter *parameter = &table->parameters[i];
+        if (parameter->module != module) continue;
+        TRY_WHERE(read_tensor(checkpoint, parameter, CHECKPOINT_WEIGHT,
+                              model_weights(parts->model) + parameter->offset),
+                  "train.init");
+    }
+    log_info("%s from %s", module_names[module], run_checkpoint_path(checkpoint));
+out:
+    return status;
+}
+
+static enum status take_modules(const struct train_parts *parts, const char *path)
+{
+    enum status status = OK;
+    struct run_checkpoint *checkpoint = NULL;
+    TRY(open_weights(&checkpoint, path));
+    for (int module = 0; module < N_MODULES; module++)
+        TRY(take_module(parts, checkpoint, (enum module)module));
+out:
+    run_checkpoint_close(checkpoint);
+    return status;
+}
+
+enum status run_state_take_weights(const struct train_parts *parts, const char *path)
+{
+    enum status status = OK;
+    if (comm_rank(parts->comm) == 0) status = take_modules(parts, path);
+    TRY(comm_agree(parts->comm, status));
+    TRY(share_weights(parts));
+out:
+    return status;
+}

@@ -1,0 +1,192 @@
+/* The loop of a training run. */
+#include "train/train_run.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/text_buffer.h"
+
+/* Up to this many skipped samples the share is not judged. */
+#define SKIPPED_GRACE 1000
+
+static double now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
+}
+
+static enum status append_lines(const char *path, char *const *texts, int n)
+{
+    enum status status = OK;
+    FILE *file = fopen(path, "ae");
+    if (file == NULL) FAIL(ERR_IO, "cannot open %s: %s", path, strerror(errno));
+    for (int i = 0; i < n; i++) fputs(texts[i], file);
+    if (ferror(file)) FAIL(ERR_IO, "cannot write to %s: %s", path, strerror(errno));
+out:
+    if (file != NULL && fclose(file) != 0 && status == OK)
+        status = status_fail(ERR_IO, "cannot write to %s: %s", path, strerror(errno));
+    return status;
+}
+
+/* Collective. Skipped samples are listed in the run directory, and too many of them end the run. */
+static enum status note_skipped(const struct train_run *run, const struct global_batch *batch,
+                                int64_t n_skipped)
+{
+    enum status status = OK;
+    struct comm *comm = run->parts->comm;
+    char **texts = NULL, *path = path_join(run->run_dir, "skipped.txt");
+    if (batch->n_skipped == 0) goto out; /* a sum over the ranks: all agree that there is none */
+    TRY(comm_gather_strings(comm, &texts, batch->skipped));
+    if (comm_rank(comm) == 0) status = append_lines(path, texts, comm_size(comm));
+    TRY(comm_agree(comm, status));
+    const double seen = (double)((batch->step + 1) * batch->n_samples);
+    const double allowed = run->max_skipped * (seen > SKIPPED_GRACE ? seen : SKIPPED_GRACE);
+    if ((double)n_skipped > allowed)
+        status = status_fail(ERR_FORMAT,
+                             "step %" PRId64 ": %" PRId64 " of %.0f samples had nothing to learn, "
+                             "more than train.max_skipped allows; %s lists them with reasons",
+                             batch->step, n_skipped, seen, path);
+    TRY(comm_agree(comm, status));
+out:
+    names_free(texts, texts == NULL ? 0 : (size_t)comm_size(comm));
+    free(path);
+    return status;
+}
+
+/* A mean over no targets is no number. The plan is the same on all ranks. */
+static enum status check_targets(const struct train_run *run, const struct global_batch *batch)
+{
+    enum status status = OK;
+    for (int64_t m = 0; m < batch->plan.n_micro; m++) {
+        const uint64_t first = batch->ids[batch->plan.slot[batch->plan.first[m]]];
+        if (batch->plan.targets[m] == 0 && batch->mean_of_means)
+            FAIL(ERR_FORMAT,
+                 "step %" PRId64 ": no target token in the micro-batch of sample "
+                 "%016" PRIx64 "; with train.loss_average microbatch it has no mean: use global",
+                 batch->step, first);
+    }
+    if (batch->plan.n_targets == 0)
+        FAIL(ERR_FORMAT,
+             "step %" PRId64 ": no target token in the global batch of sample "
+             "%016" PRIx64 "; its answers are empty or cut at data.max_length",
+             batch->step, batch->ids[0]);
+out:
+    if (status != OK) status = comm_agree(run->parts->comm, status);
+    return status;
+}
+
+static enum status next_micro(void *context, struct micro_batch **micro_out)
+{
+    return loader_next_micro(context, micro_out);
+}
+
+static enum status report_step(const struct train_run *run, const struct global_batch *batch,
+                               const struct run_progress *progress,
+                               const struct train_result *result)
+{
+    enum status status = OK;
+    const struct progress_step step = {
+        .step = progress->step,
+        .lr = run->lr * result->lr_factor,
+        .n_tokens = batch->plan.n_tokens,
+        .n_targets = batch->plan.n_targets,
+        .n_images = batch->plan.n_images,
+        .n_samples = batch->n_samples,
+        .n_skipped = batch->n_skipped,
+        .n_cut = batch->n_cut,
+        .order_hash = progress->order_hash,
+        .result = result,
+    };
+    if (run->report != NULL) status = progress_report(run->report, &step);
+    TRY(comm_agree(run->parts->comm, status));
+out:
+    return status;
+}
+
+/* Batch and step; progress moves on by one. */
+static enum status one_step(const struct train_run *run, struct run_progress *progress,
+                            int64_t *n_skipped)
+{
+    enum status status = OK;
+    const struct global_batch *batch = NULL;
+    struct train_result result;
+    const double start = now();
+    TRY(loader_next_batch(run->loader, &batch));
+    *n_skipped += batch->n_skipped;
+    TRY(note_skipped(run, batch, *n_skipped));
+    TRY(check_targets(run, batch));
+    const double waited = now() - start;
+    const struct train_input input = {
+        .step = batch->step,
+        .sample_ids = batch->ids,
+        .n_samples = batch->n_samples,
+        .n_micro = batch->n_mine,
+        .next = next_micro,
+        .context = run->loader,
+    };
+    TRY(train_step(run->parts, &input, &result));
+    result.seconds[PHASE_DATA] += waited;
+    for (int64_t i = 0; i < batch->n_samples; i++)
+        progress->order_hash = order_hash_next(progress->order_hash, batch->ids[i]);
+    progress->step++;
+    progress->samples += batch->n_samples;
+    TRY(report_step(run, batch, progress, &result));
+out:
+    return status;
+}
+
+/* Collective: what any rank was asked for, all do. */
+static enum status poll_requests(const struct train_run *run, struct stop_requests *requests_out)
+{
+    enum status status = OK;
+    struct stop_requests own = {0};
+    if (run->signals != NULL) own = stop_signals_poll(run->signals);
+    int64_t wanted[2] = {own.checkpoint, own.stop};
+    TRY(comm_max_int64(run->parts->comm, wanted, 2));
+    *requests_out = (struct stop_requests){.checkpoint = wanted[0] > 0, .stop = wanted[1] > 0};
+out:
+    return status;
+}
+
+static enum status save(const struct train_run *run, const struct run_progress *progress)
+{
+    enum status status = OK;
+    char *directory = path_join(run->run_dir, "checkpoints");
+    TRY(run_state_save(run->parts, directory, run->keep_last, progress));
+    log_info("checkpoint of step %" PRId64 " in %s", progress->step, directory);
+out:
+    free(directory);
+    return status;
+}
+
+enum status train_run(const struct train_run *run, struct run_progress *progress)
+{
+    enum status status = OK;
+    const int64_t first = progress->step;
+    int64_t n_skipped = 0;
+    while (progress->step < run->total_steps) {
+        struct stop_requests requests;
+        TRY(one_step(run, progress, &n_skipped));
+        TRY(poll_requests(run, &requests));
+        const bool last = progress->step == run->total_steps;
+        const bool enough = run->stop_after > 0 && progress->step - first >= run->stop_after;
+        const bool stop = !last && (requests.stop || enough);
+        const bool due = run->save_every > 0 && progress->step % run->save_every == 0;
+        if (last || stop || due || requests.checkpoint) TRY(save(run, progress));
+        if (!stop) continue;
+        log_info("stopped after step %" PRId64 " of %" PRId64 "; the same command goes on there",
+                 progress->step, run->total_steps);
+        status_clear(); /* no failure, so no sentence */
+        status = ERR_STOPPED;
+        goto out;
+    }
+out:
+    return status;
+}

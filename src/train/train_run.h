@@ -1,0 +1,29 @@
+/* The loop of a training run: batches, steps, progress, checkpoints, requests to stop. */
+#ifndef ROBIN_TRAIN_TRAIN_RUN_H
+#define ROBIN_TRAIN_TRAIN_RUN_H
+
+#include "train/loader.h"
+#include "train/progress.h"
+#include "train/run_state.h"
+#include "train/stop_signals.h"
+#include "train/train_step.h"
+
+struct train_run { /* everything borrowed */
+    const struct train_parts *parts;
+    struct loader *loader;              /* its first step is progress->step */
+    const struct stop_signals *signals; /* NULL: nobody asks */
+    struct progress *report;            /* rank 0; NULL: says nothing */
+    const char *run_dir;                /* checkpoints/ and skipped.txt go there */
+    double lr;                          /* for the report, before the schedule's factor */
+    int64_t total_steps;
+    int64_t stop_after; /* steps of this call, then a checkpoint and ERR_STOPPED; 0: no limit */
+    int64_t save_every; /* 0: only at the end */
+    int64_t keep_last;
+    double max_skipped; /* share of samples that may have nothing to learn */
+};
+
+/* Collective. Goes on from *progress until total_steps, and leaves a checkpoint of its last step.
+ * ERR_STOPPED when it was asked to stop: that checkpoint is there as well. Statuses are agreed. */
+enum status train_run(const struct train_run *run, struct run_progress *progress);
+
+#endif

@@ -1,0 +1,48 @@
+/* One optimizer step over all ranks: gradients of this rank's micro-batches added up, summed over
+ * the ranks, clipped, AdamW. Every rank calls the same collectives in the same order, whatever it
+ * has to compute, also when it has nothing. */
+#ifndef ROBIN_TRAIN_TRAIN_STEP_H
+#define ROBIN_TRAIN_TRAIN_STEP_H
+
+#include <stdint.h>
+
+#include "base/status.h"
+#include "comm/comm.h"
+#include "model/robin_model.h"
+#include "train/micro_batch.h"
+#include "train/optimizer.h"
+#include "train/schedule.h"
+
+enum train_phase { PHASE_DATA, PHASE_MODEL, PHASE_REDUCE, PHASE_OPTIMIZER, N_PHASES };
+extern const char *const train_phase_names[N_PHASES];
+
+struct train_parts { /* borrowed */
+    struct comm *comm;
+    struct model *model;
+    struct optimizer *optimizer;
+    const struct schedule *schedule;
+};
+
+struct train_input {
+    int64_t step;               /* from 0 */
+    const uint64_t *sample_ids; /* [n_samples] of the global batch: for sentences */
+    int64_t n_samples;
+    int64_t n_micro; /* of this rank */
+    /* Gives micro-batch 0 .. n_micro - 1 in turn; they are destroyed after use. */
+    enum status (*next)(void *context, struct micro_batch **micro_out);
+    void *context;
+};
+
+struct train_result {
+    double loss; /* the sum of target_weight * token loss over all ranks, before the update */
+    double gradient_norm; /* before clipping */
+    double lr_factor;
+    double seconds[N_PHASES]; /* of this rank */
+};
+
+/* Collective. All ranks get the same status, agreed. ERR_DIVERGED when the loss or the gradient is
+ * not finite, or the loss is exactly 0; the weights are then still those before the step. */
+enum status train_step(const struct train_parts *parts, const struct train_input *input,
+                       struct train_result *result_out);
+
+#endif
