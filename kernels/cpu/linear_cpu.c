@@ -152,6 +152,8 @@ enum status cpu_linear_backward_weight(float *dw, float *dbias, const void *dy, 
     if (n == 0) return OK;
     multiply(&p, stream);
     struct column_sums sums = {dbias, dy, n, o};
-    if (dbias != NULL) run_blocks(stream, o, BIAS_COLUMNS, column_sums_block, &sums);
+    if (dbias != NULL)
+        thread_pool_run(pool_for(stream, n * o), ceil_divide(o, BIAS_COLUMNS), column_sums_block,
+                        &sums);
     return OK;
 }

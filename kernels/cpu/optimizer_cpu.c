@@ -82,7 +82,7 @@ static void sum_squares_block(void *argument, int64_t block, int worker)
 enum status cpu_sum_squares(double *out, const float *x, int64_t n, struct stream *stream)
 {
     struct sum_squares s = {.x = x, .n = n};
-    s.block_size = larger(BLOCK_ELEMENTS, ceil_divide(n, SUM_BLOCKS));
+    s.block_size = larger(LIGHT_BLOCK_ELEMENTS, ceil_divide(n, SUM_BLOCKS));
     int64_t n_blocks = ceil_divide(n, s.block_size);
     run_blocks(stream, n, s.block_size, sum_squares_block, &s);
     double sum = 0;
@@ -101,13 +101,13 @@ static void scale_block(void *argument, int64_t block, int worker)
     (void)worker;
     const struct scale *s = argument;
     float *x = s->x, factor = s->factor;
-    int64_t end = smaller(s->n, (block + 1) * BLOCK_ELEMENTS);
-    for (int64_t k = block * BLOCK_ELEMENTS; k < end; k++) x[k] *= factor;
+    int64_t end = smaller(s->n, (block + 1) * LIGHT_BLOCK_ELEMENTS);
+    for (int64_t k = block * LIGHT_BLOCK_ELEMENTS; k < end; k++) x[k] *= factor;
 }
 
 enum status cpu_scale(float *x, int64_t n, double factor, struct stream *stream)
 {
     struct scale s = {x, (float)factor, n};
-    run_blocks(stream, n, BLOCK_ELEMENTS, scale_block, &s);
+    run_blocks(stream, n, LIGHT_BLOCK_ELEMENTS, scale_block, &s);
     return OK;
 }

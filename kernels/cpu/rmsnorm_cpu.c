@@ -46,7 +46,7 @@ static void forward_block(void *argument, int64_t block, int worker)
     (void)worker;
     const struct forward *f = argument;
     const float *restrict w = f->w;
-    int64_t rows = block_rows(f->c), end = smaller(f->n, (block + 1) * rows);
+    int64_t rows = light_block_rows(f->c), end = smaller(f->n, (block + 1) * rows);
     for (int64_t row = block * rows; row < end; row++) {
         const float *restrict x = f->x + row * f->c;
         float *restrict out = f->out + row * f->c;
@@ -61,7 +61,7 @@ enum status cpu_rmsnorm_forward(void *out, float *rstd, const void *x, const voi
                                 int64_t c, double eps, struct stream *stream)
 {
     struct forward f = {out, rstd, x, w, n, c, eps};
-    run_blocks(stream, n, block_rows(c), forward_block, &f);
+    run_blocks(stream, n, light_block_rows(c), forward_block, &f);
     return OK;
 }
 
@@ -137,7 +137,9 @@ enum status cpu_rmsnorm_backward(void *dx, float *dw, const void *dout, const vo
                          .n_blocks = cpu_norm_blocks(n),
                          .accumulate = accumulate};
     if (n == 0) return OK;
-    run_blocks(stream, n, CPU_NORM_BLOCK_ROWS, backward_block, &b);
-    if (dw != NULL) run_blocks(stream, c, REDUCE_COLUMNS, reduce_block, &b);
+    thread_pool_run(pool_for(stream, n * c), b.n_blocks, backward_block, &b);
+    if (dw != NULL)
+        thread_pool_run(pool_for(stream, b.n_blocks * c), ceil_divide(c, REDUCE_COLUMNS),
+                        reduce_block, &b);
     return OK;
 }

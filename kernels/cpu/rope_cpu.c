@@ -25,7 +25,7 @@ static void rope_block(void *argument, int64_t block, int worker)
 {
     (void)worker;
     const struct rope *r = argument;
-    int64_t half = r->d / 2, rows = block_rows(r->n_heads * r->d);
+    int64_t half = r->d / 2, rows = light_block_rows(r->n_heads * r->d);
     int64_t end = smaller(r->t, (block + 1) * rows);
     for (int64_t row = block * rows; row < end; row++) {
         const float *cos = r->cos + r->position[row] * half;
@@ -41,6 +41,6 @@ enum status cpu_rope(void *qkv, const float *cos, const float *sin, const int32_
                      struct stream *stream)
 {
     struct rope r = {qkv, cos, sin, position, t, h + kv, h + 2 * kv, d, (float)direction};
-    run_blocks(stream, t, block_rows((h + kv) * d), rope_block, &r);
+    run_blocks(stream, t, light_block_rows((h + kv) * d), rope_block, &r);
     return OK;
 }

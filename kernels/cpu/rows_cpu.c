@@ -30,7 +30,7 @@ static void gather_block(void *argument, int64_t block, int worker)
     (void)worker;
     const struct lookup *l = argument;
     size_t bytes = (size_t)l->c * sizeof(float);
-    int64_t rows = block_rows(l->c), end = smaller(l->n, (block + 1) * rows);
+    int64_t rows = light_block_rows(l->c), end = smaller(l->n, (block + 1) * rows);
     for (int64_t row = block * rows; row < end; row++) {
         int64_t from = checked_index(l, row);
         if (from >= 0)
@@ -44,7 +44,7 @@ enum status cpu_embedding_forward(void *out, const void *table, const int32_t *i
                                   int64_t v, int64_t c, struct stream *stream)
 {
     struct lookup l = {out, table, ids, n, v, c};
-    run_blocks(stream, n, block_rows(c), gather_block, &l);
+    run_blocks(stream, n, light_block_rows(c), gather_block, &l);
     return OK;
 }
 
@@ -58,7 +58,7 @@ static void scatter_block(void *argument, int64_t block, int worker)
 {
     (void)worker;
     const struct lookup *l = argument;
-    int64_t rows = block_rows(l->c), end = smaller(l->n, (block + 1) * rows);
+    int64_t rows = light_block_rows(l->c), end = smaller(l->n, (block + 1) * rows);
     for (int64_t row = block * rows; row < end; row++) {
         int64_t to = checked_index(l, row);
         if (to >= 0) memcpy(l->dst + to * l->c, l->src + row * l->c, (size_t)l->c * sizeof(float));
@@ -69,7 +69,7 @@ enum status cpu_rows_scatter(void *dst, const void *src, const int32_t *index, i
                              int64_t c, struct stream *stream)
 {
     struct lookup l = {dst, src, index, n, t, c};
-    run_blocks(stream, n, block_rows(c), scatter_block, &l);
+    run_blocks(stream, n, light_block_rows(c), scatter_block, &l);
     return OK;
 }
 
@@ -93,6 +93,7 @@ enum status cpu_embedding_backward(float *dtable, const void *dout, const int32_
                                    int64_t v, int64_t c, struct stream *stream)
 {
     struct lookup l = {dtable, dout, ids, n, v, c};
-    run_blocks(stream, n > 0 ? c : 0, GRADIENT_COLUMNS, scatter_add_block, &l);
+    thread_pool_run(pool_for(stream, n * c), ceil_divide(c, GRADIENT_COLUMNS), scatter_add_block,
+                    &l);
     return OK;
 }

@@ -119,13 +119,13 @@ static void add_block(void *argument, int64_t block, int worker)
     const struct add *a = argument;
     float *restrict y = a->y;
     const float *restrict x = a->x;
-    int64_t end = smaller(a->n, (block + 1) * BLOCK_ELEMENTS);
-    for (int64_t k = block * BLOCK_ELEMENTS; k < end; k++) y[k] += x[k];
+    int64_t end = smaller(a->n, (block + 1) * LIGHT_BLOCK_ELEMENTS);
+    for (int64_t k = block * LIGHT_BLOCK_ELEMENTS; k < end; k++) y[k] += x[k];
 }
 
 enum status cpu_add(void *y, const void *x, int64_t n, struct stream *stream)
 {
     struct add a = {y, x, n};
-    run_blocks(stream, n, BLOCK_ELEMENTS, add_block, &a);
+    run_blocks(stream, n, LIGHT_BLOCK_ELEMENTS, add_block, &a);
     return OK;
 }
