@@ -48,7 +48,7 @@ const struct config_key config_keys[] = {
      .unit = "channels", .sentence = "width of the language model"},
     {"model.lm.ffn", CONFIG_INTEGER, AT(model.lm_ffn), "11008", RANGE(1, 1048576),
      .unit = "channels", .sentence = "inner width of its SwiGLU"},
-    {"model.lm.layers", CONFIG_INTEGER, AT(model.lm_layers), "36", RANGE(1, 1024), .unit = "",
+    {"model.lm.layers", CONFIG_INTEGER, AT(model.lm_layers), "36", RANGE(0, 1024), .unit = "",
      .sentence = "its transformer blocks"},
     {"model.lm.heads", CONFIG_INTEGER, AT(model.lm_heads), "16", RANGE(1, 1024), .unit = "",
      .sentence = "its query heads"},

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "base/status.h"
+#include "corpus/shard_file.h"
 
 #define CORPUS_INDEX_FILE "index.json"
 
@@ -31,6 +32,11 @@ enum status corpus_index_write(const struct corpus_index *index, const char *dir
 
 /* Letters, digits, '.', '_', '-', not beginning with '.': a corpus name goes into file names. */
 bool corpus_name_is_valid(const char *name);
+
+/* Opens shard `number` and compares it with what the index counted: a file of another size or build
+ * is refused. Errors  as shard_open */
+enum status corpus_index_open_shard(struct shard *shard, const struct corpus_index *index,
+                                    const char *directory, int64_t number);
 
 /* "DIRECTORY/NAME-00012.h5", to free(). */
 char *corpus_shard_path(const char *directory, const char *name, int64_t shard);

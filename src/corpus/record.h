@@ -37,9 +37,15 @@ struct record_turn {
     char *question, *answer; /* `regionN` in them counts from 1 over regions */
 };
 
-struct record_text { /* captions, referring expressions, questions */
-    char *task;      /* "caption", "refexp", "vqa", ... */
-    int64_t region;  /* what it is about; -1: the whole picture */
+/* Sentences about the picture or one region of it. By `task`:
+ *     "caption"      the picture, or a region, in words: the answer; the question may be ""
+ *     "refexp"       an expression that fits one region only: the answer; the question is ""
+ *     "description"  a region in a few sentences: the answer; the question is ""
+ *     "vqa"          a question with a short answer
+ *     "conversation" questions and answers as they are to be learnt */
+struct record_text {
+    char *task;
+    int64_t region; /* what it is about; -1: the whole picture */
     struct record_turn *turns;
     int64_t n_turns;
 };

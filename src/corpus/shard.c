@@ -1,11 +1,8 @@
 /* A corpus as one sequence of records: the shards that its index names, opened once. */
 #include "corpus/shard.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
 
 #include "base/text_buffer.h"
 #include "corpus/corpus_index.h"
@@ -28,59 +25,6 @@ void corpus_close(struct corpus *corpus)
     free(corpus);
 }
 
-/* The shard is the one that the index counted: a file of another build is refused. */
-static enum status compare_with_index(const struct shard *shard, const struct corpus_index *index,
-                                      int64_t number)
-{
-    enum status status = OK;
-    const struct index_shard *entry = &index->shards[number];
-    const struct {
-        const char *field;
-        uint64_t found, wanted;
-    } pairs[] = {
-        {"shard", (uint64_t)shard->number, (uint64_t)number},
-        {"records_crc32c", shard->records_crc, entry->records_crc},
-        {"records", shard->count[TABLE_RECORDS], (uint64_t)entry->n_records},
-        {"regions", shard->count[TABLE_REGIONS], (uint64_t)entry->n_regions},
-        {"objects", shard->count[TABLE_OBJECTS], (uint64_t)entry->n_objects},
-        {"relations", shard->count[TABLE_RELATIONS], (uint64_t)entry->n_relations},
-        {"texts", shard->count[TABLE_TEXTS], (uint64_t)entry->n_texts},
-    };
-    if (strcmp(shard->corpus, index->name) != 0)
-        FAIL(ERR_FORMAT, "%s belongs to corpus '%s', the index to '%s': files of two corpora mixed",
-             shard->path, shard->corpus, index->name);
-    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
-        if (pairs[i].found != pairs[i].wanted)
-            FAIL(ERR_FORMAT,
-                 "%s: %s is %" PRIu64 ", the index says %" PRIu64
-                 ": the file is damaged or of another build; copy the corpus again",
-                 shard->path, pairs[i].field, pairs[i].found, pairs[i].wanted);
-    }
-out:
-    return status;
-}
-
-static enum status open_shard(struct shard *shard, const struct corpus_index *index,
-                              const char *directory, int64_t number)
-{
-    enum status status = OK;
-    struct stat about;
-    char *path = corpus_shard_path(directory, index->name, number);
-    if (stat(path, &about) != 0)
-        FAIL(ERR_IO, "cannot open %s, which the index names: %s; copy the corpus again", path,
-             strerror(errno));
-    if (about.st_size != index->shards[number].bytes)
-        FAIL(ERR_FORMAT,
-             "%s has %lld bytes, the index says %" PRId64
-             ": cut short or of another build; copy the corpus again",
-             path, (long long)about.st_size, index->shards[number].bytes);
-    TRY(shard_open(shard, path));
-    TRY(compare_with_index(shard, index, number));
-out:
-    free(path);
-    return status;
-}
-
 enum status corpus_open(struct corpus **corpus_out, const char *directory)
 {
     enum status status = OK;
@@ -90,7 +34,7 @@ enum status corpus_open(struct corpus **corpus_out, const char *directory)
     corpus->shards = memory_new((size_t)n_shards + 1, sizeof *corpus->shards);
     corpus->first = memory_new((size_t)n_shards + 1, sizeof *corpus->first);
     for (int64_t i = 0; i < n_shards; i++) {
-        TRY(open_shard(&corpus->shards[i], &corpus->index, directory, i));
+        TRY(corpus_index_open_shard(&corpus->shards[i], &corpus->index, directory, i));
         corpus->first[i + 1] = corpus->first[i] + corpus->index.shards[i].n_records;
     }
     *corpus_out = corpus;

@@ -12,7 +12,7 @@
 #include "model/language_model.h"
 #include "model/lm_head.h"
 #include "model/projector.h"
-#include "model/splice.h"
+#include "model/token_splice.h"
 #include "model/tower.h"
 
 /* What each module keeps, from what trains. */

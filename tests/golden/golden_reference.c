@@ -79,11 +79,13 @@ void golden_reference_finish(struct golden_reference *reference)
     }
 }
 
-/* "grad" of "grad.model.norm.weight". */
+/* "grad" of "grad.model.norm.weight", "RUN.final" of "RUN.final.model.norm.weight". */
 static char *group_of(const char *name)
 {
     struct text_buffer group = {0};
+    const char *final = strstr(name, ".final.");
     text_append_bytes(&group, name, strcspn(name, "."));
+    if (final == name + group.length) text_append(&group, ".final");
     return text_take(&group);
 }
 

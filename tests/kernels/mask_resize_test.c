@@ -5,8 +5,13 @@
 #include <stdlib.h>
 
 #include <cmocka.h>
+#include <jansson.h>
+#include <math.h>
+#include <string.h>
 
+#include "base/text_buffer.h"
 #include "device/stream.h"
+#include "image/rle.h"
 #include "support/kernel_test.h"
 
 /* q, y, x, oy, ox */
@@ -70,12 +75,83 @@ static void ref_follows_the_rule(void **state)
     assert_memory_equal(out, want, sizeof want);
 }
 
+/* ---- against torch's own results ---- */
+
+static uint8_t *mask_of(const json_t *counts, int64_t height, int64_t width)
+{
+    struct rle rle = {0};
+    const char *text = json_string_value(counts);
+    kernel_ok(rle_from_string(&rle, text, strlen(text), height, width));
+    uint8_t *mask = malloc((size_t)(height * width));
+    assert_non_null(mask);
+    rle_to_mask(mask, &rle);
+    rle_release(&rle);
+    return mask;
+}
+
+/* One grid of one mask; returns the cells compared. */
+static int64_t check_grid(const json_t *grid, const uint8_t *mask, int64_t y, int64_t x)
+{
+    int64_t side = json_integer_value(json_object_get(grid, "size"));
+    float *out = malloc((size_t)(side * side) * sizeof *out);
+    assert_non_null(out);
+    kernel_ok(kernels_ref.mask_resize(out, mask, 1, y, x, side, side, NULL));
+    uint8_t *above = mask_of(json_object_get(grid, "above_zero_counts"), side, side);
+    for (int64_t i = 0; i < side * side; i++) assert_int_equal(out[i] > 0, above[i]);
+    size_t k;
+    const json_t *sample;
+    /* in / grid is exact for the powers of two, and so is every weight. */
+    double limit = side == 112 ? 1e-6 : 0;
+    json_array_foreach(json_object_get(grid, "samples"), k, sample)
+    {
+        int64_t row = json_integer_value(json_object_get(sample, "y"));
+        int64_t column = json_integer_value(json_object_get(sample, "x"));
+        double want = json_real_value(json_object_get(sample, "value"));
+        assert_true(fabs(out[row * side + column] - want) <= limit);
+    }
+    free(above);
+    free(out);
+    return side * side;
+}
+
+static void ref_equals_torch(void **state)
+{
+    (void)state;
+    const char *shared = getenv("ROBIN_SHARED");
+    char *path =
+        text_format("%s/golden/rle/mask_resize.json", shared != NULL ? shared : "../shared");
+    json_t *cases = json_load_file(path, 0, NULL);
+    free(path);
+    if (cases == NULL) {
+        print_message("skipped: no ../shared\n");
+        skip();
+    }
+    int64_t cells = 0;
+    size_t i, k;
+    const json_t *item, *grid;
+    json_array_foreach(cases, i, item)
+    {
+        const json_t *size = json_object_get(item, "size");
+        int64_t y = json_integer_value(json_array_get(size, 0));
+        int64_t x = json_integer_value(json_array_get(size, 1));
+        uint8_t *mask = mask_of(json_object_get(item, "counts"), y, x);
+        json_array_foreach(json_object_get(item, "grids"), k, grid) cells +=
+            check_grid(grid, mask, y, x);
+        free(mask);
+    }
+    assert_true(cells > 0);
+    print_message("mask_resize on ref: %zu masks, %lld cells as torch\n", json_array_size(cases),
+                  (long long)cells);
+    json_decref(cases);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(equals_ref),
         cmocka_unit_test(above_zero_is_decided_alike),
         cmocka_unit_test(ref_follows_the_rule),
+        cmocka_unit_test(ref_equals_torch),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

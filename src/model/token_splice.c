@@ -1,5 +1,5 @@
-/* See splice.h. */
-#include "model/splice.h"
+/* See token_splice.h. */
+#include "model/token_splice.h"
 
 enum status splice_forward(float *x, const struct weight *embedding, const struct splice_rows *rows,
                            const struct model_batch *batch, const struct model_run *run)

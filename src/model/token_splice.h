@@ -1,8 +1,8 @@
 /* Where the token stream meets the images: embedded text, image tokens and region tokens become one
  * sequence of rows. svg/model/robin_arch.py prepare_inputs_labels_for_multimodal. Internal to
  * src/model. */
-#ifndef ROBIN_MODEL_SPLICE_H
-#define ROBIN_MODEL_SPLICE_H
+#ifndef ROBIN_MODEL_TOKEN_SPLICE_H
+#define ROBIN_MODEL_TOKEN_SPLICE_H
 
 #include "model/batch.h"
 #include "model/model_run.h"

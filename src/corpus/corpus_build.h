@@ -1,0 +1,60 @@
+/* Many records into a corpus: items of a source are cut into shards of a fixed number, and each
+ * shard is a pure function of its items, so any number of ranks makes the same files. */
+#ifndef ROBIN_CORPUS_CORPUS_BUILD_H
+#define ROBIN_CORPUS_CORPUS_BUILD_H
+
+#include <stdint.h>
+
+#include "base/status.h"
+#include "base/text_buffer.h"
+#include "comm/comm.h"
+#include "corpus/corpus_stage.h"
+#include "corpus/record.h"
+
+struct item_note {      /* what is worth telling about one item */
+    const char *reason; /* while set, a failure skips the item and is counted under this word; NULL:
+                           a failure ends the build */
+    int64_t n_cut_boxes; /* that stuck out of the picture and were cut to it */
+};
+
+struct record_source { /* zeroed is releasable */
+    int64_t n_items;
+    void *context;
+    /* Item 0 .. n_items-1 as a record; ERR_MEMORY always ends the build. */
+    enum status (*make)(void *context, int64_t item, struct record *record_out,
+                        struct item_note *note);
+    void (*release)(void *context);
+};
+void record_source_release(struct record_source *source);
+
+struct build_options {
+    int64_t shard_items;
+    double max_skipped; /* share of the items, 0 .. 1 */
+};
+
+struct build_summary { /* zeroed is releasable */
+    int64_t n_items, n_records, n_skipped, n_changed;
+    struct text_buffer reasons; /* "image 3, annotation 1" */
+};
+void build_summary_release(struct build_summary *summary);
+
+int64_t corpus_build_n_shards(const struct record_source *source,
+                              const struct build_options *options);
+
+/* Makes one shard, and its list of notes if there are any, in the partial folder of `stage`. */
+enum status corpus_build_shard(const struct record_source *source, const struct corpus_stage *stage,
+                               const struct build_options *options, int64_t shard);
+
+/* Gathers the notes (notes.jsonl of the corpus), counts what was skipped, and commits. With more
+ * skipped than allowed: ERR_FORMAT, and the list stays in DIRECTORY.skipped.jsonl. One process. */
+enum status corpus_build_finish(const struct record_source *source,
+                                const struct corpus_stage *stage,
+                                const struct build_options *options, struct build_summary *summary);
+
+/* All of it over the ranks of `comm`. Collective; source and options are equal on all ranks. On
+ * failure nothing is left under `directory`. The summary is rank 0's. */
+enum status corpus_build(struct comm *comm, const struct record_source *source,
+                         const struct corpus_stage *stage, const struct build_options *options,
+                         struct build_summary *summary);
+
+#endif

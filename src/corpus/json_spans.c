@@ -1,0 +1,203 @@
+/* See json_spans.h. */
+#include "corpus/json_spans.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/text_buffer.h"
+
+#define JSON_TEXT_MAX_BYTES ((size_t)8 << 30)
+
+enum status json_text_read(struct json_text *text_out, const char *path)
+{
+    enum status status = OK;
+    struct json_text text = {0};
+    TRY(file_read(&text.bytes, &text.size, path, JSON_TEXT_MAX_BYTES));
+    text.path = text_copy(path);
+    *text_out = text;
+out:
+    return status;
+}
+
+void json_text_release(struct json_text *text)
+{
+    free(text->path);
+    free(text->bytes);
+    *text = (struct json_text){0};
+}
+
+struct json_span json_text_whole(const struct json_text *text)
+{
+    return (struct json_span){.text = (const char *)text->bytes, .size = text->size};
+}
+
+void json_spans_release(struct json_spans *spans)
+{
+    free(spans->spans);
+    *spans = (struct json_spans){0};
+}
+
+struct cursor {
+    const struct json_text *text;
+    const char *at, *end;
+};
+
+static enum status fail_at(const struct cursor *cursor, const char *wanted)
+{
+    return status_fail(
+        ERR_FORMAT, "%s: not JSON at byte %zu: expected %s; repair or copy the file again",
+        cursor->text->path, (size_t)(cursor->at - (const char *)cursor->text->bytes), wanted);
+}
+
+static void skip_space(struct cursor *cursor)
+{
+    while (cursor->at < cursor->end && memchr(" \t\r\n", *cursor->at, 4) != NULL) cursor->at++;
+}
+
+static enum status skip_string(struct cursor *cursor)
+{
+    if (cursor->at == cursor->end || *cursor->at != '"') return fail_at(cursor, "a string");
+    for (cursor->at++; cursor->at < cursor->end; cursor->at++) {
+        if (*cursor->at == '\\') {
+            cursor->at++;
+        } else if (*cursor->at == '"') {
+            cursor->at++;
+            return OK;
+        }
+    }
+    cursor->at = cursor->end;
+    return fail_at(cursor, "the end of a string");
+}
+
+/* To the bracket that closes the one at the cursor. */
+static enum status skip_brackets(struct cursor *cursor)
+{
+    enum status status = OK;
+    int64_t depth = 0;
+    while (cursor->at < cursor->end) {
+        const char c = *cursor->at;
+        if (c == '"') {
+            TRY(skip_string(cursor));
+            continue;
+        }
+        cursor->at++;
+        if (c == '{' || c == '[') depth++;
+        if ((c == '}' || c == ']') && --depth == 0) return OK;
+    }
+    status = fail_at(cursor, "a closing bracket");
+out:
+    return status;
+}
+
+static enum status skip_value(struct cursor *cursor)
+{
+    if (cursor->at == cursor->end) return fail_at(cursor, "a value");
+    if (*cursor->at == '"') return skip_string(cursor);
+    if (*cursor->at == '{' || *cursor->at == '[') return skip_brackets(cursor);
+    const char *start = cursor->at;
+    while (cursor->at < cursor->end && memchr(",]} \t\r\n", *cursor->at, 7) == NULL) cursor->at++;
+    return cursor->at == start ? fail_at(cursor, "a value") : OK;
+}
+
+static enum status take_span(struct cursor *cursor, bool is_object, struct json_span *span)
+{
+    enum status status = OK;
+    *span = (struct json_span){0};
+    skip_space(cursor);
+    if (is_object) {
+        span->key = cursor->at;
+        TRY(skip_string(cursor));
+        span->key_size = (size_t)(cursor->at - span->key);
+        skip_space(cursor);
+        if (cursor->at == cursor->end || *cursor->at != ':') TRY(fail_at(cursor, "':'"));
+        cursor->at++;
+        skip_space(cursor);
+    }
+    span->text = cursor->at;
+    TRY(skip_value(cursor));
+    span->size = (size_t)(cursor->at - span->text);
+    skip_space(cursor);
+out:
+    return status;
+}
+
+enum status json_spans_list(struct json_spans *spans_out, const struct json_text *text,
+                            struct json_span whole)
+{
+    enum status status = OK;
+    struct json_spans spans = {0};
+    struct cursor cursor = {text, whole.text, whole.text + whole.size};
+    skip_space(&cursor);
+    if (cursor.at == cursor.end || (*cursor.at != '{' && *cursor.at != '['))
+        TRY(fail_at(&cursor, "an object or an array"));
+    spans.is_object = *cursor.at == '{';
+    const char close = spans.is_object ? '}' : ']';
+    cursor.at++;
+    skip_space(&cursor);
+    bool more = cursor.at == cursor.end || *cursor.at != close;
+    for (int64_t capacity = 0; more; spans.n++) {
+        if (spans.n == capacity) {
+            capacity = capacity == 0 ? 64 : 2 * capacity;
+            spans.spans = memory_resize(spans.spans, (size_t)capacity, sizeof *spans.spans);
+        }
+        TRY(take_span(&cursor, spans.is_object, &spans.spans[spans.n]));
+        more = cursor.at < cursor.end && *cursor.at == ',';
+        if (more) cursor.at++;
+    }
+    if (cursor.at == cursor.end || *cursor.at != close)
+        TRY(fail_at(&cursor, spans.is_object ? "',' or '}'" : "',' or ']'"));
+    cursor.at++;
+    skip_space(&cursor);
+    if (cursor.at != cursor.end) TRY(fail_at(&cursor, "the end"));
+    *spans_out = spans;
+    spans = (struct json_spans){0};
+out:
+    json_spans_release(&spans);
+    return status;
+}
+
+const struct json_span *json_spans_find(const struct json_spans *spans, const char *key)
+{
+    const size_t size = strlen(key);
+    for (int64_t i = 0; i < spans->n; i++) {
+        const struct json_span *span = &spans->spans[i];
+        if (span->key != NULL && span->key_size == size + 2 &&
+            memcmp(span->key + 1, key, size) == 0)
+            return span;
+    }
+    return NULL;
+}
+
+static enum status parse_with(json_t **value_out, const struct json_text *text, const char *start,
+                              size_t size, size_t flags)
+{
+    enum status status = OK;
+    json_error_t error;
+    json_t *value = json_loadb(start, size, JSON_REJECT_DUPLICATES | flags, &error);
+    if (value == NULL)
+        FAIL(ERR_FORMAT, "%s: not JSON near byte %zu: %s; repair or copy the file again",
+             text->path,
+             (size_t)(start - (const char *)text->bytes) +
+                 (error.position > 0 ? (size_t)error.position : 0),
+             error.text);
+    *value_out = value;
+out:
+    return status;
+}
+
+enum status json_span_parse(json_t **value_out, const struct json_text *text, struct json_span span)
+{
+    return parse_with(value_out, text, span.text, span.size, 0);
+}
+
+enum status json_span_key(char **key_out, const struct json_text *text, struct json_span span)
+{
+    enum status status = OK;
+    json_t *key = NULL;
+    TRY(parse_with(&key, text, span.key, span.key_size, JSON_DECODE_ANY));
+    *key_out = text_copy(json_string_value(key));
+out:
+    json_decref(key);
+    return status;
+}

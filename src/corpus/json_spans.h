@@ -1,0 +1,51 @@
+/* The entries of a JSON file too large to be held parsed: where each begins and ends, so that every
+ * rank parses only its own. Only brackets and strings are looked at here; jansson judges an entry
+ * when it is parsed. */
+#ifndef ROBIN_CORPUS_JSON_SPANS_H
+#define ROBIN_CORPUS_JSON_SPANS_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/status.h"
+
+struct json_span {   /* of the file's bytes, borrowed */
+    const char *key; /* with its quotes; NULL inside an array */
+    size_t key_size;
+    const char *text; /* the value */
+    size_t size;
+};
+
+struct json_spans { /* zeroed is empty and releasable */
+    struct json_span *spans;
+    int64_t n;
+    bool is_object;
+};
+
+struct json_text { /* a file read whole; zeroed is empty and releasable */
+    char *path;
+    unsigned char *bytes;
+    size_t size;
+};
+enum status json_text_read(struct json_text *text_out, const char *path);
+void json_text_release(struct json_text *text);
+
+/* The members of the object or elements of the array that `whole` is. ERR_FORMAT names file and
+ * byte. */
+enum status json_spans_list(struct json_spans *spans_out, const struct json_text *text,
+                            struct json_span whole);
+void json_spans_release(struct json_spans *spans);
+struct json_span json_text_whole(const struct json_text *text);
+
+/* The member's value; NULL when there is none. Keys written with escapes are not found. */
+const struct json_span *json_spans_find(const struct json_spans *spans, const char *key);
+
+/* The value, to json_decref: an object or an array. ERR_FORMAT names file and byte. */
+enum status json_span_parse(json_t **value_out, const struct json_text *text,
+                            struct json_span span);
+/* The key without quotes and escapes, to free(). */
+enum status json_span_key(char **key_out, const struct json_text *text, struct json_span span);
+
+#endif

@@ -1,0 +1,80 @@
+/* From a record and a task to ids, labels and regions. */
+#include "corpus/sample.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/assertion.h"
+#include "corpus/record_text.h"
+#include "corpus/task.h"
+
+void sample_release(struct sample *sample)
+{
+    record_release(&sample->record);
+    token_list_release(&sample->ids);
+    token_list_release(&sample->labels);
+    free(sample->regions);
+    *sample = (struct sample){0};
+}
+
+static int64_t count_id(const struct token_list *ids, int32_t id)
+{
+    int64_t n = 0;
+    for (int64_t i = 0; i < ids->n; i++) n += ids->ids[i] == id;
+    return n;
+}
+
+/* What the formatter wrote must be what the tokenizer found. */
+static enum status check_regions(const struct sample *sample, const struct tokenizer *tokenizer,
+                                 const char *id)
+{
+    enum status status = OK;
+    int32_t mask = tokenizer_id(tokenizer, "<mask>");
+    if (mask < 0)
+        FAIL(ERR_FORMAT, "the tokenizer has no <mask>; add <mask> and <pos> to added_tokens.json");
+    ASSERT(count_id(&sample->ids, mask) == sample->n_regions,
+           "record %s: %lld <mask> for %lld regions", id, (long long)count_id(&sample->ids, mask),
+           (long long)sample->n_regions);
+    ASSERT(count_id(&sample->ids, IMAGE_TOKEN_ID) == (sample->has_image ? 1 : 0),
+           "record %s: <image> is not there exactly once", id);
+out:
+    return status;
+}
+
+enum status sample_build(struct sample *sample_out, const char **skipped_out, uint64_t id,
+                         struct record *record, const struct task *task,
+                         const struct tokenizer *tokenizer, const struct task_options *options,
+                         struct task_draws draws)
+{
+    enum status status = OK;
+    struct task_sample made = {0};
+    struct sample sample = {.id = id};
+    *sample_out = (struct sample){0};
+    *skipped_out = NULL;
+    TRY(record_check_plain_text(record, tokenizer));
+    TRY(task_make(&made, record, task, options, draws));
+    if (made.skipped) {
+        *skipped_out = made.skipped;
+        record_release(record);
+        goto out;
+    }
+    struct chat_options chat = options->chat;
+    chat.image_as_text = !made.uses_image;
+    conversation_place_images(&made.conversation, "<image>");
+    TRY_WHERE(
+        chat_encode_training(tokenizer, &made.conversation, &chat, &sample.ids, &sample.labels),
+        "record %s, task %s", record->id, task->name);
+    sample.has_image = made.uses_image;
+    sample.regions = made.regions;
+    sample.n_regions = made.n_regions;
+    made.regions = NULL;
+    TRY(check_regions(&sample, tokenizer, record->id));
+    sample.record = *record;
+    *record = (struct record){0};
+    *sample_out = sample;
+    sample = (struct sample){0};
+out:
+    sample_release(&sample);
+    task_sample_release(&made);
+    return status;
+}

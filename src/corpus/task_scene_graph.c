@@ -1,0 +1,202 @@
+/* Whole scene graphs: for regions that are given (sg, psg) and for regions that the model must find
+ * (sg_detection). Each follows its dataset class of the reference in order, limits and sorting. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "corpus/task_parts.h"
+#include "text/scene_graph.h"
+
+/* Where the three differ. */
+struct graph_rules {
+    bool shuffle;         /* objects, once per sample */
+    bool cut_before_sort; /* relations of a subject: cut to the limit, then sorted by object */
+    bool unique;          /* the same (object, predicate) counts once */
+    bool clean_names;     /* PSG's class names become words */
+    bool detection;
+    bool always_relations;
+};
+
+/* "floor-wood" -> "floor is wood", "sky-other-merged" -> "sky" */
+static char *clean_name(const char *name)
+{
+    static const char *const endings[] = {"-merged", "-other", "-stuff"};
+    char *text = text_copy(name);
+    for (size_t i = 0; i < 3; i++) {
+        size_t size = strlen(endings[i]);
+        for (char *at; (at = strstr(text, endings[i]));)
+            memmove(at, at + size, strlen(at + size) + 1);
+    }
+    struct text_buffer clean = {0};
+    for (const char *c = text; *c; c++)
+        text_append_bytes(&clean, *c == '-' ? " is " : c, *c == '-' ? 4 : 1);
+    free(text);
+    return text_take(&clean);
+}
+
+static void add_object(struct scene_graph *graph, const struct record *record, int64_t index,
+                       int64_t max_attributes, bool clean)
+{
+    const struct record_object *from = &record->objects[index];
+    char *name = clean ? clean_name(from->name) : text_copy(from->name);
+    struct scene_object *object = scene_graph_add_object(graph, name);
+    for (int64_t a = 0; a < task_smaller(from->n_attributes, max_attributes); a++)
+        scene_object_add_attribute(object, from->attributes[a]);
+    object->has_box = true;
+    object->box = record->regions[from->region].box;
+    free(name);
+}
+
+static void add_subject(struct scene_graph *graph, int64_t subject, struct task_target *targets,
+                        int64_t n, const struct record *record, int64_t limit,
+                        const struct graph_rules *rules)
+{
+    if (rules->cut_before_sort) n = task_smaller(n, limit);
+    task_sort_targets(targets, n);
+    if (rules->unique) n = task_unique_targets(targets, n, record);
+    n = task_smaller(n, limit);
+    for (int64_t i = 0; i < n; i++)
+        scene_graph_add_relation(graph, subject, targets[i].place,
+                                 record->relations[targets[i].relation].predicate);
+}
+
+/* Relations in the order of annotation, subject by subject: targets [start[p], start[p + 1]) are
+ * those of the subject at place p. Those that lead out of the graph are left out. */
+static struct task_target *group_targets(int64_t *start, const struct record *record,
+                                         const int64_t *place, int64_t n_places,
+                                         const struct task_options *options)
+{
+    struct task_target *targets = memory_new((size_t)record->n_relations + 1, sizeof *targets);
+    bool *kept = memory_new((size_t)record->n_relations + 1, sizeof *kept);
+    for (int64_t r = 0; r < record->n_relations; r++) {
+        const struct record_relation *relation = &record->relations[r];
+        kept[r] = place[relation->subject] >= 0 && place[relation->object] >= 0 &&
+                  !task_is_ignored(options, relation->predicate);
+        if (kept[r]) start[place[relation->subject] + 2]++;
+    }
+    for (int64_t p = 2; p < n_places + 2; p++) start[p] += start[p - 1];
+    for (int64_t r = 0; r < record->n_relations; r++) {
+        const struct record_relation *relation = &record->relations[r];
+        if (!kept[r]) continue;
+        int64_t at = start[place[relation->subject] + 1]++;
+        targets[at] = (struct task_target){.place = place[relation->object], .relation = r};
+    }
+    free(kept);
+    return targets;
+}
+
+/* The graph of the objects in `order`, n of them. */
+static void build_graph(struct scene_graph *graph, const struct record *record,
+                        const int64_t *order, int64_t n, const struct task_options *options,
+                        const struct graph_rules *rules)
+{
+    int64_t *place = memory_new((size_t)record->n_objects + 1, sizeof *place);
+    int64_t *start = memory_new((size_t)n + 2, sizeof *start);
+    for (int64_t i = 0; i < record->n_objects; i++) place[i] = -1;
+    for (int64_t i = 0; i < n; i++) {
+        place[order[i]] = i;
+        add_object(graph, record, order[i], options->max_attributes, rules->clean_names);
+    }
+    struct task_target *targets = group_targets(start, record, place, n, options);
+    for (int64_t i = 0; i < n; i++)
+        add_subject(graph, i, targets + start[i], start[i + 1] - start[i], record,
+                    options->max_relations, rules);
+    free(targets);
+    free(start);
+    free(place);
+}
+
+static enum status make_graph(struct task_sample *sample, const struct record *record,
+                              const struct task_options *options, struct task_draws *draws,
+                              const struct graph_rules *rules)
+{
+    enum status status = OK;
+    struct scene_graph graph = {0};
+    struct text_buffer answer = {0};
+    int64_t *order = NULL;
+    if (record->n_objects == 0) {
+        task_skip(sample, "no objects");
+        goto out;
+    }
+    if (rules->shuffle && !options->keep_order) {
+        order = task_order(draws, record->n_objects, true);
+    } else {
+        struct task_draws pinned = {.pinned = true};
+        order = task_order(&pinned, record->n_objects, true);
+    }
+    int64_t n = task_smaller(record->n_objects, options->max_regions);
+    build_graph(&graph, record, order, n, options, rules);
+    sample->n_dropped_relations = record->n_relations - graph.n_relations;
+    struct scene_graph_format format = {
+        .mode = (enum scene_graph_mode)options->sg_mode,
+        .detection = rules->detection,
+        .always_relations = rules->always_relations,
+        .width = record->width,
+        .height = record->height,
+        .box_format = options->box_format,
+    };
+    TRY(scene_graph_write(&answer, &graph, &format));
+    for (int64_t i = 0; i < n && !rules->detection; i++)
+        task_add_region(sample, record->objects[order[i]].region);
+    enum prompt_kind kind = rules->detection ? PROMPT_SCENE_GRAPH_DETECTION : PROMPT_SCENE_GRAPH;
+    TRY(task_ask_first(sample, record, options, draws, task_draw_prompt(draws, kind)));
+    conversation_add(&sample->conversation, CHAT_ASSISTANT, text_of(&answer));
+out:
+    free(order);
+    text_release(&answer);
+    scene_graph_release(&graph);
+    return status;
+}
+
+static enum status make_sg(struct task_sample *sample, const struct record *record,
+                           const struct task_options *options, struct task_draws *draws)
+{
+    static const struct graph_rules rules = {.shuffle = true};
+    enum status status = OK;
+    if (options->sg_mode < 1 || options->sg_mode > 3)
+        FAIL(ERR_ARGUMENT, "sg_mode is %d; the task sg has 1, 2 and 3", options->sg_mode);
+    TRY(make_graph(sample, record, options, draws, &rules));
+out:
+    return status;
+}
+
+static enum status make_psg(struct task_sample *sample, const struct record *record,
+                            const struct task_options *options, struct task_draws *draws)
+{
+    static const struct graph_rules rules = {
+        .cut_before_sort = true, .clean_names = true, .always_relations = true};
+    struct task_options blocks = *options;
+    blocks.sg_mode = SCENE_GRAPH_BLOCKS;
+    return make_graph(sample, record, &blocks, draws, &rules);
+}
+
+static enum status make_sg_detection(struct task_sample *sample, const struct record *record,
+                                     const struct task_options *options, struct task_draws *draws)
+{
+    static const struct graph_rules rules = {.unique = true, .detection = true};
+    return make_graph(sample, record, options, draws, &rules);
+}
+
+const struct task task_sg = {
+    .name = "sg",
+    .purpose = "the scene graph of all given regions",
+    .max_regions = 99,
+    .max_relations = 5,
+    .max_attributes = 5,
+    .make = make_sg,
+};
+const struct task task_psg = {
+    .name = "psg",
+    .purpose = "the scene graph of panoptic segments, class names turned into words",
+    .max_regions = 99,
+    .max_relations = 5,
+    .max_attributes = 5,
+    .make = make_psg,
+};
+const struct task task_sg_detection = {
+    .name = "sg_detection",
+    .purpose = "the scene graph with boxes, found in the whole picture",
+    .max_regions = 50,
+    .max_relations = 10,
+    .max_attributes = 5,
+    .make = make_sg_detection,
+};

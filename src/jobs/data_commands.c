@@ -1,0 +1,227 @@
+/* See data_commands.h. Every rank reads the same options; what one rank does alone, rank 0 does. */
+#include "jobs/data_commands.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/text_buffer.h"
+#include "comm/comm.h"
+#include "corpus/corpus_build.h"
+#include "corpus/corpus_inspect.h"
+#include "corpus/import.h"
+#include "corpus/shard.h"
+#include "jobs/options.h"
+
+#define N_ROWS(rows) (sizeof(rows) / sizeof(rows)[0])
+
+static enum status print(const char *text)
+{
+    enum status status = OK;
+    if (fputs(text, stdout) < 0 || fflush(stdout) != 0)
+        FAIL(ERR_IO, "cannot write to standard output");
+out:
+    return status;
+}
+
+static enum status print_options(const struct option_row *rows, size_t n_rows, const char *command)
+{
+    char *usage = options_usage(rows, n_rows, command);
+    const enum status status = print(usage);
+    free(usage);
+    return status;
+}
+
+static void report_build(const struct build_summary *summary, const struct corpus_stage *stage)
+{
+    log_info("wrote %s: %" PRId64 " records of %" PRId64 " in the input", stage->directory,
+             summary->n_records, summary->n_items);
+    if (summary->n_skipped > 0)
+        log_info("skipped %" PRId64 " (%s)", summary->n_skipped, text_of(&summary->reasons));
+    if (summary->n_changed > 0)
+        log_info("changed %" PRId64 ": boxes that stuck out of the picture", summary->n_changed);
+    if (summary->n_skipped + summary->n_changed > 0)
+        log_info("each of them is a line of %s/notes.jsonl", stage->directory);
+}
+
+/* Builds under the ranks that were started, and says what came of it. */
+static enum status build_and_report(struct comm *comm, const struct record_source *source,
+                                    const struct corpus_stage *stage,
+                                    const struct build_options *options)
+{
+    enum status status = OK;
+    struct build_summary summary = {0};
+    TRY(corpus_build(comm, source, stage, options, &summary));
+    if (comm_rank(comm) == 0) report_build(&summary, stage);
+out:
+    build_summary_release(&summary);
+    return status;
+}
+
+static enum status import_open(struct record_source *source, const char *format,
+                               const struct import_options *options)
+{
+    if (strcmp(format, "gqa") == 0) return import_gqa(source, options);
+    if (strcmp(format, "psg") == 0) return import_psg(source, options);
+    return status_fail(ERR_ARGUMENT, "data import: there is no format '%s'; there are gqa and psg",
+                       format);
+}
+
+static enum status check_split(const char *format, const char *split)
+{
+    enum status status = OK;
+    const bool known = strcmp(split, "train") == 0 || strcmp(split, "test") == 0;
+    if (strcmp(split, "all") == 0) return OK;
+    if (!known)
+        FAIL(ERR_ARGUMENT, "data import: --split is '%s', must be train, test or all", split);
+    if (strcmp(format, "psg") != 0)
+        FAIL(ERR_ARGUMENT,
+             "data import: --split is for psg; the splits of %s are files of their own", format);
+out:
+    return status;
+}
+
+enum status data_import_command(struct command_call *call)
+{
+    enum status status = OK;
+    static const char command[] = "data import";
+    struct import_options options = {.split = "all"};
+    struct build_options build = {.shard_items = 1024, .max_skipped = 0.1};
+    const char *format = NULL;
+    const char *out = NULL;
+    const char *name = NULL;
+    const struct option_row rows[] = {
+        {"FORMAT", NULL, OPTION_TEXT, true, 0, 0, &format, "gqa or psg"},
+        {"FILE", NULL, OPTION_TEXT, true, 0, 0, &options.annotations,
+         "the annotations: a JSON file"},
+        {"--images", "DIR", OPTION_TEXT, true, 0, 0, &options.images, "folder of the pictures"},
+        {"--out", "DIR", OPTION_TEXT, true, 0, 0, &out,
+         "the corpus: a folder that is not there yet"},
+        {"--masks", "DIR", OPTION_TEXT, false, 0, 0, &options.masks,
+         "psg: folder of the panoptic PNGs; default: that of --images"},
+        {"--split", "NAME", OPTION_TEXT, false, 0, 0, &options.split,
+         "psg: train, test or all; default: all"},
+        {"--name", "NAME", OPTION_TEXT, false, 0, 0, &name,
+         "of the corpus and its files; default: the format"},
+        {"--shard-records", "N", OPTION_INTEGER, false, 1, 1e6, &build.shard_items,
+         "records of the input in a shard; default: 1024"},
+        {"--max-skipped", "PERCENT", OPTION_NUMBER, false, 0, 100, &build.max_skipped,
+         "how many of the records may be unusable; default: 0.1"},
+    };
+    struct comm *comm = NULL;
+    struct record_source source = {0};
+    struct corpus_stage stage = {0};
+    bool help;
+    TRY(options_parse(rows, N_ROWS(rows), command, call, &help));
+    if (help) {
+        TRY(print_options(rows, N_ROWS(rows), command));
+        return OK;
+    }
+    build.max_skipped /= 100;
+    TRY(check_split(format, options.split));
+    TRY(corpus_stage_init(&stage, out, name == NULL ? format : name));
+    TRY(comm_create(&comm, NULL));
+    TRY(comm_agree(comm, import_open(&source, format, &options)));
+    call->started = true;
+    TRY(build_and_report(comm, &source, &stage, &build));
+out:
+    record_source_release(&source);
+    corpus_stage_release(&stage);
+    comm_destroy(comm);
+    return status;
+}
+
+static enum status inspect(const char *directory, int64_t index)
+{
+    enum status status = OK;
+    struct corpus *corpus = NULL;
+    struct record record = {0};
+    struct text_buffer text = {0};
+    TRY(corpus_open(&corpus, directory));
+    if (index >= 0) {
+        TRY(corpus_read(corpus, index, &record));
+        record_describe(&text, &record);
+    } else {
+        TRY(corpus_summarise(&text, corpus));
+    }
+    TRY(print(text_of(&text)));
+out:
+    text_release(&text);
+    record_release(&record);
+    corpus_close(corpus);
+    return status;
+}
+
+enum status data_inspect_command(struct command_call *call)
+{
+    enum status status = OK;
+    static const char command[] = "data inspect";
+    struct comm *comm = NULL;
+    const char *directory = NULL;
+    int64_t record = -1;
+    const struct option_row rows[] = {
+        {"DIR", NULL, OPTION_TEXT, true, 0, 0, &directory, "the corpus"},
+        {"--record", "N", OPTION_INTEGER, false, 0, 1e15, &record,
+         "one record, counted from 0; default: a summary of all"},
+    };
+    bool help;
+    TRY(options_parse(rows, N_ROWS(rows), command, call, &help));
+    if (help) {
+        TRY(print_options(rows, N_ROWS(rows), command));
+        return OK;
+    }
+    TRY(comm_create(&comm, NULL));
+    TRY(comm_agree(comm, comm_rank(comm) == 0 ? inspect(directory, record) : OK));
+out:
+    comm_destroy(comm);
+    return status;
+}
+
+/* Rank 0 prints what all ranks found. */
+static enum status report_verify(struct comm *comm, const struct verify_result *result,
+                                 const char *directory)
+{
+    enum status status = OK;
+    char **lines = NULL;
+    int64_t counts[2] = {result->n_records, result->n_damaged};
+    const size_t n_ranks = (size_t)comm_size(comm);
+    TRY(comm_gather_strings(comm, &lines, text_of(&result->lines)));
+    TRY(comm_sum_int64(comm, counts, 2));
+    for (size_t rank = 0; lines != NULL && rank < n_ranks; rank++) TRY(print(lines[rank]));
+    if (counts[1] > 0 && comm_rank(comm) == 0)
+        FAIL(ERR_FORMAT, "%s: %" PRId64 " damaged of %" PRId64 " records looked at; listed above",
+             directory, counts[1], counts[0]);
+    log_info("%s: %" PRId64 " records, all whole", directory, counts[0]);
+out:
+    if (lines != NULL) names_free(lines, n_ranks);
+    return status;
+}
+
+enum status data_verify_command(struct command_call *call)
+{
+    enum status status = OK;
+    static const char command[] = "data verify";
+    struct comm *comm = NULL;
+    struct verify_result result = {0};
+    const char *directory = NULL;
+    const struct option_row rows[] = {
+        {"DIR", NULL, OPTION_TEXT, true, 0, 0, &directory, "the corpus"},
+    };
+    bool help;
+    TRY(options_parse(rows, N_ROWS(rows), command, call, &help));
+    if (help) {
+        TRY(print_options(rows, N_ROWS(rows), command));
+        return OK;
+    }
+    TRY(comm_create(&comm, NULL));
+    TRY(comm_agree(comm, corpus_verify(&result, directory, comm_rank(comm), comm_size(comm))));
+    call->started = true;
+    TRY(comm_agree(comm, report_verify(comm, &result, directory)));
+out:
+    text_release(&result.lines);
+    comm_destroy(comm);
+    return status;
+}

@@ -1,0 +1,13 @@
+/* robin-dist data ...: making corpora and looking at them. */
+#ifndef ROBIN_JOBS_DATA_COMMANDS_H
+#define ROBIN_JOBS_DATA_COMMANDS_H
+
+#include "jobs/command.h"
+
+/* Each starts MPI and is collective over all ranks that were started. */
+enum status data_import_command(struct command_call *call);
+enum status data_inspect_command(struct command_call *call);
+/* Damaged records end in exit code 1. */
+enum status data_verify_command(struct command_call *call);
+
+#endif
