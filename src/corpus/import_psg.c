@@ -237,9 +237,10 @@ static enum status read_masks(struct record *record, const json_t *entry, const 
             FAIL(ERR_FORMAT, "%s: segment %" PRId64 " of %s has no pixel in it", path, id, where);
         TRY(rle_copy(&record->regions[i].mask, mask));
     }
-    if (panoptic.n_segments != record->n_regions)
+    const int64_t n_void = panoptic_mask(&panoptic, 0) == NULL ? 0 : 1;
+    if (panoptic.n_segments - n_void != record->n_regions)
         FAIL(ERR_FORMAT, "%s holds %" PRId64 " segments, segments_info of %s lists %" PRId64, path,
-             panoptic.n_segments, where, record->n_regions);
+             panoptic.n_segments - n_void, where, record->n_regions);
 out:
     panoptic_release(&panoptic);
     free(path);
