@@ -189,7 +189,7 @@ enum status corpus_build_finish(const struct record_source *source,
     const int64_t n_shards = corpus_build_n_shards(source, options);
     char *list = text_format("%s.skipped.jsonl", stage->directory);
     char *path = path_join(stage->partial, "notes.jsonl");
-    *summary = (struct build_summary){.n_items = source->n_items};
+    summary->n_items = source->n_items;
     TRY(gather_notes(stage, n_shards, &notes));
     TRY(count_lines(text_of(&notes), notes.length, "notes.jsonl", &tally, summary));
     for (int64_t i = 0; i < tally.n; i++)
@@ -236,13 +236,12 @@ enum status corpus_build(struct comm *comm, const struct record_source *source,
                          struct build_summary *summary)
 {
     enum status status = OK;
-    bool begun = false;
     const bool first = comm_rank(comm) == 0;
     TRY(comm_agree(comm, first ? corpus_stage_begin(stage) : OK));
-    begun = true;
+    summary->begun = true;
     TRY(build_shards(comm, source, stage, options));
     TRY(comm_agree(comm, first ? corpus_build_finish(source, stage, options, summary) : OK));
 out:
-    if (status != OK && begun && first) corpus_stage_abandon(stage);
+    if (status != OK && summary->begun && first) corpus_stage_abandon(stage);
     return status;
 }

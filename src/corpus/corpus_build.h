@@ -3,6 +3,7 @@
 #ifndef ROBIN_CORPUS_CORPUS_BUILD_H
 #define ROBIN_CORPUS_CORPUS_BUILD_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/status.h"
@@ -33,6 +34,7 @@ struct build_options {
 };
 
 struct build_summary { /* zeroed is releasable */
+    bool begun;        /* the partial folder was made: a failure is no refusal any more */
     int64_t n_items, n_records, n_skipped, n_changed;
     struct text_buffer reasons; /* "image 3, annotation 1" */
 };
@@ -52,7 +54,8 @@ enum status corpus_build_finish(const struct record_source *source,
                                 const struct build_options *options, struct build_summary *summary);
 
 /* All of it over the ranks of `comm`. Collective; source and options are equal on all ranks. On
- * failure nothing is left under `directory`. The summary is rank 0's. */
+ * failure nothing is left under `directory`. The summary's counts are
+ * rank 0's. */
 enum status corpus_build(struct comm *comm, const struct record_source *source,
                          const struct corpus_stage *stage, const struct build_options *options,
                          struct build_summary *summary);

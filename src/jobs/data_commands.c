@@ -48,13 +48,16 @@ static void report_build(const struct build_summary *summary, const struct corpu
 }
 
 /* Builds under the ranks that were started, and says what came of it. */
-static enum status build_and_report(struct comm *comm, const struct record_source *source,
+static enum status build_and_report(struct command_call *call, struct comm *comm,
+                                    const struct record_source *source,
                                     const struct corpus_stage *stage,
                                     const struct build_options *options)
 {
     enum status status = OK;
     struct build_summary summary = {0};
-    TRY(corpus_build(comm, source, stage, options, &summary));
+    status = corpus_build(comm, source, stage, options, &summary);
+    call->started = summary.begun;
+    TRY(status);
     if (comm_rank(comm) == 0) report_build(&summary, stage);
 out:
     build_summary_release(&summary);
@@ -125,8 +128,7 @@ enum status data_import_command(struct command_call *call)
     TRY(corpus_stage_init(&stage, out, name == NULL ? format : name));
     TRY(comm_create(&comm, NULL));
     TRY(comm_agree(comm, import_open(&source, format, &options)));
-    call->started = true;
-    TRY(build_and_report(comm, &source, &stage, &build));
+    TRY(build_and_report(call, comm, &source, &stage, &build));
 out:
     record_source_release(&source);
     corpus_stage_release(&stage);
