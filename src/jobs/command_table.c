@@ -1,4 +1,5 @@
 /* One row per command; main's help lists them in this order. */
+#include "jobs/checkpoint_commands.h"
 #include "jobs/command.h"
 #include "jobs/data_commands.h"
 #include "jobs/help_command.h"
@@ -9,6 +10,12 @@ const struct command commands[] = {
     {"data inspect", "DIR [--record N]", "show what a corpus holds, or one record of it",
      data_inspect_command},
     {"data verify", "DIR", "read and check every record of a corpus", data_verify_command},
+    {"checkpoint import", "CONFIG.yaml --from PATH... --out DIR",
+     "make a checkpoint from Hugging Face or open_clip safetensors", checkpoint_import_command},
+    {"checkpoint export", "CONFIG.yaml --from PATH --out DIR",
+     "write a checkpoint's weights as safetensors for from_pretrained", checkpoint_export_command},
+    {"checkpoint verify", "FILE.ckpt", "read a checkpoint and compare every checksum",
+     checkpoint_verify_command},
     {"help-config", "[--yaml | key]", "explain the keys of configurations", help_config_command},
 };
 

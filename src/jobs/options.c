@@ -67,15 +67,25 @@ out:
     return status;
 }
 
-static enum status set_value(const struct option_row *row, const char *text)
+static void add_text(struct option_texts *texts, char *text)
+{
+    texts->values = memory_resize(texts->values, (size_t)texts->n + 1, sizeof *texts->values);
+    texts->values[texts->n++] = text;
+}
+
+static enum status set_value(const struct option_row *row, char *text)
 {
     switch (row->type) {
     case OPTION_INTEGER: return set_integer(row, text);
     case OPTION_NUMBER: return set_number(row, text);
+    case OPTION_TEXTS:
     case OPTION_TEXT: break;
     }
     if (text[0] == '\0') return status_fail(ERR_ARGUMENT, "%s is empty", row->name);
-    *(const char **)row->target = text;
+    if (row->type == OPTION_TEXTS)
+        add_text(row->target, text);
+    else
+        *(const char **)row->target = text;
     return OK;
 }
 
@@ -102,16 +112,17 @@ enum status options_parse(const struct option_row *rows, size_t n_rows, const ch
         *help_out = *help_out || strcmp(call->arguments[i], "--help") == 0;
     if (*help_out) return OK;
     for (int i = 0; i < call->n_arguments; i++) {
-        const char *word = call->arguments[i];
-        const char *equals = word[0] == '-' ? strchr(word, '=') : NULL;
+        char *word = call->arguments[i];
+        char *equals = word[0] == '-' ? strchr(word, '=') : NULL;
         const size_t size = equals == NULL ? strlen(word) : (size_t)(equals - word);
         const struct option_row *row = find_row(rows, n_rows, word, size, seen);
         if (row == NULL)
             FAIL(ERR_ARGUMENT, "%s: what is '%s'? 'robin-dist %s --help' lists the options",
                  command, word, command);
-        if (seen[row - rows]) FAIL(ERR_ARGUMENT, "%s: %s is given twice", command, row->name);
+        if (seen[row - rows] && row->type != OPTION_TEXTS)
+            FAIL(ERR_ARGUMENT, "%s: %s is given twice", command, row->name);
         seen[row - rows] = true;
-        const char *value = is_positional(row) ? word : equals == NULL ? NULL : equals + 1;
+        char *value = is_positional(row) ? word : equals == NULL ? NULL : equals + 1;
         if (value == NULL && i + 1 < call->n_arguments) value = call->arguments[++i];
         if (value == NULL) FAIL(ERR_ARGUMENT, "%s: %s needs a value", command, row->name);
         TRY_WHERE(set_value(row, value), "%s", command);

@@ -4,11 +4,22 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/status.h"
 #include "jobs/command.h"
 
-enum option_type { OPTION_TEXT, OPTION_INTEGER, OPTION_NUMBER };
+enum option_type {
+    OPTION_TEXT,
+    OPTION_TEXTS, /* may be given several times */
+    OPTION_INTEGER,
+    OPTION_NUMBER
+};
+
+struct option_texts { /* zeroed is empty; release with free(values) */
+    char **values;    /* borrowed from the command line */
+    int64_t n;
+};
 
 struct option_row {
     const char *name;  /* "--count"; without dashes it is positional: the words in order */
@@ -16,7 +27,8 @@ struct option_row {
     enum option_type type;
     bool required;
     double min, max;      /* of integers and numbers */
-    void *target;         /* const char *, int64_t or double; what it holds before is the default */
+    void *target;         /* const char *, struct option_texts, int64_t or double; what it holds
+                             before is the default */
     const char *sentence; /* with the default, where there is one */
 };
 

@@ -11,8 +11,7 @@
 #include "model/parameters.h"
 
 struct import_options {
-    const char *const
-        *sources; /* files or folders of safetensors: a ROBIN, a Qwen2, a tower, ... */
+    char *const *sources; /* files or folders of safetensors: a ROBIN, a Qwen2, a tower ... */
     int64_t n_sources;
     const char *directory;    /* the checkpoint directory to write step 0 into */
     bool make_new[N_MODULES]; /* modules that no source holds are initialised instead */
