@@ -24,7 +24,7 @@ CPPFLAGS += $(shell pkg-config --cflags hdf5 2>/dev/null || echo -I/usr/include/
 CPPFLAGS += $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
 # -Wno-psabi: vectors wider than the machine's are split by the compiler; none crosses a library's border.
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wmissing-prototypes -Wvla -Werror -Wno-psabi
-CFLAGS := -std=c11 -O3 -march=$(MARCH) -ffp-contract=off -g -pthread $(WARNINGS)
+CFLAGS := -std=c11 -O3 -march=$(MARCH) -ffp-contract=off -fno-math-errno -g -pthread $(WARNINGS)
 LDFLAGS := -pthread
 LDLIBS := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null)
 LDLIBS += $(shell pkg-config --libs hdf5 2>/dev/null || echo -L/usr/lib/$(shell gcc -dumpmachine)/hdf5/serial -lhdf5)
