@@ -88,6 +88,7 @@ run_programs() {
     local source program ranks np log
     for source in tests/*/*_test.c; do
         [ -e "$source" ] || continue
+        [[ $source != tests/support/* ]] || continue
         picked "$source" || continue
         program=$build/${source%.c}
         log=$logs/$(basename "$program")
