@@ -52,11 +52,10 @@ static void pack_block(void *argument, int64_t block, int worker)
     }
 }
 
-void attention_pack(const struct attention *a, struct stream *stream)
+void attention_pack(struct attention *a, struct stream *stream)
 {
     int64_t n_heads = a->values_packed != NULL ? 2 * a->kv : a->kv;
-    thread_pool_run(stream->pool, n_heads * ceil_divide(a->t, TILE), pack_block,
-                    (void *)(uintptr_t)a);
+    thread_pool_run(stream->pool, n_heads * ceil_divide(a->t, TILE), pack_block, a);
 }
 
 struct attention_tile attention_tile_at(int64_t begin, int64_t end, int64_t first)
@@ -151,7 +150,8 @@ static void forward_block(void *argument, int64_t block, int worker)
     const struct forward *f = argument;
     const struct attention *a = &f->a;
     int64_t head = block % a->h, out_row = a->h * a->d;
-    struct attention_tile queries = find_tile(a, block / a->h);
+    /* Last tiles first: they see the most keys, and the short ones fill the gaps at the end. */
+    struct attention_tile queries = find_tile(a, f->n_tiles - 1 - block / a->h);
     float scores[TILE * TILE];
     struct online_softmax o = {.correction = {0}};
     for (int64_t r = 0; r < TILE; r++) o.max[r] = -INFINITY;
@@ -184,8 +184,9 @@ enum status cpu_attention_forward(void *out, float *lse, const void *qkv, const 
     struct forward f = {.out = out, .lse = lse};
     TRY(attention_init(&f.a, qkv, seq_start, s, t, h, kv, d, scale));
     f.a.keys_packed = workspace;
+    f.n_tiles = count_tiles(&f.a);
     attention_pack(&f.a, stream);
-    thread_pool_run(stream->pool, count_tiles(&f.a) * h, forward_block, &f);
+    thread_pool_run(stream->pool, f.n_tiles * h, forward_block, &f);
 out:
     return status;
 }

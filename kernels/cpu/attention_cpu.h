@@ -29,7 +29,7 @@ enum status attention_init(struct attention *a, const void *qkv, const int32_t *
                            int64_t s, int64_t t, int64_t h, int64_t kv, int64_t d, double scale);
 
 /* Fills keys_packed, and values_packed unless it is NULL. */
-void attention_pack(const struct attention *a, struct stream *stream);
+void attention_pack(struct attention *a, struct stream *stream);
 
 /* The tile of a sequence begin .. end-1 that starts at `first`. */
 struct attention_tile attention_tile_at(int64_t begin, int64_t end, int64_t first);
