@@ -60,7 +60,7 @@ int64_t task_turns(struct task_turn **turns_out, const struct record *record, co
 /* The tasks: task_scene_graph.c, task_relation.c, task_region.c, task_text.c. */
 extern const struct task task_sg, task_psg, task_sg_detection;
 extern const struct task task_relation, task_description, task_relation_pair;
-extern const struct task task_region_label, task_region_attributes, task_region_caption;
+extern const struct task task_region_label, task_coco, task_region_attribute, task_region_caption;
 extern const struct task task_refexp, task_refexp_reverse;
 extern const struct task task_vqa, task_conversation, task_caption;
 

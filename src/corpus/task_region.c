@@ -1,65 +1,70 @@
-/* One region at a time: its name, its name and attributes, a short caption. The alignment data of
- * the reference: each question is the region itself. */
+/* One region at a time, inside its question: its name, its first attribute, a short caption. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "corpus/task_parts.h"
 
-#define LABEL_HEADER                                                                               \
+#define COCO_HEADER                                                                                \
     "<image>\nIn the conversation below, you simply answer the category name based on what you "   \
     "see in the imagery inside a particular region. I will give you only one region each time.\n"
-#define ATTRIBUTES_HEADER                                                                          \
-    "<image>\nIn the conversation below, you simply answer the category name and the attributes "  \
-    "based on what you see in the imagery inside a particular region. I will give you only one "   \
-    "region each time.\n"
 
-static void write_answer(struct text_buffer *out, const struct record_object *object,
-                         int64_t max_attributes)
-{
-    text_clear(out);
-    text_append(out, object->name);
-    for (int64_t a = 0; a < task_smaller(object->n_attributes, max_attributes); a++)
-        text_printf(out, "%s%s", a ? ", " : " is ", object->attributes[a]);
-}
+/* How an object is asked about: `header` before the first question, the region alone or in a
+ * sentence, and the answer. */
+struct object_question {
+    const char *header;
+    bool attribute; /* asks for the first attribute; objects without one are left out */
+};
 
-static enum status make_labels(struct task_sample *sample, const struct record *record,
-                               const struct task_options *options, struct task_draws *draws,
-                               const char *header)
+static enum status make_objects(struct task_sample *sample, const struct record *record,
+                                const struct task_options *options, struct task_draws *draws,
+                                const struct object_question *asked)
 {
     enum status status = OK;
-    struct text_buffer question = {0}, answer = {0};
+    struct text_buffer question = {0}, region = {0};
     int64_t *order = task_order(draws, record->n_objects, false);
-    int64_t n = task_smaller(record->n_objects, options->max_regions);
-    for (int64_t i = 0; i < n; i++) {
+    int64_t limit = task_smaller(options->max_regions, options->max_turns), n = 0;
+    for (int64_t i = 0; i < record->n_objects && n < limit; i++) {
         const struct record_object *object = &record->objects[order[i]];
+        if (asked->attribute && object->n_attributes == 0) continue;
         text_clear(&question);
-        text_append(&question, i == 0 ? header : "");
-        TRY(task_append_region(&question, sample, record, object->region, options));
-        write_answer(&answer, object, options->max_attributes);
+        text_clear(&region);
+        TRY(task_append_region(&region, sample, record, object->region, options));
+        text_append(&question, n++ == 0 ? asked->header : "");
+        const char *sentence =
+            asked->attribute ? task_draw_prompt(draws, PROMPT_ATTRIBUTE) : "<region>";
+        prompt_fill(&question, sentence, NULL, region.text);
         conversation_add(&sample->conversation, CHAT_USER, question.text);
-        conversation_add(&sample->conversation, CHAT_ASSISTANT, text_of(&answer));
+        conversation_add(&sample->conversation, CHAT_ASSISTANT,
+                         asked->attribute ? object->attributes[0] : object->name);
     }
     sample->uses_image = true;
-    if (n == 0) task_skip(sample, "no objects");
+    if (n == 0) task_skip(sample, asked->attribute ? "no attributes" : "no objects");
 out:
     free(order);
     text_release(&question);
-    text_release(&answer);
+    text_release(&region);
     return status;
 }
 
 static enum status make_label(struct task_sample *sample, const struct record *record,
                               const struct task_options *options, struct task_draws *draws)
 {
-    struct task_options names = *options;
-    names.max_attributes = 0;
-    return make_labels(sample, record, &names, draws, LABEL_HEADER);
+    static const struct object_question asked = {.header = "<image>\n"};
+    return make_objects(sample, record, options, draws, &asked);
 }
 
-static enum status make_attributes(struct task_sample *sample, const struct record *record,
-                                   const struct task_options *options, struct task_draws *draws)
+static enum status make_coco(struct task_sample *sample, const struct record *record,
+                             const struct task_options *options, struct task_draws *draws)
 {
-    return make_labels(sample, record, options, draws, ATTRIBUTES_HEADER);
+    static const struct object_question asked = {.header = COCO_HEADER};
+    return make_objects(sample, record, options, draws, &asked);
+}
+
+static enum status make_attribute(struct task_sample *sample, const struct record *record,
+                                  const struct task_options *options, struct task_draws *draws)
+{
+    static const struct object_question asked = {.header = "<image>\n", .attribute = true};
+    return make_objects(sample, record, options, draws, &asked);
 }
 
 static enum status make_caption(struct task_sample *sample, const struct record *record,
@@ -98,14 +103,22 @@ const struct task task_region_label = {
     .name = "region_label",
     .purpose = "the name of each region, a question each",
     .max_regions = 20,
+    .max_turns = 20,
     .make = make_label,
 };
-const struct task task_region_attributes = {
-    .name = "region_attributes",
-    .purpose = "the name and attributes of each region, a question each",
+const struct task task_coco = {
+    .name = "coco",
+    .purpose = "region_label under the header of the reference's COCO data",
     .max_regions = 20,
-    .max_attributes = 5,
-    .make = make_attributes,
+    .max_turns = 20,
+    .make = make_coco,
+};
+const struct task task_region_attribute = {
+    .name = "region_attribute",
+    .purpose = "the first attribute of each region (a colour, in the scenes), a question each",
+    .max_regions = 20,
+    .max_turns = 20,
+    .make = make_attribute,
 };
 const struct task task_region_caption = {
     .name = "region_caption",

@@ -193,10 +193,6 @@ out:
     return status;
 }
 
-#define PAIR_HEADER                                                                                \
-    "<image>\nIn the conversation below, you simply answer how the first region is related to "    \
-    "the second. I will give you only two regions each time.\n"
-
 /* True if this pair, in either direction, was asked before: the answer would give it away. */
 static bool was_asked(const int64_t *asked, int64_t n, int64_t a, int64_t b)
 {
@@ -205,6 +201,24 @@ static bool was_asked(const int64_t *asked, int64_t n, int64_t a, int64_t b)
             (asked[2 * i] == b && asked[2 * i + 1] == a))
             return true;
     return false;
+}
+
+/* "How is <mask><pos> related to <mask><pos>?" */
+static enum status ask_pair(struct text_buffer *out, struct task_sample *sample,
+                            const struct record *record, const struct record_relation *relation,
+                            const struct task_options *options, struct task_draws *draws)
+{
+    enum status status = OK;
+    struct text_buffer subject = {0}, object = {0};
+    int64_t of_subject = record->objects[relation->subject].region;
+    int64_t of_object = record->objects[relation->object].region;
+    TRY(task_append_region(&subject, sample, record, of_subject, options));
+    TRY(task_append_region(&object, sample, record, of_object, options));
+    prompt_fill(out, task_draw_prompt(draws, PROMPT_PAIR), subject.text, object.text);
+out:
+    text_release(&subject);
+    text_release(&object);
+    return status;
 }
 
 static enum status make_relation_pair(struct task_sample *sample, const struct record *record,
@@ -222,12 +236,8 @@ static enum status make_relation_pair(struct task_sample *sample, const struct r
             was_asked(asked, n, relation->subject, relation->object))
             continue;
         text_clear(&question);
-        text_append(&question, n == 0 ? PAIR_HEADER : "");
-        TRY(task_append_region(&question, sample, record, record->objects[relation->subject].region,
-                               options));
-        text_append_char(&question, ' ');
-        TRY(task_append_region(&question, sample, record, record->objects[relation->object].region,
-                               options));
+        text_append(&question, n == 0 ? "<image>\n" : "");
+        TRY(ask_pair(&question, sample, record, relation, options, draws));
         conversation_add(&sample->conversation, CHAT_USER, question.text);
         conversation_add(&sample->conversation, CHAT_ASSISTANT, relation->predicate);
         asked[2 * n] = relation->subject;
@@ -259,8 +269,8 @@ const struct task task_description = {
 };
 const struct task task_relation_pair = {
     .name = "relation_pair",
-    .purpose = "how two regions are related, a short answer behind each pair",
-    .max_regions = 20,
+    .purpose = "how two regions are related: a short answer to each pair, regions inline",
+    .max_regions = 99,
     .max_turns = 10,
     .make = make_relation_pair,
 };

@@ -130,6 +130,8 @@ static const char *const region_caption[] = {
 static const char *const caption[] = {
     "Please explain in detail the scene depicted in the picture.",
 };
+static const char *const attribute[] = {"What colour is <region>?"};
+static const char *const pair[] = {"How is {} related to <region>?"};
 
 struct prompt_list prompt_list(enum prompt_kind kind)
 {
@@ -149,6 +151,8 @@ struct prompt_list prompt_list(enum prompt_kind kind)
         [PROMPT_GROUNDING] = LIST(grounding),
         [PROMPT_REGION_CAPTION] = LIST(region_caption),
         [PROMPT_CAPTION] = LIST(caption),
+        [PROMPT_ATTRIBUTE] = LIST(attribute),
+        [PROMPT_PAIR] = LIST(pair),
     };
 #undef LIST
     ASSERT(kind < PROMPT_KINDS, "no prompt list %d", (int)kind);

@@ -29,6 +29,8 @@ enum prompt_kind {
     PROMPT_GROUNDING,      /* ends with a space; a sentence follows */
     PROMPT_REGION_CAPTION, /* <region> */
     PROMPT_CAPTION,        /* the picture in words */
+    PROMPT_ATTRIBUTE,      /* <region>; ours */
+    PROMPT_PAIR,           /* {} and <region>: two regions; ours */
     PROMPT_KINDS
 };
 struct prompt_list {
