@@ -396,10 +396,12 @@ out:
     return status;
 }
 
-enum status model_logits(struct model *model, const struct model_batch *batch, float *logits)
+enum status model_logits(struct model *model, const struct model_batch *batch,
+                         const struct model_observer *observer, float *logits)
 {
     enum status status = OK;
-    struct model_run run = {.kernels = model->kernels, .stream = model->stream};
+    struct model_run run = {
+        .kernels = model->kernels, .stream = model->stream, .observer = observer};
     TRY(forward(model, batch, &run));
     TRY(lm_head_logits(&model->head, &model->head_activations,
                        model->lm_activations.inputs[model->config.lm.layers], logits, batch, &run));

@@ -73,6 +73,7 @@ enum status model_step(struct model *model, const struct model_batch *batch, boo
 
 /* Forward only; logits [N, vocab] f32 of the rows listed in batch->target_row (targets are not
  * read). */
-enum status model_logits(struct model *model, const struct model_batch *batch, float *logits);
+enum status model_logits(struct model *model, const struct model_batch *batch,
+                         const struct model_observer *observer, float *logits);
 
 #endif

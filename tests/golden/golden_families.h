@@ -17,6 +17,8 @@ extern const struct golden_family golden_generate;        /* golden_generate.c *
 extern const struct golden_family golden_schedule;        /* golden_optimizer.c */
 extern const struct golden_family golden_adamw;           /* golden_optimizer.c */
 extern const struct golden_family golden_train;           /* golden_train.c */
+extern const struct golden_family golden_robin_full;      /* golden_full.c */
+extern const struct golden_family golden_fingerprint;     /* golden_fingerprint.c */
 extern const struct golden_family golden_tokenizer;       /* tokenizer_cases.c */
 extern const struct golden_family golden_image;           /* image_cases.c */
 extern const struct golden_family golden_rle;             /* rle_cases.c */

@@ -61,7 +61,7 @@ static enum status next_logits(struct run *run, const struct made_sample *sample
     TRY(model_create(&model, &run->config.model, &options, run->options->kernels,
                      run->options->stream));
     parameters_fill(model_weights(model), model_parameters(model), run->config.seed);
-    TRY(model_logits(model, &made.batch, logits));
+    TRY(model_logits(model, &made.batch, NULL, logits));
 out:
     model_destroy(model);
     batch_release(&made);

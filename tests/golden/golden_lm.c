@@ -150,7 +150,7 @@ static enum status compare_forward(struct run *run, float **logits_out)
     batch_target_all_rows(&run->made);
     int64_t n = run->made.batch.n_tokens * run->config.model.lm.vocab;
     logits = memory_new((size_t)n + 1, sizeof *logits);
-    TRY(model_logits(run->model, &run->made.batch, logits));
+    TRY(model_logits(run->model, &run->made.batch, NULL, logits));
     if (golden_reference_has(&run->reference, "hidden.embed")) {
         TRY(model_step(run->model, &run->made.batch, false, &observer, &result));
         TRY(compare_captured(run, &capture));

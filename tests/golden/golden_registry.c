@@ -23,6 +23,8 @@ static const struct golden_family *const families[] = {
     &golden_schedule,
     &golden_adamw,
     &golden_train,
+    &golden_robin_full,
+    &golden_fingerprint,
     &golden_tokenizer,
     &golden_dataset_text,
     &golden_box_text,

@@ -146,7 +146,7 @@ static enum status compare_forward(struct run *run)
     TRY(make_model(run, regimes[0].trainable, false, 0, 0));
     batch_target_all_rows(&run->made);
     logits = memory_new((size_t)(batch->n_tokens * vocab) + 1, sizeof *logits);
-    TRY(model_logits(run->model, batch, logits));
+    TRY(model_logits(run->model, batch, NULL, logits));
     TRY(model_step(run->model, batch, false, &observer, &result));
     const struct captured *image = golden_captured(&capture, "image_tokens");
     const struct captured *embeds = golden_captured(&capture, "inputs_embeds");
@@ -302,7 +302,7 @@ static enum status compare_alone(struct run *run, int64_t sample, int64_t max_le
     TRY(golden_compare_integers(&run->reference, labels_name, run->made.labels, n));
     batch_target_all_rows(&run->made);
     logits = memory_new((size_t)(n * vocab) + 1, sizeof *logits);
-    TRY(model_logits(run->model, &run->made.batch, logits));
+    TRY(model_logits(run->model, &run->made.batch, NULL, logits));
     TRY(golden_compare(&run->reference, logits_name, logits, n * vocab, GOLDEN_FORWARD));
 out:
     free(logits);
