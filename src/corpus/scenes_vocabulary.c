@@ -14,7 +14,7 @@ static const struct scenes_colour colours[SCENES_COLOURS] = {
     {"yellow", {0.95, 0.85, 0.10}}, {"purple", {0.58, 0.18, 0.74}}, {"orange", {0.96, 0.52, 0.08}},
 };
 
-/* Faces, hands and depth are drawn inside outlines that do not show them: pixels decide. */
+/* Faces and hands are drawn inside outlines that do not show them: there pixels decide. */
 static const struct scenes_predicate predicates[SCENES_RELATIONS] = {
     [SCENES_LEFT_OF] = {"left of", "spatial", false},
     [SCENES_RIGHT_OF] = {"right of", "spatial", false},

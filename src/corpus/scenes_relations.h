@@ -1,0 +1,27 @@
+/* Where things are seen, and the directions between them: for the other scenes_*.c. */
+#ifndef ROBIN_CORPUS_SCENES_RELATIONS_H
+#define ROBIN_CORPUS_SCENES_RELATIONS_H
+
+#include "corpus/scenes_draw.h"
+
+/* What is seen of a thing, in pixels. */
+struct scenes_extent {
+    int64_t area;
+    double x, y;            /* mean of its pixels */
+    int64_t x1, y1, x2, y2; /* x2, y2 exclusive; all 0 if nothing is seen */
+};
+void scenes_measure(struct scenes_extent extents[SCENES_MAX_THINGS],
+                    const struct scenes_picture *picture, int64_t n_things);
+
+/* The direction of `subject` from `object`; false where a person might say another one: unless it is
+ * 1.5 times as far along one axis as along the other, with `gap` pixels free between them. */
+bool scenes_direction(enum scenes_relation *relation_out, const struct scenes_extent *subject,
+                      const struct scenes_extent *object, double gap);
+
+/* Every statement of a scene drawn `size` pixels a side: those of the layout, and for things of
+ * neighbouring numbers (order[k] and order[k + 1]) that are in different quarters their direction.
+ * `statements` has room for 2 * SCENES_MAX_THINGS; the number of them is returned. */
+int64_t scenes_statements(struct scenes_statement *statements, const struct scenes_layout *layout,
+                          const struct scenes_extent *extents, const int64_t *order, int64_t size);
+
+#endif
