@@ -133,7 +133,8 @@ static void make_chest(struct group *group, struct scenes_draws *draws,
 static void make_overlap(struct group *group, struct scenes_draws *draws,
                          enum scenes_relation relation)
 {
-    struct scenes_thing back = draw_small(draws, 6, 36, 40), front = draw_small(draws, 6, 32, 36);
+    /* A star or box behind would show too little or too much of its marks. */
+    struct scenes_thing back = draw_small(draws, 4, 36, 40), front = draw_small(draws, 6, 32, 36);
     front.colour = other_colour(draws, back.colour);
     double right = scenes_draw_between(draws, 15, 19), down = scenes_draw_between(draws, 2, 9);
     bool mirrored = draw_chance(draws, 0.5), raised = draw_chance(draws, 0.5);
@@ -209,6 +210,7 @@ static void make_pair(struct group *group, struct scenes_draws *draws)
     enum scenes_relation relation =
         choices[scenes_draw_below(draws, sizeof choices / sizeof choices[0])];
     bool chest = relation == SCENES_HOLDING || draw_chance(draws, 0.5);
+    group->n_things = 2;
     switch (relation) {
     case SCENES_INSIDE: make_inside(group, draws); break;
     case SCENES_TOUCHING: make_touching(group, draws); break;
@@ -223,7 +225,6 @@ static void make_pair(struct group *group, struct scenes_draws *draws)
         break;
     default: make_gaze(group, draws, relation); break;
     }
-    group->n_things = 2;
 }
 
 static void make_single(struct group *group, struct scenes_draws *draws)
