@@ -10,11 +10,8 @@
 
 struct scenes_options scenes_options_default(void)
 {
-    return (struct scenes_options){.seed = 1,
-                                   .size = 128,
-                                   .min_things = 3,
-                                   .max_things = SCENES_MAX_THINGS,
-                                   .jpeg_quality = 90};
+    return (struct scenes_options){
+        .seed = 1, .size = 128, .min_things = 3, .max_things = SCENES_MAX_THINGS, .quality = 90};
 }
 
 enum status scenes_options_check(const struct scenes_options *options)
@@ -28,9 +25,8 @@ enum status scenes_options_check(const struct scenes_options *options)
         FAIL(ERR_ARGUMENT,
              "scenes: %" PRId64 " to %" PRId64 " things in a scene; both must be 2 .. %d, in order",
              options->min_things, options->max_things, SCENES_MAX_THINGS);
-    if (options->jpeg_quality < 1 || options->jpeg_quality > 100)
-        FAIL(ERR_ARGUMENT, "scenes: JPEG quality is %d; it must be 1 .. 100",
-             options->jpeg_quality);
+    if (options->quality < 1 || options->quality > 100)
+        FAIL(ERR_ARGUMENT, "scenes: JPEG quality is %d; it must be 1 .. 100", options->quality);
     if (options->first < 0)
         FAIL(ERR_ARGUMENT, "scenes: the first index is %" PRId64 "; it must be >= 0",
              options->first);
@@ -113,8 +109,7 @@ enum status scenes_record(struct record *record_out, const struct scenes_options
     record.source =
         text_format("scenes: seed %" PRIu64 ", size %" PRId64, options->seed, options->size);
     record.height = record.width = options->size;
-    TRY(image_encode_jpeg(&record.image, &record.image_size, &picture.image,
-                          options->jpeg_quality));
+    TRY(image_encode_jpeg(&record.image, &record.image_size, &picture.image, options->quality));
     TRY(add_regions(&record, &layout, &picture, extents, order));
     add_relations(&record, &layout, extents, order);
     scenes_texts(&record);

@@ -1,6 +1,6 @@
 /* The procedural corpus "scenes": pictures of coloured things whose masks, boxes, attributes and
- * relations are known because they were drawn that way. Record i is a pure function of (options, i):
- * the same bytes from any rank and any number of threads. */
+ * relations are known because they were drawn that way. Record i is a pure function of (options,
+ * i): the same bytes from any rank and any number of threads. */
 #ifndef ROBIN_CORPUS_SCENES_H
 #define ROBIN_CORPUS_SCENES_H
 
@@ -16,15 +16,15 @@ struct scenes_options { /* start from scenes_options_default() */
     int64_t size;                   /* pixels a side, 64 .. 1024 */
     int64_t min_things, max_things; /* 2 .. SCENES_MAX_THINGS */
     int64_t first;                  /* added to every index: a held-out split begins elsewhere */
-    int jpeg_quality;               /* 1 .. 100 */
+    int quality;                    /* 1 .. 100 */
 };
 struct scenes_options scenes_options_default(void);
 /* ERR_ARGUMENT naming the option. */
 enum status scenes_options_check(const struct scenes_options *options);
 
-/* Regions are in random order, so a number tells nothing. Objects are the regions; relations have
- * one statement for a pair of things at most. Texts: "caption" (question empty), "refexp" for things
- * that a phrase singles out, "vqa" on colours, names, relations. Thread-safe. */
+/* Regions are in random order, so a number tells nothing. Objects are the regions; relations
+ * have one statement for a pair of things at most. Texts: "caption" (question empty), "refexp"
+ * for things that a phrase singles out, "vqa" on colours, names, relations. Thread-safe. */
 enum status scenes_record(struct record *record_out, const struct scenes_options *options,
                           int64_t index);
 

@@ -1,5 +1,5 @@
-/* Pixels of a scene, by cairo: each thing is an outline filled with its colour, and marks clipped to
- * that outline. The same outline, drawn alone, says which pixels are the thing's. */
+/* Pixels of a scene, by cairo: each thing is an outline filled with its colour, and marks
+ * clipped to that outline. The same outline, drawn alone, says which pixels are the thing's. */
 #include "corpus/scenes_draw.h"
 
 #include <cairo.h>
@@ -80,9 +80,10 @@ static void outline_star(cairo_t *cairo, const struct scenes_thing *thing)
 {
     double points[20];
     for (int i = 0; i < 10; i++) {
-        double radius = i % 2 ? 0.29 : 0.53, angle = PI * (0.2 * i - 0.5);
-        points[2 * i] = 0.5 + radius * cos(angle);
-        points[2 * i + 1] = 0.53 + radius * sin(angle);
+        /* Radii by which five points fill the box; the waist is fat, for area. */
+        double waist = i % 2 ? 0.55 : 1, angle = PI * (0.2 * i - 0.5);
+        points[2 * i] = 0.5 + 0.526 * waist * cos(angle);
+        points[2 * i + 1] = 0.553 + 0.553 * waist * sin(angle);
     }
     polygon(cairo, thing, points, 10);
 }
@@ -110,7 +111,8 @@ static void outline(cairo_t *cairo, const struct scenes_thing *thing)
     }
 }
 
-/* White teeth under a flat lip, or a black mouth over one with a brow: large, because the face is. */
+/* White teeth under a flat lip, or a black mouth over one with a brow: large, because the face
+ * is. */
 static void draw_mood(cairo_t *cairo, const struct scenes_thing *thing)
 {
     double r = head_radius(thing), side = (double)thing->facing;

@@ -1,6 +1,7 @@
-/* Which things a scene has, where, and what holds between them by construction. A scene is up to four
- * groups, each in a quarter of the picture: one thing, or two that stand in a relation. Things are
- * drawn large: below about 250 pixels of 128 x 128 the coarse feature grids step over them. */
+/* Which things a scene has, where, and what holds between them by construction. A scene is up to
+ * four groups, each in a quarter of the picture: one thing, or two that stand in a relation.
+ * Things are drawn large: below about 250 pixels of 128 x 128 the coarse feature grids step over
+ * them. */
 #include "corpus/scenes_layout.h"
 
 #include "base/assertion.h"

@@ -1,4 +1,5 @@
-/* Statements about a scene. Directions are measured on what is seen, and only where they are clear. */
+/* Statements about a scene. Directions are measured on what is seen, and only where they are
+ * clear. */
 #include "corpus/scenes_relations.h"
 
 #include <math.h>
@@ -60,7 +61,8 @@ int64_t scenes_statements(struct scenes_statement *statements, const struct scen
     for (int64_t k = 0; k + 1 < layout->n_things; k++) {
         struct scenes_statement statement = {.subject = order[k], .object = order[k + 1]};
         if (layout->cell[statement.subject] == layout->cell[statement.object]) continue;
-        /* Nearer than this, things might be said to touch, or a character to look at its neighbour. */
+        /* Nearer than this, things might be said to touch, or a character to look at its
+         * neighbour. */
         bool faces = layout->things[statement.subject].facing != 0 ||
                      layout->things[statement.object].facing != 0;
         if (scenes_direction(&statement.relation, &extents[statement.subject],

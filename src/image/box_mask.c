@@ -1,4 +1,5 @@
-/* Masks made of boxes: the filled one, and the border that marks a box without hiding what is in it. */
+/* Masks made of boxes: the filled one, and the border that marks a box without hiding what is in
+ * it. */
 #include <inttypes.h>
 #include <math.h>
 

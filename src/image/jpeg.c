@@ -12,7 +12,8 @@
 #include "base/assertion.h"
 #include "image/image_codec.h"
 
-/* A progressive file may repeat scans without end, each of them cheap to write and costly to read. */
+/* A progressive file may repeat scans without end, each of them cheap to write and costly to
+ * read. */
 #define MAX_SCANS 500
 
 struct jpeg_trap {

@@ -1,6 +1,6 @@
-/* Polygons to masks exactly as pycocotools' rasteriser decides them: the outline is walked on a grid
- * five times finer, and in the middle of each pixel column the walk's height says where the mask
- * changes. Its roundings toward zero are kept. */
+/* Polygons to masks exactly as pycocotools' rasteriser decides them: the outline is walked on a
+ * grid five times finer, and in the middle of each pixel column the walk's height says where the
+ * mask changes. Its roundings toward zero are kept. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -15,8 +15,8 @@ struct point {
     int64_t x, y;
 };
 
-/* The outline as it is walked: the last point, and where the mask changes (positions in column-major
- * order), not sorted. */
+/* The outline as it is walked: the last point, and where the mask changes (positions in column-
+ * major order), not sorted. */
 struct walk {
     int64_t height, width;
     bool started;

@@ -1,12 +1,13 @@
-/* Polygons inside a box, as VCR's masks are drawn: every pixel of the rounded box is one sample point
- * of the exact box, inside when a ray from it crosses the outline an odd number of times. */
+/* Polygons inside a box, as VCR's masks are drawn: every pixel of the rounded box is one sample
+ * point of the exact box, inside when a ray from it crosses the outline an odd number of times. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 
 #include "image/rle_internal.h"
 
-/* The sample points of one axis: n of them, spread evenly over [low, high], from pixel `first` on. */
+/* The sample points of one axis: n of them, spread evenly over [low, high], from pixel `first`
+ * on. */
 struct spread {
     int64_t first, n;
     double low, step;

@@ -1,5 +1,5 @@
-/* A region's mask on the grids the mask extractor reads, straight from its run lengths. A coarse grid
- * reads few pixels of a large picture, so the mask is never expanded. */
+/* A region's mask on the grids the mask extractor reads, straight from its run lengths. A coarse
+ * grid reads few pixels of a large picture, so the mask is never expanded. */
 #ifndef ROBIN_IMAGE_REGION_GRID_H
 #define ROBIN_IMAGE_REGION_GRID_H
 

@@ -1,4 +1,5 @@
-/* The two passes of Pillow's bicubic resize, one axis each: for image.h's functions and for tests. */
+/* The two passes of Pillow's bicubic resize, one axis each: for image.h's functions and for
+ * tests. */
 #ifndef ROBIN_IMAGE_RESIZE_H
 #define ROBIN_IMAGE_RESIZE_H
 

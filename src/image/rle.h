@@ -48,8 +48,8 @@ struct polygon {
     const double *xy; /* [n_points, 2] */
     int64_t n_points;
 };
-/* The union of n polygons inside a box, sampled as VCR's masks are (matplotlib's point test at evenly
- * spread points of the box). Box and polygons in pixels of the picture. */
+/* The union of n polygons inside a box, sampled as VCR's masks are (matplotlib's point test at
+ * evenly spread points of the box). Box and polygons in pixels of the picture. */
 enum status rle_from_polygons_in_box(struct rle *rle_out, const struct polygon *polygons, int64_t n,
                                      struct box box, int64_t height, int64_t width);
 /* Any `segmentation` of COCO: a list of polygons (merged), {size, counts: list}, {size, counts:

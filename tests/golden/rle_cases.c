@@ -210,8 +210,8 @@ static void column_major_sha256(char hex[65], const struct rle *rle)
     free(columns);
 }
 
-/* What the reference decodes well we must decode alike or refuse where its input is malformed (sizes
- * of three numbers, fractions); everything else must be refused. */
+/* What the reference decodes well we must decode alike or refuse where its input is malformed
+ * (sizes of three numbers, fractions); everything else must be refused. */
 static enum status check_hostile(const json_t *row, struct golden_report *report)
 {
     struct rle rle = {0};
