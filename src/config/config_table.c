@@ -120,6 +120,11 @@ const struct config_key config_keys[] = {
      .choices = "global|microbatch", .unit = "",
      .sentence = "over all target tokens of the step, or per micro-batch and then over these (as "
                  "released)"},
+    {"train.objective", CONFIG_CHOICE, AT(train.objective), "text", .choices = "text|region",
+     .unit = "",
+     .sentence =
+         "text: the answers, by the language model; region: pre-training, the first token of "
+         "each region's answer, by its <mask> row"},
     {"train.recompute", CONFIG_BOOLEAN, AT(train.recompute), "false", .unit = "",
      .sentence = "compute activations again in the backward pass instead of keeping them"},
     {"train.drop_path", CONFIG_BOOLEAN, AT(train.drop_path), "false", .unit = "",

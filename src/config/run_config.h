@@ -34,6 +34,7 @@ enum config_region_mode {
     CONFIG_REGION_BOX_SEGMENTATION
 };
 enum config_loss_average { CONFIG_LOSS_GLOBAL, CONFIG_LOSS_MICROBATCH };
+enum config_objective { CONFIG_OBJECTIVE_TEXT, CONFIG_OBJECTIVE_REGION };
 enum config_schedule { CONFIG_SCHEDULE_COSINE, CONFIG_SCHEDULE_CONSTANT };
 
 struct config_model {
@@ -72,6 +73,7 @@ struct config_train {
     int64_t steps;                 /* 0: as many as epochs need */
     double epochs;
     int loss_average;
+    int objective;
     bool recompute, drop_path;
     char *init; /* checkpoint to start from; "" for new weights */
     int64_t save_every, keep_last, log_every;

@@ -79,6 +79,26 @@ out:
     return status;
 }
 
+/* The first row of the answer to the question that row `row` stands in; n_rows: there is none. */
+static int64_t answer_row(const struct sample_rows *rows, int64_t row,
+                          const struct sample_rows_options *options)
+{
+    while (row < rows->n_rows && rows->token_id[row] != options->turn_id) row++;
+    while (row < rows->n_rows && rows->token_id[row] != options->newline_id) row++;
+    return row < rows->n_rows ? row + 1 : row;
+}
+
+/* What a row predicts is the label of the next: a <mask> row's is held by its <pos> row. */
+static void set_region_targets(struct sample_rows *rows, const struct sample_rows_options *options)
+{
+    for (int64_t r = 0; r < rows->n_rows; r++) rows->label[r] = IGNORE_LABEL;
+    for (int64_t q = 0; q < rows->n_regions; q++) {
+        const int64_t answer = answer_row(rows, rows->region_row[q], options);
+        if (answer < rows->n_rows && rows->token_id[answer] >= 0)
+            rows->label[rows->region_row[q] + 1] = rows->token_id[answer];
+    }
+}
+
 enum status sample_rows_create(struct sample_rows *rows_out, const struct sample *sample,
                                const struct sample_rows_options *options)
 {
@@ -98,6 +118,7 @@ enum status sample_rows_create(struct sample_rows *rows_out, const struct sample
         rows.n_cut = rows.n_rows - options->max_length;
         rows.n_rows = options->max_length;
     }
+    if (options->region_objective) set_region_targets(&rows, options);
     for (int64_t r = 1; r < rows.n_rows; r++) rows.n_targets += rows.label[r] != IGNORE_LABEL;
     *rows_out = rows;
     rows = (struct sample_rows){0};

@@ -4,6 +4,7 @@
 #ifndef ROBIN_TRAIN_SAMPLE_ROWS_H
 #define ROBIN_TRAIN_SAMPLE_ROWS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/status.h"
@@ -14,6 +15,11 @@ struct sample_rows_options {
     int64_t vocab;      /* ids are 0 .. vocab - 1 */
     int64_t image_rows; /* rows of one picture */
     int64_t max_length; /* rows of one sample; 0: no limit */
+
+    /* Pre-training of the tower: the only targets are the first token of each region's answer, and
+     * the region's <mask> row predicts it, without the language model between. */
+    bool region_objective;
+    int32_t turn_id, newline_id; /* of <|im_start|> and the line's end behind a role's name */
 };
 
 struct sample_rows { /* zeroed is releasable */
