@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "base/json_file.h"
+#include "base/thread_pool.h"
 #include "corpus/corpus_index.h"
 #include "corpus/shard_file.h"
 
@@ -46,28 +47,71 @@ static void notes_add(struct text_buffer *notes, int64_t item, const char *key, 
     json_decref(line);
 }
 
-static enum status add_item(const struct record_source *source, struct shard_writer *writer,
-                            int64_t item, struct text_buffer *notes)
+/* Items made side by side, then written in order. */
+#define BLOCK_ITEMS 64
+
+struct block {
+    const struct record_source *source;
+    int64_t first; /* item */
+    struct made_item {
+        struct record record;
+        struct item_note note;
+        enum status status;
+        char *message; /* why it failed */
+    } items[BLOCK_ITEMS];
+};
+
+static void block_make_item(void *argument, int64_t index, int worker)
+{
+    struct block *block = argument;
+    struct made_item *item = &block->items[index];
+    (void)worker;
+    *item = (struct made_item){0};
+    item->status = block->source->make(block->source->context, block->first + index, &item->record,
+                                       &item->note);
+    if (item->status != OK) item->message = text_copy(status_message());
+}
+
+static enum status add_item(struct shard_writer *writer, const struct made_item *made, int64_t item,
+                            struct text_buffer *notes)
 {
     enum status status = OK;
-    struct record record = {0};
-    struct item_note note = {0};
-    const enum status made = source->make(source->context, item, &record, &note);
-    if (made != OK && (note.reason == NULL || made == ERR_MEMORY)) TRY(made);
-    if (made != OK) {
-        notes_add(notes, item, "skipped", note.reason, status_message());
-        status_clear();
+    if (made->status != OK && (made->note.reason == NULL || made->status == ERR_MEMORY))
+        FAIL(made->status, "%s", made->message);
+    if (made->status != OK) {
+        notes_add(notes, item, "skipped", made->note.reason, made->message);
         return OK;
     }
-    if (note.n_cut_boxes > 0) {
+    if (made->note.n_cut_boxes > 0) {
         char *why = text_format("%" PRId64 " boxes stuck out of the picture and were cut to it",
-                                note.n_cut_boxes);
-        notes_add(notes, item, "changed", record.id, why);
+                                made->note.n_cut_boxes);
+        notes_add(notes, item, "changed", made->record.id, why);
         free(why);
     }
-    TRY(shard_writer_add(writer, &record));
+    TRY(shard_writer_add(writer, &made->record));
 out:
-    record_release(&record);
+    return status;
+}
+
+static enum status add_items(const struct record_source *source, struct shard_writer *writer,
+                             int64_t first, int64_t n, struct thread_pool *pool,
+                             struct text_buffer *notes)
+{
+    enum status status = OK;
+    struct block *block = memory_new(1, sizeof *block);
+    block->source = source;
+    for (int64_t done = 0; done < n && status == OK; done += BLOCK_ITEMS) {
+        const int64_t size = n - done < BLOCK_ITEMS ? n - done : BLOCK_ITEMS;
+        block->first = first + done;
+        thread_pool_run(pool, size, block_make_item, block);
+        for (int64_t i = 0; i < size; i++) {
+            struct made_item *made = &block->items[i];
+            if (status == OK) status = add_item(writer, made, block->first + i, notes);
+            record_release(&made->record);
+            free(made->message);
+        }
+    }
+    free(block);
     return status;
 }
 
@@ -81,6 +125,7 @@ enum status corpus_build_shard(const struct record_source *source, const struct 
 {
     enum status status = OK;
     struct shard_writer *writer = NULL;
+    struct thread_pool *pool = NULL;
     struct text_buffer notes = {0};
     char *path = corpus_shard_path(stage->partial, stage->name, shard);
     char *beside = notes_path(stage, shard);
@@ -88,11 +133,12 @@ enum status corpus_build_shard(const struct record_source *source, const struct 
     const int64_t left = source->n_items - first;
     const int64_t n = left < options->shard_items ? left : options->shard_items;
     TRY(shard_writer_create(&writer, path, stage->name, shard));
-    for (int64_t item = first; item < first + n; item++)
-        TRY(add_item(source, writer, item, &notes));
+    TRY(thread_pool_create(&pool, options->n_threads));
+    TRY(add_items(source, writer, first, n, pool, &notes));
     TRY(shard_writer_commit(writer));
     if (notes.length > 0) TRY(file_write_atomic(beside, notes.text, notes.length));
 out:
+    thread_pool_destroy(pool);
     shard_writer_destroy(writer);
     text_release(&notes);
     free(beside);

@@ -21,7 +21,7 @@ struct item_note {      /* what is worth telling about one item */
 struct record_source { /* zeroed is releasable */
     int64_t n_items;
     void *context;
-    /* Item 0 .. n_items-1 as a record; ERR_MEMORY always ends the build. */
+    /* Item 0 .. n_items-1 as a record; ERR_MEMORY always ends the build. Thread-safe. */
     enum status (*make)(void *context, int64_t item, struct record *record_out,
                         struct item_note *note);
     void (*release)(void *context);
@@ -30,6 +30,7 @@ void record_source_release(struct record_source *source);
 
 struct build_options {
     int64_t shard_items;
+    int n_threads;      /* that make records, >= 1; the files do not depend on it */
     double max_skipped; /* share of the items, 0 .. 1 */
 };
 

@@ -2,6 +2,7 @@
 #include "jobs/data_commands.h"
 
 #include <inttypes.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,17 @@
 #include "jobs/options.h"
 
 #define N_ROWS(rows) (sizeof(rows) / sizeof(rows)[0])
+
+/* What building and importing share. */
+#define OUT_ROW(target)                                                                            \
+    {                                                                                              \
+        "--out", "DIR", OPTION_TEXT, true, 0, 0, &(target), "the corpus: a folder not there yet"   \
+    }
+#define THREADS_ROW(target)                                                                        \
+    {                                                                                              \
+        "--threads", "N", OPTION_INTEGER, false, 1, 1024, &(target),                               \
+            "that make records; default: all cores, under mpirun 1"                                \
+    }
 
 static enum status print(const char *text)
 {
@@ -64,6 +76,15 @@ out:
     return status;
 }
 
+/* All cores for a process alone; under mpirun the ranks share them already. */
+static int threads_of(const struct comm *comm, int64_t asked)
+{
+    cpu_set_t cores;
+    if (asked > 0) return (int)asked;
+    if (comm_size(comm) > 1 || sched_getaffinity(0, sizeof cores, &cores) != 0) return 1;
+    return CPU_COUNT(&cores);
+}
+
 static enum status import_open(struct record_source *source, const char *format,
                                const struct import_options *options)
 {
@@ -96,13 +117,13 @@ enum status data_import_command(struct command_call *call)
     const char *format = NULL;
     const char *out = NULL;
     const char *name = NULL;
+    int64_t n_threads = 0;
     const struct option_row rows[] = {
         {"FORMAT", NULL, OPTION_TEXT, true, 0, 0, &format, "gqa or psg"},
         {"FILE", NULL, OPTION_TEXT, true, 0, 0, &options.annotations,
          "the annotations: a JSON file"},
         {"--images", "DIR", OPTION_TEXT, true, 0, 0, &options.images, "folder of the pictures"},
-        {"--out", "DIR", OPTION_TEXT, true, 0, 0, &out,
-         "the corpus: a folder that is not there yet"},
+        OUT_ROW(out),
         {"--masks", "DIR", OPTION_TEXT, false, 0, 0, &options.masks,
          "psg: folder of the panoptic PNGs; default: that of --images"},
         {"--split", "NAME", OPTION_TEXT, false, 0, 0, &options.split,
@@ -111,6 +132,7 @@ enum status data_import_command(struct command_call *call)
          "of the corpus and its files; default: the format"},
         {"--shard-records", "N", OPTION_INTEGER, false, 1, 1e6, &build.shard_items,
          "records of the input in a shard; default: 1024"},
+        THREADS_ROW(n_threads),
         {"--max-skipped", "PERCENT", OPTION_NUMBER, false, 0, 100, &build.max_skipped,
          "how many of the records may be unusable; default: 0.1"},
     };
@@ -128,6 +150,7 @@ enum status data_import_command(struct command_call *call)
     TRY(corpus_stage_init(&stage, out, name == NULL ? format : name));
     TRY(comm_create(&comm, NULL));
     TRY(comm_agree(comm, import_open(&source, format, &options)));
+    build.n_threads = threads_of(comm, n_threads);
     TRY(build_and_report(call, comm, &source, &stage, &build));
 out:
     record_source_release(&source);

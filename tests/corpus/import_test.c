@@ -317,13 +317,15 @@ static struct record_source fake_source(struct fake *fake, int64_t n)
     return (struct record_source){.n_items = n, .context = fake, .make = fake_make};
 }
 
-static enum status build(const char *directory, const int64_t *order, int64_t n_shards,
+static enum status build(const char *directory, const int64_t *order, int n_threads,
                          double max_skipped, struct build_summary *summary)
 {
     enum status status = OK;
+    const int64_t n_shards = 5;
     struct fake fake = {-1};
     const struct record_source source = fake_source(&fake, 40);
-    const struct build_options options = {.shard_items = 9, .max_skipped = max_skipped};
+    const struct build_options options = {
+        .shard_items = 9, .n_threads = n_threads, .max_skipped = max_skipped};
     struct corpus_stage stage = {0};
     assert_int_equal(corpus_build_n_shards(&source, &options), n_shards);
     TRY(corpus_stage_init(&stage, directory, "fake"));
@@ -343,7 +345,7 @@ static void shards_do_not_depend_on_who_makes_them(void **state)
     char *directories[2] = {path_join(*state, "one"), path_join(*state, "two")};
     for (int i = 0; i < 2; i++) {
         struct build_summary summary = {0};
-        assert_int_equal(build(directories[i], orders[i], 5, 0.2, &summary), OK);
+        assert_int_equal(build(directories[i], orders[i], 1 + 3 * i, 0.2, &summary), OK);
         assert_int_equal(summary.n_items, 40);
         assert_int_equal(summary.n_records, 34);
         assert_int_equal(summary.n_skipped, 6);
@@ -391,7 +393,7 @@ static void too_many_skipped_stop_the_build(void **state)
     const int64_t order[5] = {0, 1, 2, 3, 4};
     char *directory = path_join(*state, "c");
     struct build_summary summary = {0};
-    assert_int_equal(build(directory, order, 5, 0.1, &summary), ERR_FORMAT);
+    assert_int_equal(build(directory, order, 2, 0.1, &summary), ERR_FORMAT);
     assert_non_null(strstr(status_message(), "6 of 40 records had to be skipped (odd 3, even 3)"));
     assert_non_null(strstr(status_message(), "the first: item 3 is bad"));
     assert_false(file_exists(directory));
@@ -414,7 +416,7 @@ static void a_failure_without_a_reason_ends_the_build(void **state)
 {
     struct fake fake = {5};
     const struct record_source source = fake_source(&fake, 9);
-    const struct build_options options = {.shard_items = 9, .max_skipped = 1};
+    const struct build_options options = {.shard_items = 9, .n_threads = 2, .max_skipped = 1};
     struct corpus_stage stage = {0};
     char *directory = path_join(*state, "c");
     assert_int_equal(corpus_stage_init(&stage, directory, "fake"), OK);
@@ -432,7 +434,7 @@ static void damaged_records_are_named(void **state)
     char *directory = path_join(*state, "c");
     struct build_summary summary = {0};
     struct verify_result result = {0};
-    assert_int_equal(build(directory, order, 5, 1, &summary), OK);
+    assert_int_equal(build(directory, order, 2, 1, &summary), OK);
     assert_int_equal(corpus_verify(&result, directory, 0, 1), OK);
     assert_int_equal(result.n_records, 34);
     assert_int_equal(result.n_damaged, 0);
