@@ -260,7 +260,7 @@ out:
     return status;
 }
 
-/* Every rank meets the others after each of its shards, so that a failure stops all of them soon. */
+/* Every rank meets the others after each of its shards, so that a failure stops all soon. */
 static enum status build_shards(struct comm *comm, const struct record_source *source,
                                 const struct corpus_stage *stage,
                                 const struct build_options *options)

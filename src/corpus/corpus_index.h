@@ -25,8 +25,8 @@ struct corpus_index { /* zeroed is empty and releasable */
 
 void corpus_index_release(struct corpus_index *index);
 
-/* Errors  ERR_IO without the file, ERR_FORMAT when a field is not what it must be or the text is not
- * byte for byte what corpus_index_write makes of those fields (its own checksum among them) */
+/* Errors  ERR_IO without the file, ERR_FORMAT when a field is not what it must be or the text is
+ * not byte for byte what corpus_index_write makes of those fields (its own checksum among them) */
 enum status corpus_index_read(struct corpus_index *index_out, const char *directory);
 enum status corpus_index_write(const struct corpus_index *index, const char *directory);
 

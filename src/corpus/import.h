@@ -1,7 +1,7 @@
 /* Public annotation files as sources of records. Each item is checked on its own; one that is not
- * what it must be is skipped under a reason: "annotation" (fields, indices, boxes), "image" (no file,
- * or it does not decode), "size" (the picture is not of the size that the annotation says), "masks"
- * (panoptic PNG). datasets/README.md says where the files come from. */
+ * what it must be is skipped under a reason: "annotation" (fields, indices, boxes), "image" (no
+ * file, or it does not decode), "size" (the picture is not of the size that the annotation says),
+ * "masks" (panoptic PNG). datasets/README.md says where the files come from. */
 #ifndef ROBIN_CORPUS_IMPORT_H
 #define ROBIN_CORPUS_IMPORT_H
 

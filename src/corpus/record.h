@@ -12,7 +12,7 @@
 /* What a record may hold; more is refused with ERR_LIMIT on writing and on reading. */
 #define RECORD_MAX_IMAGE_BYTES  (256u << 20)
 #define RECORD_MAX_STRING_BYTES (1u << 20)
-#define RECORD_MAX_ITEMS        1000000 /* regions, objects, attributes, relations, texts, turns: each */
+#define RECORD_MAX_ITEMS        1000000 /* of each kind: regions, objects, ... */
 
 struct record_region {
     struct rle mask; /* n_runs 0: no mask, the box alone */

@@ -25,7 +25,7 @@ struct shard { /* zeroed is closed */
 enum status shard_open(struct shard *shard, const char *path);
 void shard_close(struct shard *shard);
 
-/* Reads, checks and parses record `record` of 0 .. count[TABLE_RECORDS]-1. Thread-safe: pread only. */
+/* Reads, checks and parses record 0 .. count[TABLE_RECORDS]-1. Thread-safe: pread only. */
 enum status shard_read(const struct shard *shard, int64_t record, struct record *record_out);
 
 /* The record's id alone, to free(). */

@@ -1,6 +1,6 @@
 /* What a shard file holds: ten one-dimensional tables. These rows are the bytes on disk, so this
  * header, the column lists of shard_schema.c and datasets/README.md change together, and
- * SHARD_SCHEMA_VERSION with them. HDF5 is called only here, in shard_write.c and in shard_read.c. */
+ * SHARD_SCHEMA_VERSION with them. HDF5 is called here, in shard_write.c and in shard_read.c. */
 #ifndef ROBIN_CORPUS_SHARD_SCHEMA_H
 #define ROBIN_CORPUS_SHARD_SCHEMA_H
 

@@ -331,7 +331,7 @@ static hid_t file_creation(void)
     return creation;
 }
 
-/* The file as HDF5 lays it out, with zeros where the rows go, in memory that lives as long as `file`.
+/* The file as HDF5 lays it out, zeros where the rows go, in memory that lives as long as `file`.
  * Not on disk: a write of HDF5's that fails there leaves the file open inside the library, which
  * then crashes at exit. */
 struct layout {

@@ -16,6 +16,17 @@ static bool is_positional(const struct option_row *row)
     return row->name[0] != '-';
 }
 
+/* What an option is without being given: what its target holds. A sentence may say it itself. */
+static void append_default(struct text_buffer *out, const struct option_row *row)
+{
+    if (row->required || strstr(row->sentence, "default") != NULL) return;
+    if (row->type == OPTION_INTEGER)
+        text_printf(out, "; default: %" PRId64, *(const int64_t *)row->target);
+    if (row->type == OPTION_NUMBER) text_printf(out, "; default: %g", *(const double *)row->target);
+    if (row->type == OPTION_TEXT && *(const char *const *)row->target != NULL)
+        text_printf(out, "; default: %s", *(const char *const *)row->target);
+}
+
 char *options_usage(const struct option_row *rows, size_t n_rows, const char *command)
 {
     struct text_buffer out = {0};
@@ -32,7 +43,9 @@ char *options_usage(const struct option_row *rows, size_t n_rows, const char *co
     text_append(&out, " [option...]\n\n");
     for (size_t i = 0; i < n_rows; i++) {
         char *head = text_format("%s %s", rows[i].name, rows[i].value == NULL ? "" : rows[i].value);
-        text_printf(&out, "  %-24s %s\n", head, rows[i].sentence);
+        text_printf(&out, "  %-24s %s", head, rows[i].sentence);
+        append_default(&out, &rows[i]);
+        text_append_char(&out, '\n');
         free(head);
     }
     return text_take(&out);

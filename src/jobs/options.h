@@ -29,7 +29,7 @@ struct option_row {
     double min, max;      /* of integers and numbers */
     void *target;         /* const char *, struct option_texts, int64_t or double; what it holds
                              before is the default */
-    const char *sentence; /* with the default, where there is one */
+    const char *sentence; /* the usage adds the default unless this has the word */
 };
 
 /* Fills the targets from the call's arguments ("--name value" or "--name=value"). `help_out` is set
