@@ -3,12 +3,15 @@
 #include "jobs/command.h"
 #include "jobs/data_commands.h"
 #include "jobs/help_command.h"
+#include "jobs/tokenizer_command.h"
 
 const struct command commands[] = {
     {"data import", "gqa|psg FILE --images DIR --out DIR [option...]",
      "make a corpus of public annotations; --help lists the options", data_import_command},
     {"data inspect", "DIR [--record N]", "show what a corpus holds, or one record of it",
      data_inspect_command},
+    {"data tokenizer", "CORPUS --out DIR --task NAME...",
+     "learn a small vocabulary from a corpus; --help lists the options", data_tokenizer_command},
     {"data verify", "DIR", "read and check every record of a corpus", data_verify_command},
     {"checkpoint import", "CONFIG.yaml --from PATH... --out DIR",
      "make a checkpoint from Hugging Face or open_clip safetensors", checkpoint_import_command},

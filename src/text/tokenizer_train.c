@@ -15,6 +15,7 @@
 #include "text/vocabulary_tables.h"
 
 #define MAX_VOCABULARY 65536
+#define IMAGE          "<image>" /* never in a vocabulary: features stand there */
 
 static const char *const added_tokens[] = {"<|endoftext|>", "<|im_start|>", "<|im_end|>",
                                            "<|box_start|>", "<|box_end|>",  "<mask>",
@@ -84,6 +85,8 @@ static void add_word(struct training *t, const char *text, size_t size)
             return;
         }
     }
+    if (t->n_words % 1024 == 0)
+        t->words = memory_resize(t->words, (size_t)t->n_words + 1024, sizeof *t->words);
     struct word *word = &t->words[t->n_words++];
     t->word_slots[slot] = t->n_words;
     *word = (struct word){.text = text, .size = size, .count = 1, .n_symbols = size};
@@ -101,19 +104,41 @@ static void start_tokens(struct training *t, int64_t n)
     }
 }
 
+/* Length of the special token at `text`, 0 if none: no word reaches over one. */
+static size_t special_length(const char *text, size_t size)
+{
+    for (int64_t i = 0; i < N_ADDED; i++) {
+        size_t length = strlen(added_tokens[i]);
+        if (length <= size && memcmp(text, added_tokens[i], length) == 0) return length;
+    }
+    size_t length = strlen(IMAGE);
+    return length <= size && memcmp(text, IMAGE, length) == 0 ? length : 0;
+}
+
+/* The text between special tokens: takes it off the front, and the token behind it. */
+static size_t next_stretch(const char **text, size_t *size)
+{
+    size_t at = 0, special = 0;
+    while (at < *size && !(special = special_length(*text + at, *size - at))) at++;
+    *text += at + special;
+    *size -= at + special;
+    return at;
+}
+
 static void count_words(struct training *t)
 {
-    size_t n = 0;
-    for (size_t at = 0; at < t->text.length; n++)
-        at += pretoken_length(t->text.text + at, t->text.length - at);
-    size_t slots = slots_for(n);
-    t->words = memory_new(n + 1, sizeof *t->words);
+    size_t slots = slots_for(t->text.length);
     t->word_slots = memory_new(slots, sizeof *t->word_slots);
     t->word_mask = slots - 1;
-    for (size_t at = 0; at < t->text.length;) {
-        size_t length = pretoken_length(t->text.text + at, t->text.length - at);
-        add_word(t, t->text.text + at, length);
-        at += length;
+    const char *rest = text_of(&t->text);
+    for (size_t size = t->text.length; size > 0;) {
+        const char *stretch = rest;
+        size_t length = next_stretch(&rest, &size);
+        for (size_t at = 0; at < length;) {
+            size_t piece = pretoken_length(stretch + at, length - at);
+            add_word(t, stretch + at, piece);
+            at += piece;
+        }
     }
 }
 
