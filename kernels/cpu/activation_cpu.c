@@ -32,12 +32,14 @@ struct normal {
 
 /* The standard normal distribution, Phi(x) and phi(x) = exp(-x^2 / 2) / sqrt(2 pi).
  *
- * Up to |x| = 1: Phi = 1/2 + x C(x^2), C of degree 5. Beyond, with z = |x|: Phi(-z) = exp(-z^2 / 2)
- * R(z), and R (half of the scaled complementary error function at z / sqrt 2) is smooth: a polynomial
- * of degree 10 in t = (z - 4) / (z + 4). Both are fitted to the least largest relative error on
- * Chebyshev nodes of their range (7.2e-10 and 4.2e-9, below fp32's rounding). z^2 / 2 is used to
- * twice the precision, or the exponential would lose digits in the tail. So the relative error stays
- * near rounding for both signs, where (1 + erf) / 2 cancels; gelu_test.c measures it. */
+ * Up to |x| = 1: Phi = 1/2 + x C(x^2), C of degree 5. Beyond, with z = |x|: Phi(-z) =
+ * exp(-z^2 / 2) R(z), and R (half of the scaled complementary error function at z / sqrt 2) is
+ * smooth: a polynomial of degree 10 in t = (z - 4) / (z + 4). Both are fitted to the least largest
+ * relative error on Chebyshev nodes of their range (7.2e-10 and 4.2e-9, below fp32's rounding).
+ * z^2 / 2 is used to twice the precision, or the exponential would lose digits in the tail. So the
+ * relative error stays near rounding for both signs, where (1 + erf) / 2 cancels. gelu_test.c
+ * measures 1.5 ulp for x > 0, 3.6 down to -4, 9.2 in the tail below; of the derivative 1.1 ulp of
+ * 1. */
 VECTOR_INLINE struct normal normal_at(vector_f32 x)
 {
     vector_f32 z = (vector_f32)((vector_i32)x & INT32_MAX);

@@ -1,7 +1,7 @@
-/* A whole training step of a mid-size ROBIN on the CPU: tokens per second, the share of the machine's
- * sgemm speed that its necessary arithmetic reaches, and where the time goes. The operations that
- * are counted are those of the matrix products, attention and the 7x7 convolutions, in the forward
- * once and in the backward once; anything computed again or element by element counts as nothing. */
+/* A whole training step of a mid-size ROBIN on the CPU: tokens per second, the share of the
+ * machine's sgemm speed that its necessary arithmetic reaches, and where the time goes. Counted are
+ * the operations of matrix products, attention and 7x7 convolutions, once in the forward and once
+ * in the backward; anything computed again, or element by element, counts as nothing. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>

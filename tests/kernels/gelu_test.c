@@ -152,7 +152,7 @@ static void cpu_is_accurate_over_the_range(void **state)
     stream_destroy(stream);
 }
 
-/* Infinities and NaN as in the equation: inf, NaN (-inf times 0), NaN, and zeros keep their sign. */
+/* Infinities and NaN as in the equation (-inf times 0 is NaN), and zeros keep their sign. */
 static void special_values(void **state)
 {
     (void)state;
