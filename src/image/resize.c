@@ -86,11 +86,14 @@ void resize_axis_release(struct resize_axis *axis)
     *axis = (struct resize_axis){0};
 }
 
-static lanes_i32 widen(const uint8_t *bytes)
+/* A loop, as GCC 12 takes __builtin_convertvector apart byte by byte. */
+static inline lanes_i32 widen(const uint8_t *bytes)
 {
-    lanes_u8 narrow;
-    memcpy(&narrow, bytes, sizeof narrow);
-    return __builtin_convertvector(narrow, lanes_i32);
+    int32_t wide[LANES];
+    lanes_i32 lanes;
+    for (int i = 0; i < LANES; i++) wide[i] = bytes[i];
+    memcpy(&lanes, wide, sizeof lanes);
+    return lanes;
 }
 
 /* Rounded, shifted and clipped to bytes. */
@@ -119,7 +122,8 @@ static void gather_quad(uint8_t *quad, const uint8_t *const rows[4], int64_t n_i
         memcpy(quad + (n_in - 1) * LANES + 4 * r, rows[r] + 3 * (n_in - 1), 3);
 }
 
-static lanes_u8 quad_pixel(const uint8_t *quad, const struct resize_axis *axis, int64_t x)
+static inline __attribute__((always_inline)) lanes_u8
+quad_pixel(const uint8_t *quad, const struct resize_axis *axis, int64_t x)
 {
     const uint8_t *bytes = quad + (int64_t)axis->first[x] * LANES;
     const int32_t *weight = axis->weight + x * axis->max_taps;
@@ -129,15 +133,44 @@ static lanes_u8 quad_pixel(const uint8_t *quad, const struct resize_axis *axis, 
     return narrow(sum);
 }
 
+typedef int32_t quad_i32 __attribute__((vector_size(16)));
+
+/* Four neighbouring pixels of four rows, the waste between them taken out: 16 bytes go to each row,
+ * the last four of them waste again. */
+static void store_four(uint8_t *const out[4], const lanes_u8 pixel[4])
+{
+    const quad_i32 low = {0, 4, 1, 5}, high = {2, 6, 3, 7};
+    const quad_i32 first = {0, 1, 4, 5}, second = {2, 3, 6, 7};
+    const lanes_u8 packed = {0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, 15, 15, 15, 15};
+    const quad_i32 *p = (const quad_i32 *)pixel;
+    quad_i32 ab_low = __builtin_shuffle(p[0], p[1], low);
+    quad_i32 cd_low = __builtin_shuffle(p[2], p[3], low);
+    quad_i32 ab_high = __builtin_shuffle(p[0], p[1], high);
+    quad_i32 cd_high = __builtin_shuffle(p[2], p[3], high);
+    const quad_i32 rows[4] = {
+        __builtin_shuffle(ab_low, cd_low, first), __builtin_shuffle(ab_low, cd_low, second),
+        __builtin_shuffle(ab_high, cd_high, first), __builtin_shuffle(ab_high, cd_high, second)};
+    for (int r = 0; r < 4; r++) {
+        lanes_u8 bytes = __builtin_shuffle((lanes_u8)rows[r], packed);
+        memcpy(out[r], &bytes, sizeof bytes);
+    }
+}
+
 static void resize_quad(uint8_t *const out[4], int n_rows, const uint8_t *quad,
                         const struct resize_axis *axis)
 {
-    for (int64_t x = 0; x < axis->n_out; x++) {
-        lanes_u8 pixel = quad_pixel(quad, axis, x);
-        /* The fourth byte lands where the next pixel goes; behind the last there may be nothing. */
-        size_t size = x < axis->n_out - 1 ? 4 : 3;
-        for (int r = 0; r < n_rows; r++)
-            memcpy(out[r] + 3 * x, (const uint8_t *)&pixel + 4 * r, size);
+    const struct resize_axis a = *axis; /* a copy: stores of bytes might change the caller's */
+    int64_t x = 0;
+    /* The waste behind four pixels lands where the next two go. */
+    for (; n_rows == 4 && x + 6 <= a.n_out; x += 4) {
+        lanes_u8 pixel[4];
+        uint8_t *const to[4] = {out[0] + 3 * x, out[1] + 3 * x, out[2] + 3 * x, out[3] + 3 * x};
+        for (int i = 0; i < 4; i++) pixel[i] = quad_pixel(quad, &a, x + i);
+        store_four(to, pixel);
+    }
+    for (; x < a.n_out; x++) {
+        lanes_u8 pixel = quad_pixel(quad, &a, x);
+        for (int r = 0; r < n_rows; r++) memcpy(out[r] + 3 * x, (const uint8_t *)&pixel + 4 * r, 3);
     }
 }
 
