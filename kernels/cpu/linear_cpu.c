@@ -68,6 +68,13 @@ static void product_tile(void *argument, int64_t block, int worker)
     int64_t ldb = p->transpose_b == CblasTrans ? p->k : p->n;
     const float *a = p->a + (p->transpose_a == CblasTrans ? row : row * p->k);
     const float *b = p->b + (p->transpose_b == CblasTrans ? column * p->k : column);
+    if (p->m == 1 && p->transpose_b == CblasTrans) {
+        /* One token, as in decoding: reading the weights is all there is to do, and sgemm would
+         * copy them first (three times slower once they are larger than the caches). */
+        cblas_sgemv(CblasRowMajor, CblasNoTrans, (int)columns, (int)p->k, 1.0f, b, (int)ldb, a, 1,
+                    p->beta, c, 1);
+        return;
+    }
     cblas_sgemm(CblasRowMajor, p->transpose_a, p->transpose_b, (int)rows, (int)columns, (int)p->k,
                 1.0f, a, (int)lda, b, (int)ldb, p->beta, c, (int)p->n);
 }

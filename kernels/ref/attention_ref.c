@@ -64,7 +64,7 @@ out:
     return status;
 }
 
-/* What the gradients of one query row share: its softmax statistics and delta_i = dout_i . out_i. */
+/* What the gradients of one query row share: its statistics and delta_i = dout_i . out_i. */
 struct query {
     const float *q, *dout;
     double lse, delta;

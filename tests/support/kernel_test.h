@@ -88,7 +88,7 @@ struct gradient_check {
 };
 void kernel_gradient_check(const struct gradient_check *check);
 
-/* n floats in min .. max, a pure function of (seed, name): memory to free(). For gradient checks. */
+/* n floats in min .. max, a pure function of (seed, name), for gradient checks: to free(). */
 float *kernel_random(const char *name, int64_t n, double min, double max);
 /* sum_k a_k b_k in double: the loss of a gradient check is the dot product with a cotangent. */
 double kernel_dot(const float *a, const float *b, int64_t n);
