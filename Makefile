@@ -32,7 +32,7 @@ LDLIBS += -lz -lm
 ifeq ($(SAN),address)
 CFLAGS := $(filter-out -O3,$(CFLAGS)) -O1 -fsanitize=address,undefined
 CFLAGS += -fno-sanitize-recover=undefined -fno-omit-frame-pointer
-LDFLAGS += -fsanitize=address,undefined
+LDFLAGS += -fsanitize=address,undefined -Wl,--export-dynamic-symbol=dlclose
 endif
 ifeq ($(DEBUG),1)
 CFLAGS := $(filter-out -O3,$(CFLAGS)) -O1 -DROBIN_DEBUG
@@ -62,7 +62,7 @@ help: ## this list
 
 robin-dist: $(BUILD)/robin-dist
 	@cp -f $< $@
-$(BUILD)/robin-dist: $(BUILD)/src/main.o $(LIBRARY)
+$(BUILD)/robin-dist: $(BUILD)/src/main.o $(if $(SAN),$(BUILD)/tests/support/keep_libraries.o) $(LIBRARY)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 # main alone knows the version: a commit then links one program anew and not every test.
 VERSION := $(shell git describe --always --dirty 2>/dev/null || echo unknown)

@@ -8,7 +8,8 @@
 #include "base/text_buffer.h"
 #include "jobs/run_job.h"
 
-char *command_usage(void)
+/* To free(). */
+static char *usage_text(void)
 {
     struct text_buffer out = {0};
     text_append(&out, "usage: robin-dist CONFIG.yaml [key=value...]     run a job, alone or under "
@@ -78,7 +79,7 @@ static bool is_config_path(const char *word)
 enum status command_run(struct command_call *call)
 {
     enum status status = OK;
-    char *usage = command_usage();
+    char *usage = usage_text();
     if (call->n_arguments == 0)
         FAIL(ERR_ARGUMENT, "nothing to do: name a configuration or a command\n%s", usage);
     const char *first = call->arguments[0];

@@ -33,7 +33,4 @@ enum status command_run(struct command_call *call);
  * work saved, 1 failed. */
 int command_exit_code(const struct command_call *call, enum status status);
 
-/* The usage text, to free(). */
-char *command_usage(void);
-
 #endif

@@ -14,6 +14,7 @@
 #include "config/config_table.h"
 #include "config/config_text.h"
 #include "config/run_config.h"
+#include "corpus/task.h"
 
 #define BAD_CONFIGS "tests/bad_configs"
 #define LIMIT       100000
@@ -121,7 +122,7 @@ static void overrides_win_over_files_and_files_over_defaults(void **state)
     assert_true(config.optimizer.beta2 == 0.999);    /* the default */
     assert_string_equal(config.train.init, "");      /* an empty argument */
     assert_int_equal(config.train.loss_average, CONFIG_LOSS_MICROBATCH);
-    assert_int_equal(config.data.n_sources, 8);
+    assert_int_equal(config.data.n_sources, 7);
     const struct config_source *source = &config.data.sources[1];
     assert_string_equal(source->corpus, "corpora/psg-vg");
     assert_int_equal(source->tasks.n, 2);
@@ -150,6 +151,9 @@ static void shipped_configs_are_read(void **state)
         assert_int_equal(config.train.modules.n, n_modules[i]);
         assert_int_equal(config.data.max_length, lengths[i]);
         assert_int_equal(config.model.lm_vocab, 151936);
+        for (int64_t n = 0; n < config.data.n_sources; n++)
+            for (int64_t t = 0; t < config.data.sources[n].tasks.n; t++)
+                assert_non_null(task_find(config.data.sources[n].tasks.values[t]));
         run_config_release(&config);
     }
 }
