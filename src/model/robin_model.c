@@ -248,6 +248,11 @@ void model_destroy(struct model *model)
     free(model);
 }
 
+size_t model_memory_used(const struct model *model)
+{
+    return model->memory.peak;
+}
+
 const struct parameter_table *model_parameters(const struct model *model)
 {
     return model->table;

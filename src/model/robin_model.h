@@ -45,6 +45,10 @@ enum status model_create(struct model **model_out, const struct model_config *co
                          struct stream *stream);
 void model_destroy(struct model *model);
 
+/* Bytes of activations and workspace that the batches so far needed at most; never more than the
+ * plan. */
+size_t model_memory_used(const struct model *model);
+
 const struct parameter_table *model_parameters(const struct model *model);
 const struct model_config *model_config_of(const struct model *model);
 float *model_weights(struct model *model); /* flat, [n_weight_elements] */
