@@ -55,6 +55,10 @@ static enum status check_string(const char *string, const char *field, int64_t i
         FAIL(ERR_LIMIT, "%s of %lld has %zu bytes; the limit is %u", field, (long long)index, size,
              RECORD_MAX_STRING_BYTES);
     for (size_t at = 0; at < size;) {
+        if ((unsigned char)string[at] < 0x80) { /* nearly all of them */
+            at++;
+            continue;
+        }
         utf8proc_int32_t code;
         const utf8proc_ssize_t step = utf8proc_iterate((const utf8proc_uint8_t *)string + at,
                                                        (utf8proc_ssize_t)(size - at), &code);

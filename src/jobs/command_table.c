@@ -6,6 +6,8 @@
 #include "jobs/tokenizer_command.h"
 
 const struct command commands[] = {
+    {"data build", "scenes --count N --out DIR [option...]",
+     "make a corpus of drawn scenes; --help lists the options", data_build_command},
     {"data import", "gqa|psg FILE --images DIR --out DIR [option...]",
      "make a corpus of public annotations; --help lists the options", data_import_command},
     {"data inspect", "DIR [--record N]", "show what a corpus holds, or one record of it",

@@ -14,6 +14,7 @@
 #include "corpus/corpus_build.h"
 #include "corpus/corpus_inspect.h"
 #include "corpus/import.h"
+#include "corpus/scenes.h"
 #include "corpus/shard.h"
 #include "jobs/options.h"
 
@@ -126,15 +127,14 @@ enum status data_import_command(struct command_call *call)
         OUT_ROW(out),
         {"--masks", "DIR", OPTION_TEXT, false, 0, 0, &options.masks,
          "psg: folder of the panoptic PNGs; default: that of --images"},
-        {"--split", "NAME", OPTION_TEXT, false, 0, 0, &options.split,
-         "psg: train, test or all; default: all"},
+        {"--split", "NAME", OPTION_TEXT, false, 0, 0, &options.split, "psg: train, test or all"},
         {"--name", "NAME", OPTION_TEXT, false, 0, 0, &name,
          "of the corpus and its files; default: the format"},
         {"--shard-records", "N", OPTION_INTEGER, false, 1, 1e6, &build.shard_items,
-         "records of the input in a shard; default: 1024"},
+         "records of the input in a shard"},
         THREADS_ROW(n_threads),
         {"--max-skipped", "PERCENT", OPTION_NUMBER, false, 0, 100, &build.max_skipped,
-         "how many of the records may be unusable; default: 0.1"},
+         "how many of the records may be unusable"},
     };
     struct comm *comm = NULL;
     struct record_source source = {0};
@@ -154,6 +154,69 @@ enum status data_import_command(struct command_call *call)
     TRY(build_and_report(call, comm, &source, &stage, &build));
 out:
     record_source_release(&source);
+    corpus_stage_release(&stage);
+    comm_destroy(comm);
+    return status;
+}
+
+static enum status scenes_make(void *context, int64_t item, struct record *record_out,
+                               struct item_note *note)
+{
+    (void)note; /* a scene that cannot be made is our fault: the build ends */
+    return scenes_record(record_out, context, item);
+}
+
+enum status data_build_command(struct command_call *call)
+{
+    enum status status = OK;
+    static const char command[] = "data build";
+    struct scenes_options scenes = scenes_options_default();
+    struct build_options build = {.shard_items = 4096};
+    int64_t count = 0;
+    int64_t seed = (int64_t)scenes.seed;
+    int64_t quality = scenes.quality;
+    int64_t n_threads = 0;
+    const char *what = NULL;
+    const char *out = NULL;
+    const char *name = NULL;
+    const struct option_row rows[] = {
+        {"WHAT", NULL, OPTION_TEXT, true, 0, 0, &what, "scenes: drawn pictures, all of them known"},
+        {"--count", "N", OPTION_INTEGER, true, 1, 1e12, &count, "pictures"},
+        OUT_ROW(out),
+        {"--seed", "S", OPTION_INTEGER, false, 0, 1e15, &seed, "of all draws"},
+        {"--first", "N", OPTION_INTEGER, false, 0, 1e15, &scenes.first,
+         "number of the first picture: a held-out corpus begins elsewhere"},
+        {"--size", "PIXELS", OPTION_INTEGER, false, 64, 1024, &scenes.size, "a side of a picture"},
+        {"--min-things", "N", OPTION_INTEGER, false, 2, SCENES_MAX_THINGS, &scenes.min_things,
+         "fewest things in a picture"},
+        {"--max-things", "N", OPTION_INTEGER, false, 2, SCENES_MAX_THINGS, &scenes.max_things,
+         "most things in a picture"},
+        {"--quality", "N", OPTION_INTEGER, false, 1, 100, &quality, "of the JPEG"},
+        {"--name", "NAME", OPTION_TEXT, false, 0, 0, &name,
+         "of the corpus and its files; default: scenes"},
+        {"--shard-records", "N", OPTION_INTEGER, false, 1, 1e6, &build.shard_items,
+         "records in a shard"},
+        THREADS_ROW(n_threads),
+    };
+    struct comm *comm = NULL;
+    struct corpus_stage stage = {0};
+    bool help;
+    TRY(options_parse(rows, N_ROWS(rows), command, call, &help));
+    if (help) {
+        TRY(print_options(rows, N_ROWS(rows), command));
+        return OK;
+    }
+    if (strcmp(what, "scenes") != 0)
+        FAIL(ERR_ARGUMENT, "data build: '%s' is not to be built; scenes is", what);
+    scenes.seed = (uint64_t)seed;
+    scenes.quality = (int)quality;
+    TRY(scenes_options_check(&scenes));
+    TRY(corpus_stage_init(&stage, out, name == NULL ? what : name));
+    const struct record_source source = {count, &scenes, scenes_make, NULL};
+    TRY(comm_create(&comm, NULL));
+    build.n_threads = threads_of(comm, n_threads);
+    TRY(build_and_report(call, comm, &source, &stage, &build));
+out:
     corpus_stage_release(&stage);
     comm_destroy(comm);
     return status;

@@ -5,6 +5,7 @@
 #include "jobs/command.h"
 
 /* Each starts MPI and is collective over all ranks that were started. */
+enum status data_build_command(struct command_call *call);
 enum status data_import_command(struct command_call *call);
 enum status data_inspect_command(struct command_call *call);
 /* Damaged records end in exit code 1. */
