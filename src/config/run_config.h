@@ -35,6 +35,7 @@ enum config_region_mode {
 };
 enum config_loss_average { CONFIG_LOSS_GLOBAL, CONFIG_LOSS_MICROBATCH };
 enum config_objective { CONFIG_OBJECTIVE_TEXT, CONFIG_OBJECTIVE_REGION };
+enum config_init_missing { CONFIG_MISSING_REFUSE, CONFIG_MISSING_NEW };
 enum config_schedule { CONFIG_SCHEDULE_COSINE, CONFIG_SCHEDULE_CONSTANT };
 
 struct config_model {
@@ -75,9 +76,12 @@ struct config_train {
     int loss_average;
     int objective;
     bool recompute, drop_path;
-    char *init; /* checkpoint to start from; "" for new weights */
+    char *init;                         /* checkpoint to start from; "" for new weights */
+    struct config_strings init_modules; /* taken from it */
+    int init_missing;
     int64_t save_every, keep_last, log_every;
-    int64_t max_skipped;
+    int64_t stop_after; /* 0: no limit */
+    double max_skipped;
 };
 
 struct config_optimizer {

@@ -3,6 +3,7 @@
 
 #include "comm/comm.h"
 #include "config/run_config.h"
+#include "jobs/train_job.h"
 
 enum status run_job_command(struct command_call *call)
 {
@@ -13,7 +14,7 @@ enum status run_job_command(struct command_call *call)
     const char *const *overrides = (const char *const *)call->arguments + 1;
     status = run_config_load(&config, call->arguments[0], overrides, call->n_arguments - 1);
     TRY(comm_agree(comm, status));
-    FAIL(ERR_UNSUPPORTED, "this build has no training job");
+    TRY(train_job_run(comm, &config, call));
 out:
     run_config_release(&config);
     comm_destroy(comm);

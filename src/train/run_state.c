@@ -147,70 +147,71 @@ out:
     return status;
 }
 
-/* A file is opened as it is, of a folder the newest whole checkpoint. */
+/* A file is opened as it is, of a folder (or the file `latest` in it) the newest whole checkpoint. */
 static enum status open_weights(struct run_checkpoint **checkpoint_out, const char *path)
 {
     enum status status = OK;
-    char *inner = path_join(path, "checkpoints"), *self = path_join(path, ".");
+    const size_t length = strlen(path);
+    const bool is_latest = length > 7 && strcmp(path + length - 7, "/latest") == 0;
+    char *folder = text_format("%.*s", (int)(is_latest ? length - 7 : length), path);
+    char *inner = path_join(folder, "checkpoints"), *self = path_join(folder, ".");
     *checkpoint_out = NULL;
     if (!file_exists(self))
-        TRY(run_checkpoint_open(checkpoint_out, path));
+        TRY(run_checkpoint_open(checkpoint_out, folder));
     else
-        TRY(run_checkpoint_open_newest(checkpoint_out, file_exists(inner) ? inner : path));
+        TRY(run_checkpoint_open_newest(checkpoint_out, file_exists(inner) ? inner : folder));
     if (*checkpoint_out == NULL)
-        FAIL(ERR_IO, "train.init is %s, which holds no checkpoint; run the stage before this one",
-             path);
+        FAIL(ERR_IO, "%s holds no checkpoint; run the stage before this one", path);
 out:
+    free(folder);
     free(inner);
     free(self);
     return status;
 }
 
-static enum status take_module(const struct train_parts *parts,
+static enum status take_module(const struct train_parts *parts, const struct run_start *start,
                                const struct run_checkpoint *checkpoint, enum module module)
 {
     enum status status = OK;
     const struct parameter_table *table = model_parameters(parts->model);
-    int64_t n_there = 0, n_all = 0;
-    for (int64_t i = 0; i < table->n_parameters; i++) {
-        if (table->parameters[i].module != module) continue;
-        n_all++;
-        n_there +=
-            run_checkpoint_find(checkpoint, CHECKPOINT_WEIGHT, table->parameters[i].name) >= 0;
-    }
-    if (n_there == 0) {
-        log_info("%s has no weights of %s: it keeps new ones (%" PRId64 " tensors)",
-                 run_checkpoint_path(checkpoint), module_names[module], n_all);
-        goto out;
-    }
+    int64_t n_taken = 0, n_missing = 0;
     for (int64_t i = 0; i < table->n_parameters; i++) {
         const struct parameter *parameter = &table->parameters[i];
         if (parameter->module != module) continue;
-        TRY_WHERE(read_tensor(checkpoint, parameter, CHECKPOINT_WEIGHT,
-                              model_weights(parts->model) + parameter->offset),
-                  "train.init");
+        const bool missing =
+            run_checkpoint_find(checkpoint, CHECKPOINT_WEIGHT, parameter->name) < 0;
+        n_missing += missing;
+        if (missing && start->missing_stays) continue;
+        if (missing)
+            FAIL(ERR_FORMAT, "%s has no %s of module %s; with train.init_missing=new it starts new",
+                 run_checkpoint_path(checkpoint), parameter->name, module_names[module]);
+        TRY(read_tensor(checkpoint, parameter, CHECKPOINT_WEIGHT,
+                        model_weights(parts->model) + parameter->offset));
+        n_taken++;
     }
-    log_info("%s from %s", module_names[module], run_checkpoint_path(checkpoint));
+    log_info("%s: %" PRId64 " tensors from %s, %" PRId64 " new", module_names[module], n_taken,
+             run_checkpoint_path(checkpoint), n_missing);
 out:
     return status;
 }
 
-static enum status take_modules(const struct train_parts *parts, const char *path)
+static enum status take_modules(const struct train_parts *parts, const struct run_start *start)
 {
     enum status status = OK;
     struct run_checkpoint *checkpoint = NULL;
-    TRY(open_weights(&checkpoint, path));
+    TRY(open_weights(&checkpoint, start->path));
     for (int module = 0; module < N_MODULES; module++)
-        TRY(take_module(parts, checkpoint, (enum module)module));
+        if (start->modules[module]) TRY(take_module(parts, start, checkpoint, (enum module)module));
 out:
     run_checkpoint_close(checkpoint);
     return status;
 }
 
-enum status run_state_take_weights(const struct train_parts *parts, const char *path)
+enum status run_state_take_weights(const struct train_parts *parts, const struct run_start *start)
 {
     enum status status = OK;
-    if (comm_rank(parts->comm) == 0) status = take_modules(parts, path);
+    if (comm_rank(parts->comm) == 0) status = take_modules(parts, start);
+    if (status != OK) status_add_context("train.init %s", start->path);
     TRY(comm_agree(parts->comm, status));
     TRY(share_weights(parts));
 out:

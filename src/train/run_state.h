@@ -18,9 +18,13 @@ enum status run_state_save(const struct train_parts *parts, const char *director
 enum status run_state_resume(const struct train_parts *parts, const char *directory,
                              struct run_progress *progress_out, bool *found_out);
 
-/* Collective. Takes weights alone, from a checkpoint file, or the newest of a checkpoint folder or
- * run directory. A module that the file has nothing of keeps its weights, and is named; a module
- * that is there in part, or in another shape, is refused. */
-enum status run_state_take_weights(const struct train_parts *parts, const char *path);
+struct run_start {
+    const char *path;        /* a checkpoint file, or the newest of a folder or run directory */
+    bool modules[N_MODULES]; /* taken from it; the others are left alone */
+    bool missing_stays;      /* parameters that it lacks are left alone; else they are refused */
+};
+
+/* Collective. Takes weights alone. A parameter of another shape is refused by name. */
+enum status run_state_take_weights(const struct train_parts *parts, const struct run_start *start);
 
 #endif

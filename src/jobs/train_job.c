@@ -1,0 +1,314 @@
+/* Wiring of a training run: from the configuration to the loop of src/train. */
+#include "jobs/train_job.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/text_buffer.h"
+#include "device/stream.h"
+#include "train/mixture.h"
+#include "train/model_setup.h"
+#include "train/run_directory.h"
+#include "train/train_run.h"
+
+struct train_job { /* zeroed is releasable */
+    struct comm *comm;
+    const struct run_config *config;
+    const char *version;
+    struct stop_signals signals;
+    bool listening;
+    struct mixture mixture;
+    struct model_config model_config;
+    struct model_options model_options;
+    const struct kernels *kernels;
+    struct stream *stream;
+    struct model *model;
+    struct optimizer *optimizer;
+    struct schedule schedule;
+    struct train_parts parts;
+    struct loader *loader;
+    struct progress *report;
+    struct run_progress progress;
+};
+
+/* ---- checks before anything large ---- */
+
+/* Collective: ranks that were started with other files or arguments must not train together. */
+static enum status compare_configs(struct comm *comm, const struct run_config *config)
+{
+    enum status status = OK;
+    const int size = comm_size(comm);
+    int64_t *hashes = memory_new((size_t)size, sizeof *hashes);
+    const uint64_t hash = run_directory_config_hash(config);
+    memcpy(&hashes[comm_rank(comm)], &hash, sizeof hash);
+    TRY(comm_sum_int64(comm, hashes, size));
+    for (int rank = 1; rank < size && status == OK; rank++)
+        if (hashes[rank] != hashes[0])
+            status = status_fail(ERR_ARGUMENT,
+                                 "rank %d of %d was given another configuration than rank 0; give "
+                                 "all ranks the same file and the same key=value arguments",
+                                 rank, size);
+    TRY(comm_agree(comm, status));
+out:
+    free(hashes);
+    return status;
+}
+
+static int64_t image_rows(const struct model_config *config)
+{
+    return level_side(config->image_height, IMAGE_LEVEL) *
+           level_side(config->image_width, IMAGE_LEVEL);
+}
+
+/* A micro-batch of max_tokens rows holds at most so many of everything: a picture has its rows and
+ * at least one token, a region two rows, and 99 regions of a picture are the most that tasks give. */
+static struct model_limits limits_for(const struct model_config *config, int64_t max_tokens)
+{
+    const int64_t images = max_tokens / (image_rows(config) + 1);
+    const int64_t max_images = images > 1 ? images : 1;
+    const int64_t regions = max_tokens / 2;
+    return (struct model_limits){
+        .max_images = max_images,
+        .max_regions = regions < 99 * max_images ? regions : 99 * max_images,
+        .max_sequences = max_tokens,
+        .max_tokens = max_tokens,
+        .max_targets = max_tokens,
+    };
+}
+
+static enum status set_up_sizes(struct train_job *job)
+{
+    enum status status = OK;
+    const struct run_config *config = job->config;
+    job->model_config = model_config_from(config);
+    job->model_options = (struct model_options){
+        .limits = limits_for(&job->model_config, config->data.max_tokens),
+        .backward = true,
+        .recompute = config->train.recompute,
+    };
+    TRY(modules_from_names(job->model_options.trainable, config->train.modules.values,
+                           config->train.modules.n));
+    if (config->data.max_length <= image_rows(&job->model_config))
+        FAIL(ERR_ARGUMENT,
+             "data.max_length is %" PRId64 " but a picture alone has %" PRId64 " rows; raise it",
+             config->data.max_length, image_rows(&job->model_config));
+    job->kernels = kernels_find(config->kernels == CONFIG_KERNELS_REF ? "ref" : "cpu");
+    if (job->kernels == NULL) FAIL(ERR_UNSUPPORTED, "this build has no such kernels");
+out:
+    return status;
+}
+
+static void set_up_schedule(struct train_job *job)
+{
+    const struct config_train *train = &job->config->train;
+    const double epochs_steps =
+        train->epochs * (double)order_epoch_size(job->mixture.order) / (double)train->global_batch;
+    const int64_t steps = train->steps > 0 ? train->steps : (int64_t)ceil(epochs_steps);
+    job->schedule = schedule_make(steps, job->config->schedule.warmup_ratio);
+    job->schedule.constant = job->config->schedule.kind == CONFIG_SCHEDULE_CONSTANT;
+}
+
+/* ---- memory ---- */
+
+static void print_plan(const struct train_job *job, const struct model_memory *memory,
+                       const struct parameter_table *table)
+{
+    char *text = model_memory_table(memory);
+    log_info("%d ranks, data-parallel; %" PRId64 " threads and %" PRId64 " loader threads each",
+             comm_size(job->comm), job->config->threads, job->config->data.loader_threads);
+    for (int m = 0; m < N_MODULES; m++)
+        log_info("%s: %" PRId64 " parameters, %s", module_names[m],
+                 parameter_count(table, (enum module)m),
+                 table->trainable[m] ? "learning" : "frozen");
+    log_info("memory of each rank:");
+    for (char *line = text, *end; (end = strchr(line, '\n')) != NULL; line = end + 1)
+        log_info("  %.*s", (int)(end - line), line);
+    log_info("  %-28s %12.1f MB", "moments of the optimizer",
+             (double)table->n_gradient_elements * 8 / 1e6);
+    const double picture =
+        (double)(job->model_config.image_height * job->model_config.image_width) * 12;
+    log_info("  %-28s %12.1f MB", "pictures prepared, at most",
+             picture * (double)(job->model_options.limits.max_images * job->config->data.prefetch) /
+                 1e6);
+    free(text);
+}
+
+static enum status create_model(struct train_job *job)
+{
+    enum status status = OK;
+    struct model_memory memory;
+    const struct config_optimizer *keys = &job->config->optimizer;
+    TRY(model_plan(&memory, &job->model_config, &job->model_options, job->kernels));
+    TRY(stream_create(&job->stream, (int)job->config->threads));
+    TRY(model_create(&job->model, &job->model_config, &job->model_options, job->kernels,
+                     job->stream));
+    const struct parameter_table *table = model_parameters(job->model);
+    print_plan(job, &memory, table);
+    parameters_initialise(model_weights(job->model), table, &job->model_config,
+                          (uint64_t)job->config->seed);
+    const double tower = keys->tower_lr > 0 ? keys->tower_lr : keys->lr;
+    const double projector = keys->projector_lr > 0 ? keys->projector_lr : keys->lr;
+    const struct optimizer_options options = {
+        .lr = {[MODULE_TOWER] = tower,
+               [MODULE_PROJECTOR] = projector,
+               [MODULE_EXTRACTOR] = keys->lr,
+               [MODULE_LM] = keys->lr},
+        .beta1 = keys->beta1,
+        .beta2 = keys->beta2,
+        .eps = keys->eps,
+        .weight_decay = keys->weight_decay,
+        .clip_norm = keys->clip_norm,
+    };
+    TRY(optimizer_create(&job->optimizer, table, &options, job->kernels, job->stream));
+    job->parts = (struct train_parts){job->comm, job->model, job->optimizer, &job->schedule};
+out:
+    return status;
+}
+
+/* ---- where the run begins ---- */
+
+/* Collective. Weights and progress: of the run's own newest checkpoint, or of train.init. */
+static enum status start_or_resume(struct train_job *job)
+{
+    enum status status = OK;
+    const struct run_config *config = job->config;
+    bool resumed = false;
+    char *checkpoints = path_join(config->run_dir, "checkpoints");
+    struct run_start start = {.path = config->train.init,
+                              .missing_stays = config->train.init_missing == CONFIG_MISSING_NEW};
+    TRY(run_state_resume(&job->parts, checkpoints, &job->progress, &resumed));
+    if (resumed && job->progress.order_key != order_key(job->mixture.order))
+        status = status_fail(ERR_ARGUMENT,
+                             "the corpora of %s have changed since its checkpoint of step %" PRId64
+                             ", so its order of samples is lost; begin a new run_dir with "
+                             "train.init=%s",
+                             config->run_dir, job->progress.step, config->run_dir);
+    TRY(comm_agree(job->comm, status));
+    if (resumed) log_info("going on after step %" PRId64, job->progress.step);
+    if (!resumed && config->train.init[0] != '\0') {
+        TRY(modules_from_names(start.modules, config->train.init_modules.values,
+                               config->train.init_modules.n));
+        TRY(run_state_take_weights(&job->parts, &start));
+    }
+    job->progress.order_key = order_key(job->mixture.order);
+    job->progress.config_hash = run_directory_config_hash(config);
+out:
+    free(checkpoints);
+    return status;
+}
+
+static struct loader_options loader_options_for(const struct train_job *job)
+{
+    const struct run_config *config = job->config;
+    const bool microbatch = config->train.loss_average == CONFIG_LOSS_MICROBATCH;
+    return (struct loader_options){
+        .comm = job->comm,
+        .order = job->mixture.order,
+        .source = corpus_source_samples(&job->mixture.samples),
+        .config = &job->model_config,
+        .rows = {.mask_id = tokenizer_id(job->mixture.tokenizer, "<mask>"),
+                 .vocab = job->model_config.lm.vocab,
+                 .image_rows = image_rows(&job->model_config),
+                 .max_length = config->data.max_length},
+        .pack = {.mode = microbatch ? PACK_SEQUENTIAL : PACK_BALANCED,
+                 .n_ranks = comm_size(job->comm),
+                 .limits = job->model_options.limits,
+                 .image_cost = pack_image_cost(&job->model_config)},
+        .mean_of_means = microbatch,
+        .drop_path = config->train.drop_path,
+        .seed = (uint64_t)config->seed,
+        .image_mode =
+            config->data.image_mode == CONFIG_IMAGE_PAD ? IMAGE_MODE_PAD : IMAGE_MODE_SQUASH,
+        .region_mode = (enum region_mode)config->data.region_mode,
+        .n_threads = (int)config->data.loader_threads,
+        .prefetch = config->data.prefetch,
+        .first_step = job->progress.step,
+        .end_step = job->schedule.total_steps,
+    };
+}
+
+static enum status open_report(struct train_job *job)
+{
+    enum status status = OK;
+    char *path = path_join(job->config->run_dir, "metrics.jsonl");
+    if (comm_rank(job->comm) == 0)
+        TRY(progress_open(&job->report, path, job->progress.step, job->schedule.total_steps,
+                          job->config->train.log_every));
+out:
+    free(path);
+    return status;
+}
+
+/* ---- the job ---- */
+
+/* Collective. Everything that can be refused before step 1, each part agreed on. */
+static enum status prepare(struct train_job *job)
+{
+    enum status status = OK;
+    const struct run_config *config = job->config;
+    TRY(compare_configs(job->comm, config));
+    TRY(comm_agree(job->comm, stop_signals_open(&job->signals)));
+    job->listening = true;
+    TRY(comm_agree(job->comm, set_up_sizes(job)));
+    TRY(comm_agree(job->comm, mixture_open(&job->mixture, config)));
+    set_up_schedule(job);
+    mixture_print(&job->mixture);
+    if (comm_rank(job->comm) == 0) status = run_directory_prepare(config, job->version);
+    TRY(comm_agree(job->comm, status));
+    TRY(comm_agree(job->comm, create_model(job)));
+    TRY(start_or_resume(job));
+    TRY(comm_agree(job->comm, open_report(job)));
+    const struct loader_options options = loader_options_for(job);
+    TRY(comm_agree(job->comm, loader_create(&job->loader, &options)));
+out:
+    return status;
+}
+
+static enum status run(struct train_job *job)
+{
+    const struct run_config *config = job->config;
+    const struct train_run run = {
+        .parts = &job->parts,
+        .loader = job->loader,
+        .signals = &job->signals,
+        .report = job->report,
+        .run_dir = config->run_dir,
+        .lr = config->optimizer.lr,
+        .total_steps = job->schedule.total_steps,
+        .stop_after = config->train.stop_after,
+        .save_every = config->train.save_every,
+        .keep_last = config->train.keep_last,
+        .max_skipped = config->train.max_skipped,
+    };
+    return train_run(&run, &job->progress);
+}
+
+static void release(struct train_job *job)
+{
+    loader_destroy(job->loader);
+    progress_close(job->report);
+    optimizer_destroy(job->optimizer);
+    model_destroy(job->model);
+    stream_destroy(job->stream);
+    mixture_release(&job->mixture);
+    if (job->listening) stop_signals_close(&job->signals);
+}
+
+enum status train_job_run(struct comm *comm, const struct run_config *config,
+                          struct command_call *call)
+{
+    enum status status = OK;
+    struct train_job job = {.comm = comm, .config = config, .version = call->version};
+    TRY(prepare(&job));
+    log_info("steps %" PRId64 " to %" PRId64 ", %" PRId64 " samples each", job.progress.step + 1,
+             job.schedule.total_steps, config->train.global_batch);
+    call->started = true;
+    TRY(run(&job));
+out:
+    release(&job);
+    return status;
+}
