@@ -9,10 +9,9 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/text_buffer.h"
-#include "device/stream.h"
 #include "train/mixture.h"
-#include "train/model_setup.h"
 #include "train/run_directory.h"
+#include "train/run_setup.h"
 #include "train/train_run.h"
 
 struct train_job { /* zeroed is releasable */
@@ -22,11 +21,7 @@ struct train_job { /* zeroed is releasable */
     struct stop_signals signals;
     bool listening;
     struct mixture mixture;
-    struct model_config model_config;
-    struct model_options model_options;
-    const struct kernels *kernels;
-    struct stream *stream;
-    struct model *model;
+    struct run_model model;
     struct optimizer *optimizer;
     struct schedule schedule;
     struct train_parts parts;
@@ -58,50 +53,6 @@ out:
     return status;
 }
 
-static int64_t image_rows(const struct model_config *config)
-{
-    return level_side(config->image_height, IMAGE_LEVEL) *
-           level_side(config->image_width, IMAGE_LEVEL);
-}
-
-/* A micro-batch of max_tokens rows holds at most so many of everything: a picture has its rows and
- * at least one token, a region two rows, and 99 regions of a picture are the most that tasks give. */
-static struct model_limits limits_for(const struct model_config *config, int64_t max_tokens)
-{
-    const int64_t images = max_tokens / (image_rows(config) + 1);
-    const int64_t max_images = images > 1 ? images : 1;
-    const int64_t regions = max_tokens / 2;
-    return (struct model_limits){
-        .max_images = max_images,
-        .max_regions = regions < 99 * max_images ? regions : 99 * max_images,
-        .max_sequences = max_tokens,
-        .max_tokens = max_tokens,
-        .max_targets = max_tokens,
-    };
-}
-
-static enum status set_up_sizes(struct train_job *job)
-{
-    enum status status = OK;
-    const struct run_config *config = job->config;
-    job->model_config = model_config_from(config);
-    job->model_options = (struct model_options){
-        .limits = limits_for(&job->model_config, config->data.max_tokens),
-        .backward = true,
-        .recompute = config->train.recompute,
-    };
-    TRY(modules_from_names(job->model_options.trainable, config->train.modules.values,
-                           config->train.modules.n));
-    if (config->data.max_length <= image_rows(&job->model_config))
-        FAIL(ERR_ARGUMENT,
-             "data.max_length is %" PRId64 " but a picture alone has %" PRId64 " rows; raise it",
-             config->data.max_length, image_rows(&job->model_config));
-    job->kernels = kernels_find(config->kernels == CONFIG_KERNELS_REF ? "ref" : "cpu");
-    if (job->kernels == NULL) FAIL(ERR_UNSUPPORTED, "this build has no such kernels");
-out:
-    return status;
-}
-
 static void set_up_schedule(struct train_job *job)
 {
     const struct config_train *train = &job->config->train;
@@ -130,9 +81,9 @@ static void print_plan(const struct train_job *job, const struct model_memory *m
     log_info("  %-28s %12.1f MB", "moments of the optimizer",
              (double)table->n_gradient_elements * 8 / 1e6);
     const double picture =
-        (double)(job->model_config.image_height * job->model_config.image_width) * 12;
+        (double)(job->model.config.image_height * job->model.config.image_width) * 12;
     log_info("  %-28s %12.1f MB", "pictures prepared, at most",
-             picture * (double)(job->model_options.limits.max_images * job->config->data.prefetch) /
+             picture * (double)(job->model.options.limits.max_images * job->config->data.prefetch) /
                  1e6);
     free(text);
 }
@@ -142,14 +93,10 @@ static enum status create_model(struct train_job *job)
     enum status status = OK;
     struct model_memory memory;
     const struct config_optimizer *keys = &job->config->optimizer;
-    TRY(model_plan(&memory, &job->model_config, &job->model_options, job->kernels));
-    TRY(stream_create(&job->stream, (int)job->config->threads));
-    TRY(model_create(&job->model, &job->model_config, &job->model_options, job->kernels,
-                     job->stream));
-    const struct parameter_table *table = model_parameters(job->model);
+    TRY(model_plan(&memory, &job->model.config, &job->model.options, job->model.kernels));
+    TRY(run_model_create(&job->model, job->config));
+    const struct parameter_table *table = model_parameters(job->model.model);
     print_plan(job, &memory, table);
-    parameters_initialise(model_weights(job->model), table, &job->model_config,
-                          (uint64_t)job->config->seed);
     const double tower = keys->tower_lr > 0 ? keys->tower_lr : keys->lr;
     const double projector = keys->projector_lr > 0 ? keys->projector_lr : keys->lr;
     const struct optimizer_options options = {
@@ -163,8 +110,8 @@ static enum status create_model(struct train_job *job)
         .weight_decay = keys->weight_decay,
         .clip_norm = keys->clip_norm,
     };
-    TRY(optimizer_create(&job->optimizer, table, &options, job->kernels, job->stream));
-    job->parts = (struct train_parts){job->comm, job->model, job->optimizer, &job->schedule};
+    TRY(optimizer_create(&job->optimizer, table, &options, job->model.kernels, job->model.stream));
+    job->parts = (struct train_parts){job->comm, job->model.model, job->optimizer, &job->schedule};
 out:
     return status;
 }
@@ -178,8 +125,6 @@ static enum status start_or_resume(struct train_job *job)
     const struct run_config *config = job->config;
     bool resumed = false;
     char *checkpoints = path_join(config->run_dir, "checkpoints");
-    struct run_start start = {.path = config->train.init,
-                              .missing_stays = config->train.init_missing == CONFIG_MISSING_NEW};
     TRY(run_state_resume(&job->parts, checkpoints, &job->progress, &resumed));
     if (resumed && job->progress.order_key != order_key(job->mixture.order))
         status = status_fail(ERR_ARGUMENT,
@@ -188,12 +133,10 @@ static enum status start_or_resume(struct train_job *job)
                              "train.init=%s",
                              config->run_dir, job->progress.step, config->run_dir);
     TRY(comm_agree(job->comm, status));
-    if (resumed) log_info("going on after step %" PRId64, job->progress.step);
-    if (!resumed && config->train.init[0] != '\0') {
-        TRY(modules_from_names(start.modules, config->train.init_modules.values,
-                               config->train.init_modules.n));
-        TRY(run_state_take_weights(&job->parts, &start));
-    }
+    if (resumed)
+        log_info("%s: going on after step %" PRId64, config->run_dir, job->progress.step);
+    else
+        TRY(run_take_init(&job->parts, config));
     job->progress.order_key = order_key(job->mixture.order);
     job->progress.config_hash = run_directory_config_hash(config);
 out:
@@ -201,23 +144,20 @@ out:
     return status;
 }
 
-static struct loader_options loader_options_for(const struct train_job *job)
+static enum status start_loader(struct train_job *job)
 {
+    enum status status = OK;
     const struct run_config *config = job->config;
     const bool microbatch = config->train.loss_average == CONFIG_LOSS_MICROBATCH;
-    return (struct loader_options){
+    struct loader_options options = {
         .comm = job->comm,
         .order = job->mixture.order,
         .source = corpus_source_samples(&job->mixture.samples),
-        .config = &job->model_config,
-        .rows = {.mask_id = tokenizer_id(job->mixture.tokenizer, "<mask>"),
-                 .vocab = job->model_config.lm.vocab,
-                 .image_rows = image_rows(&job->model_config),
-                 .max_length = config->data.max_length},
+        .config = &job->model.config,
         .pack = {.mode = microbatch ? PACK_SEQUENTIAL : PACK_BALANCED,
                  .n_ranks = comm_size(job->comm),
-                 .limits = job->model_options.limits,
-                 .image_cost = pack_image_cost(&job->model_config)},
+                 .limits = job->model.options.limits,
+                 .image_cost = pack_image_cost(&job->model.config)},
         .mean_of_means = microbatch,
         .drop_path = config->train.drop_path,
         .seed = (uint64_t)config->seed,
@@ -229,6 +169,10 @@ static struct loader_options loader_options_for(const struct train_job *job)
         .first_step = job->progress.step,
         .end_step = job->schedule.total_steps,
     };
+    TRY(run_rows_options(&options.rows, config, &job->model, job->mixture.tokenizer));
+    TRY(loader_create(&job->loader, &options));
+out:
+    return status;
 }
 
 static enum status open_report(struct train_job *job)
@@ -253,7 +197,7 @@ static enum status prepare(struct train_job *job)
     TRY(compare_configs(job->comm, config));
     TRY(comm_agree(job->comm, stop_signals_open(&job->signals)));
     job->listening = true;
-    TRY(comm_agree(job->comm, set_up_sizes(job)));
+    TRY(comm_agree(job->comm, run_model_size(&job->model, config, true)));
     TRY(comm_agree(job->comm, mixture_open(&job->mixture, config)));
     set_up_schedule(job);
     mixture_print(&job->mixture);
@@ -262,8 +206,7 @@ static enum status prepare(struct train_job *job)
     TRY(comm_agree(job->comm, create_model(job)));
     TRY(start_or_resume(job));
     TRY(comm_agree(job->comm, open_report(job)));
-    const struct loader_options options = loader_options_for(job);
-    TRY(comm_agree(job->comm, loader_create(&job->loader, &options)));
+    TRY(comm_agree(job->comm, start_loader(job)));
 out:
     return status;
 }
@@ -292,8 +235,7 @@ static void release(struct train_job *job)
     loader_destroy(job->loader);
     progress_close(job->report);
     optimizer_destroy(job->optimizer);
-    model_destroy(job->model);
-    stream_destroy(job->stream);
+    run_model_release(&job->model);
     mixture_release(&job->mixture);
     if (job->listening) stop_signals_close(&job->signals);
 }

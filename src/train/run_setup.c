@@ -1,0 +1,128 @@
+/* From a configuration to a model. */
+#include "train/run_setup.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "device/stream.h"
+#include "kernels.h"
+#include "train/model_setup.h"
+
+/* The most regions that tasks give one picture. */
+#define MAX_PICTURE_REGIONS 99
+
+int64_t run_image_rows(const struct model_config *config)
+{
+    return level_side(config->image_height, IMAGE_LEVEL) *
+           level_side(config->image_width, IMAGE_LEVEL);
+}
+
+/* A micro-batch of max_tokens rows holds at most so many of everything: a picture has its rows and
+ * at least one token, a region two rows. */
+static struct model_limits limits_for(const struct model_config *config, int64_t max_tokens)
+{
+    const int64_t images = max_tokens / (run_image_rows(config) + 1);
+    const int64_t max_images = images > 1 ? images : 1;
+    const int64_t regions = max_tokens / 2;
+    const int64_t pictured = MAX_PICTURE_REGIONS * max_images;
+    return (struct model_limits){
+        .max_images = max_images,
+        .max_regions = regions < pictured ? regions : pictured,
+        .max_sequences = max_tokens,
+        .max_tokens = max_tokens,
+        .max_targets = max_tokens,
+    };
+}
+
+enum status run_model_size(struct run_model *model, const struct run_config *config, bool backward)
+{
+    enum status status = OK;
+    model->config = model_config_from(config);
+    model->options = (struct model_options){
+        .limits = limits_for(&model->config, config->data.max_tokens),
+        .backward = backward,
+        .recompute = config->train.recompute,
+    };
+    TRY(modules_from_names(model->options.trainable, config->train.modules.values,
+                           config->train.modules.n));
+    if (config->data.max_length <= run_image_rows(&model->config))
+        FAIL(ERR_ARGUMENT,
+             "data.max_length is %" PRId64 " but a picture alone has %" PRId64 " rows; raise it",
+             config->data.max_length, run_image_rows(&model->config));
+    const char *kernels = config->kernels == CONFIG_KERNELS_REF ? "ref" : "cpu";
+    model->kernels = kernels_find(kernels);
+    if (model->kernels == NULL)
+        FAIL(ERR_UNSUPPORTED, "kernels is %s, which this build does not have", kernels);
+out:
+    return status;
+}
+
+enum status run_model_create(struct run_model *model, const struct run_config *config)
+{
+    enum status status = OK;
+    TRY(stream_create(&model->stream, (int)config->threads));
+    TRY(model_create(&model->model, &model->config, &model->options, model->kernels,
+                     model->stream));
+    parameters_initialise(model_weights(model->model), model_parameters(model->model),
+                          &model->config, (uint64_t)config->seed);
+out:
+    return status;
+}
+
+void run_model_release(struct run_model *model)
+{
+    model_destroy(model->model);
+    stream_destroy(model->stream);
+    *model = (struct run_model){0};
+}
+
+/* The id of text that must be a single token. */
+static enum status single_id(int32_t *id_out, const struct tokenizer *tokenizer, const char *text)
+{
+    enum status status = OK;
+    struct token_list ids = {0};
+    TRY(tokenizer_encode(tokenizer, text, strlen(text), &ids));
+    if (ids.n != 1)
+        FAIL(ERR_ARGUMENT,
+             "train.objective region needs \"%s\" to be one token, but the tokenizer makes it "
+             "%" PRId64,
+             text[0] == '\n' ? "\\n" : text, ids.n);
+    *id_out = ids.ids[0];
+out:
+    token_list_release(&ids);
+    return status;
+}
+
+enum status run_rows_options(struct sample_rows_options *options_out,
+                             const struct run_config *config, const struct run_model *model,
+                             const struct tokenizer *tokenizer)
+{
+    enum status status = OK;
+    struct sample_rows_options options = {
+        .mask_id = tokenizer_id(tokenizer, "<mask>"),
+        .vocab = model->config.lm.vocab,
+        .image_rows = run_image_rows(&model->config),
+        .max_length = config->data.max_length,
+        .region_objective = config->train.objective == CONFIG_OBJECTIVE_REGION,
+    };
+    if (options.region_objective) {
+        TRY(single_id(&options.turn_id, tokenizer, "<|im_start|>"));
+        TRY(single_id(&options.newline_id, tokenizer, "\n"));
+    }
+    *options_out = options;
+out:
+    return status;
+}
+
+enum status run_take_init(const struct train_parts *parts, const struct run_config *config)
+{
+    enum status status = OK;
+    struct run_start start = {.path = config->train.init,
+                              .missing_stays = config->train.init_missing == CONFIG_MISSING_NEW};
+    if (config->train.init[0] == '\0') goto out;
+    TRY(modules_from_names(start.modules, config->train.init_modules.values,
+                           config->train.init_modules.n));
+    TRY(run_state_take_weights(parts, &start));
+out:
+    return status;
+}
