@@ -15,11 +15,11 @@ static const int64_t sizes[][1] = {{1}, {0}, {13}, {67}, {4099}, {100003}};
 static void call_adamw(struct kernel_run *run)
 {
     int64_t n = run->dims[0];
-    const struct adamw_step step = {.lr = 1e-3,
+    const struct adamw_step step = {.lr = 0.05,
                                     .beta1 = 0.9,
                                     .beta2 = 0.999,
                                     .eps = 1e-8,
-                                    .weight_decay = 0.01,
+                                    .weight_decay = 0.1,
                                     .step = 3,
                                     .grad_scale = 0.37};
     const float *grad = kernel_input(run, "grad", n, -1, 1);
