@@ -45,17 +45,20 @@ static float dot(const float *x, const float *y, int64_t d)
     return vector_sum(sum);
 }
 
-/* Scores become p = exp(s - lse); dp becomes ds = scale p (dp - delta). */
+/* Scores become p = exp(s - lse); dp becomes ds = scale p (dp - delta). The columns from n_keys to
+ * the end of the last vector hold no product; they are made finite. */
 static void softmax_gradient(float *scores, float *dp, const float *lse, const float *delta,
-                             float scale, int64_t n_queries, int64_t width)
+                             float scale, int64_t n_queries, int64_t n_keys)
 {
-    for (int64_t r = 0; r < n_queries; r++)
-        for (int64_t j = 0; j < width; j += VECTOR_LANES) {
+    for (int64_t r = 0; r < n_queries; r++) {
+        for (int64_t j = n_keys; j % VECTOR_LANES != 0; j++) dp[r * TILE + j] = 0.0f;
+        for (int64_t j = 0; j < n_keys; j += VECTOR_LANES) {
             float *s = scores + r * TILE + j, *g = dp + r * TILE + j;
             vector_f32 p = vector_exp(vector_load(s) - lse[r]);
             vector_store(g, p * (vector_load(g) - delta[r]) * scale);
             vector_store(s, p);
         }
+    }
 }
 
 /* One tile of queries against one tile of keys: adds its share to dq, dk and dv, or starts them. */
@@ -64,7 +67,7 @@ static void backward_tile(const struct backward *b, int64_t head, struct attenti
 {
     const struct attention *a = &b->a;
     int64_t d = a->d, kv_head = head / (a->h / a->kv), statistics = head * a->t + queries.first;
-    float p[TILE * TILE] = {0}, ds[TILE * TILE] = {0};
+    float p[TILE * TILE], ds[TILE * TILE];
     int m = (int)queries.count, n = (int)keys.count;
     const float *dout = b->dout + (queries.first * a->h + head) * d;
     int dout_row = (int)(a->h * d), qkv_row = (int)a->row;
@@ -72,8 +75,7 @@ static void backward_tile(const struct backward *b, int64_t head, struct attenti
     attention_scores(p, a, head, queries, keys);
     cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, m, n, (int)d, 1.0f, dout, dout_row,
                 values, (int)a->t, 0.0f, ds, TILE);
-    softmax_gradient(p, ds, b->lse + statistics, b->delta + statistics, a->scale, m,
-                     attention_width(keys));
+    softmax_gradient(p, ds, b->lse + statistics, b->delta + statistics, a->scale, m, n);
 
     struct key_gradient to = key_gradient_of(b, head);
     float *dk = to.dk + keys.first * to.row;

@@ -63,7 +63,8 @@ struct attention_tile attention_tile_at(int64_t begin, int64_t end, int64_t firs
     return (struct attention_tile){begin, end, first, smaller(TILE, end - first)};
 }
 
-int64_t attention_width(struct attention_tile keys)
+/* Columns of a tile of scores that are computed with: its keys, rounded up to whole vectors. */
+static int64_t score_width(struct attention_tile keys)
 {
     return ceil_divide(keys.count, VECTOR_LANES) * VECTOR_LANES;
 }
@@ -75,7 +76,7 @@ void attention_scores(float *scores, const struct attention *a, int64_t head,
     const float *k = a->keys_packed + head / (a->h / a->kv) * a->d * a->t + keys.first;
     cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)queries.count, (int)keys.count,
                 (int)a->d, a->scale, q, (int)a->row, k, (int)a->t, 0.0f, scores, TILE);
-    int64_t width = attention_width(keys);
+    int64_t width = score_width(keys);
     for (int64_t r = 0; r < queries.count; r++) {
         int64_t visible = smaller(keys.count, queries.first + r - keys.first + 1);
         for (int64_t j = visible; j < width; j++) scores[r * TILE + j] = -INFINITY;
@@ -161,7 +162,7 @@ static void forward_block(void *argument, int64_t block, int worker)
         struct attention_tile keys =
             attention_tile_at(queries.begin, queries.first + queries.count, first);
         attention_scores(scores, a, head, queries, keys);
-        softmax_tile(&o, scores, queries.count, attention_width(keys));
+        softmax_tile(&o, scores, queries.count, score_width(keys));
         if (first != queries.begin)
             for (int64_t r = 0; r < queries.count; r++)
                 if (o.correction[r] != 1.0f) scale_row(out + r * out_row, a->d, o.correction[r]);

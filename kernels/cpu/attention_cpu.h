@@ -39,7 +39,4 @@ struct attention_tile attention_tile_at(int64_t begin, int64_t end, int64_t firs
 void attention_scores(float *scores, const struct attention *a, int64_t head,
                       struct attention_tile queries, struct attention_tile keys);
 
-/* Columns of a tile of scores that are computed with: its keys, rounded up to whole vectors. */
-int64_t attention_width(struct attention_tile keys);
-
 #endif
