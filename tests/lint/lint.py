@@ -153,6 +153,7 @@ def check_sizes(sources):
         if length > limit:
             find("sizes", place, f"{name} has {length} lines, the limit is {limit}; split it")
         n_parameters = tag.get("signature", "").count(",") + 1
+        # The parameters of a function that is itself a parameter are not counted apart.
         callback = "(*" in tag.get("signature", "") or "( *" in tag.get("signature", "")
         if n_parameters > MAX_PARAMETERS and not callback and not in_kernels \
                 and not path.startswith("tests/"):
