@@ -365,8 +365,7 @@ static int64_t fan_in(const struct parameter *parameter)
     return parameter->n_elements / parameter->dims[0];
 }
 
-/* Padding between groups is part of what optimizers and reductions walk over: always zero. */
-static void zero_padding(float *weights, const struct parameter_table *table)
+void parameters_zero_padding(float *weights, const struct parameter_table *table)
 {
     int64_t end = 0;
     for (int64_t i = 0; i <= table->n_parameters; i++) {
@@ -392,7 +391,7 @@ static void initialise_constant(float *out, const struct parameter *parameter, d
 void parameters_initialise(float *weights, const struct parameter_table *table,
                            const struct model_config *config, uint64_t seed)
 {
-    zero_padding(weights, table);
+    parameters_zero_padding(weights, table);
     for (int64_t i = 0; i < table->n_parameters; i++) {
         const struct parameter *parameter = &table->parameters[i];
         float *out = weights + parameter->offset;
@@ -435,7 +434,7 @@ void parameter_fill_range(double *centre_out, double *amplitude_out,
 
 void parameters_fill(float *weights, const struct parameter_table *table, uint64_t seed)
 {
-    zero_padding(weights, table);
+    parameters_zero_padding(weights, table);
     for (int64_t i = 0; i < table->n_parameters; i++) {
         const struct parameter *parameter = &table->parameters[i];
         double centre = 0;

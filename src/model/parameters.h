@@ -69,6 +69,10 @@ const struct parameter *parameter_find(const struct parameter_table *table, cons
 /* Sum of n_elements over parameters of the module (without padding). */
 int64_t parameter_count(const struct parameter_table *table, enum module module);
 
+/* Zeros between the parameters, which optimizers and reductions walk over as well; done for every
+ * new model. */
+void parameters_zero_padding(float *weights, const struct parameter_table *table);
+
 /* Weights a run starts from when it imports none: random_normal / random_fill of (seed, name, flat
  * index), so every layout gets the same. Fan-in scaled normal for matrices and convolutions, 0.05
  * for embeddings, 1 for norms, 0 for biases, layer_scale_init for gamma. */

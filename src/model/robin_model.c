@@ -226,6 +226,7 @@ enum status model_create(struct model **model_out, const struct model_config *co
     TRY(prepare(model, config, options, kernels));
     TRY(take_memory(model));
     TRY(bind_modules(model));
+    parameters_zero_padding(model_weights(model), model->table);
     model_zero_gradients(model);
     *model_out = model;
     model = NULL;

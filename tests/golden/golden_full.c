@@ -148,6 +148,7 @@ static enum status set_up(struct run *run, const char *directory, struct golden_
     TRY(golden_samples_batch(&run->made, &run->samples, 0, run->samples.n, &run->config,
                              run->options, 0));
     options.limits = golden_limits(&run->made.batch);
+    options.loss_chunk_rows = run->made.batch.n_tokens; /* so that the final norm comes whole */
     TRY(model_plan(&memory, &run->config.model, &options, run->options->kernels));
     char *table = model_memory_table(&memory);
     fputs(table, stdout);

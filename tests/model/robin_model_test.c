@@ -17,7 +17,8 @@ static struct tiny_samples samples;
 static int set_up(void **state)
 {
     (void)state;
-    tiny_samples_init(&samples);
+    const struct model_config config = tiny_config();
+    tiny_samples_init(&samples, &config);
     return 0;
 }
 

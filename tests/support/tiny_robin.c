@@ -83,9 +83,9 @@ static void make_sample(struct made_sample *sample, const struct model_config *c
     make_words(sample, n_regions, name);
 }
 
-void tiny_samples_init(struct tiny_samples *samples)
+void tiny_samples_init(struct tiny_samples *samples, const struct model_config *config)
 {
-    *samples = (struct tiny_samples){.config = tiny_config()};
+    *samples = (struct tiny_samples){.config = *config};
     make_sample(&samples->samples[0], &samples->config, 2, "first");
     make_sample(&samples->samples[1], &samples->config, 0, "second");
     make_sample(&samples->samples[2], &samples->config, 3, "third");

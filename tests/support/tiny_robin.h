@@ -17,7 +17,7 @@ struct tiny_samples {
     struct made_sample samples[TINY_SAMPLES];
     struct model_config config;
 };
-void tiny_samples_init(struct tiny_samples *samples);
+void tiny_samples_init(struct tiny_samples *samples, const struct model_config *config);
 void tiny_samples_release(struct tiny_samples *samples);
 
 /* The batch of samples first .. first + n - 1, run by the reference kernels. */
