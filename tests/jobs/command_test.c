@@ -13,11 +13,11 @@
 #include "base/text_buffer.h"
 #include "jobs/command.h"
 
-/* Runs the program of this build, both outputs into `out`; its exit code. */
-static int run(struct text_buffer *out, const char *arguments)
+/* Runs the program of this build behind `launcher`, both outputs into `out`; its exit code. */
+static int run_by(struct text_buffer *out, const char *launcher, const char *arguments)
 {
     const char *build = getenv("ROBIN_BUILD");
-    char *command = text_format("%s/robin-dist %s 2>&1 </dev/null",
+    char *command = text_format("%s %s/robin-dist %s 2>&1 </dev/null", launcher,
                                 build != NULL ? build : "build/cpu", arguments);
     FILE *pipe = popen(command, "r");
     assert_non_null(pipe);
@@ -30,6 +30,11 @@ static int run(struct text_buffer *out, const char *arguments)
     free(command);
     assert_true(WIFEXITED(code));
     return WEXITSTATUS(code);
+}
+
+static int run(struct text_buffer *out, const char *arguments)
+{
+    return run_by(out, "", arguments);
 }
 
 static void help_and_version(void **state)
@@ -74,6 +79,18 @@ static void a_wrong_config_is_refused_with_every_error(void **state)
     text_release(&out);
 }
 
+static void ranks_refuse_together_in_one_line(void **state)
+{
+    (void)state;
+    struct text_buffer out = {0};
+    assert_int_equal(
+        run_by(&out, "timeout 60 launch/mpirun.sh -np 3", "tests/bad_configs/duplicate.yaml"), 2);
+    const char *first = strstr(out.text, "3:1: error: key 'seed'");
+    assert_non_null(first);
+    assert_null(strstr(first + 1, "3:1: error: key 'seed'"));
+    text_release(&out);
+}
+
 static void exit_codes(void **state)
 {
     (void)state;
@@ -92,6 +109,7 @@ int main(void)
         cmocka_unit_test(help_and_version),
         cmocka_unit_test(wrong_command_lines_are_refused),
         cmocka_unit_test(a_wrong_config_is_refused_with_every_error),
+        cmocka_unit_test(ranks_refuse_together_in_one_line),
         cmocka_unit_test(exit_codes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
