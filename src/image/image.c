@@ -10,7 +10,7 @@
 
 #define MAX_FILE_SIZE ((size_t)1 << 30)
 
-static const uint8_t pad_colour[3] = {122, 116, 104};
+const uint8_t image_pad_colour[3] = {122, 116, 104};
 
 enum status image_check_size(int64_t height, int64_t width, const char *name)
 {
@@ -86,21 +86,29 @@ out:
     return status;
 }
 
+struct image_place image_place_on_square(const struct image *image)
+{
+    const int64_t side = image->height > image->width ? image->height : image->width;
+    return (struct image_place){
+        .side = side, .top = (side - image->height) / 2, .left = (side - image->width) / 2};
+}
+
 enum status image_pad_square(struct image *image_out, const struct image *image)
 {
     enum status status = OK;
-    int64_t side = image->height > image->width ? image->height : image->width;
-    int64_t top = (side - image->height) / 2, left = (side - image->width) / 2;
+    const struct image_place place = image_place_on_square(image);
+    const int64_t side = place.side, top = place.top, left = place.left;
     struct image square = {0};
     TRY(image_allocate(&square, side, side, "the padded picture"));
     for (int64_t y = 0; y < side; y++) {
         uint8_t *row = square.rgb + y * side * 3;
         bool inside = y >= top && y < top + image->height;
         int64_t end = inside ? left : side;
-        for (int64_t x = 0; x < end; x++) memcpy(row + 3 * x, pad_colour, 3);
+        for (int64_t x = 0; x < end; x++) memcpy(row + 3 * x, image_pad_colour, 3);
         if (!inside) continue;
         memcpy(row + 3 * left, image->rgb + (y - top) * image->width * 3, (size_t)image->width * 3);
-        for (int64_t x = left + image->width; x < side; x++) memcpy(row + 3 * x, pad_colour, 3);
+        for (int64_t x = left + image->width; x < side; x++)
+            memcpy(row + 3 * x, image_pad_colour, 3);
     }
     *image_out = square;
 out:

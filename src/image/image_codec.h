@@ -19,6 +19,13 @@ enum status image_check_size(int64_t height, int64_t width, const char *name);
 enum status image_allocate(struct image *image_out, int64_t height, int64_t width,
                            const char *name);
 
+/* Background of a padded picture, and where the picture stands on its square. */
+extern const uint8_t image_pad_colour[3];
+struct image_place {
+    int64_t side, top, left;
+};
+struct image_place image_place_on_square(const struct image *image);
+
 bool jpeg_recognise(struct image_source source);
 enum status jpeg_probe(int64_t *height_out, int64_t *width_out, struct image_source source);
 enum status jpeg_decode(struct image *image_out, struct image_source source);

@@ -50,39 +50,72 @@ void image_normalise(float *pixels, const struct image *image)
     normalise(pixels, image->rgb, image->height * image->width, &table);
 }
 
-/* image_resize_bicubic and image_normalise in one: the resized picture is never whole in memory. */
-static enum status resize_normalise(float *pixels, const struct image *image, int64_t height,
-                                    int64_t width)
+/* The horizontal pass over a padded picture: [side, n_out, 3]. Rows of background alone are all
+ * the same, and only one of them is computed. */
+static enum status widen_padded(uint8_t *wide, const struct image *image,
+                                const struct image_place *place, const struct resize_axis *columns)
+{
+    enum status status = OK;
+    const size_t row_size = (size_t)columns->n_out * 3;
+    struct resize_frame frame = {.left = place->left, .width = image->width};
+    memcpy(frame.around, image_pad_colour, sizeof frame.around);
+    TRY(resize_rows(wide + (size_t)place->top * row_size, image->rgb, image->height, columns,
+                    &frame));
+    if (image->height == place->side) goto out;
+    frame.left = frame.width = 0;
+    uint8_t *blank = wide + (size_t)(place->side - 1) * row_size; /* below there is always one */
+    TRY(resize_rows(blank, image->rgb, 1, columns, &frame));
+    for (int64_t y = 0; y < place->side - 1; y++)
+        if (y < place->top || y >= place->top + image->height)
+            memcpy(wide + (size_t)y * row_size, blank, row_size);
+out:
+    return status;
+}
+
+/* The horizontal pass: wide_out [rows, width, 3] has the rows of the picture, or of its square. */
+static enum status widen(struct image *wide_out, const struct image *image, bool padded,
+                         int64_t width)
 {
     enum status status = OK;
     struct image wide = {0};
-    struct resize_axis columns = {0}, rows = {0};
-    uint8_t *row = NULL;
-    const uint8_t *source = image->rgb;
+    struct resize_axis columns = {0};
+    const struct image_place place = image_place_on_square(image);
+    const struct resize_frame whole = {.width = image->width};
+    TRY(image_allocate(&wide, padded ? place.side : image->height, width, "the widened picture"));
+    TRY(resize_axis_init(&columns, padded ? place.side : image->width, width));
+    TRY(padded ? widen_padded(wide.rgb, image, &place, &columns)
+               : resize_rows(wide.rgb, image->rgb, image->height, &columns, &whole));
+    *wide_out = wide;
+    wide = (struct image){0};
+out:
+    resize_axis_release(&columns);
+    image_release(&wide);
+    return status;
+}
+
+/* The vertical pass, and image_normalise on every row: the resized picture is never whole in
+ * memory. */
+static enum status shorten_normalise(float *pixels, const struct image *wide, int64_t height)
+{
+    enum status status = OK;
+    struct resize_axis rows = {0};
     struct normalisation table;
-    normalisation_init(&table);
-    if (width != image->width) {
-        TRY(image_allocate(&wide, image->height, width, "the widened picture"));
-        TRY(resize_axis_init(&columns, image->width, width));
-        TRY(resize_rows(wide.rgb, image->rgb, image->height, &columns));
-        source = wide.rgb;
-    }
-    if (height == image->height) {
-        normalise(pixels, source, height * width, &table);
-        goto out;
-    }
-    TRY(resize_axis_init(&rows, image->height, height));
-    row = malloc((size_t)width * 3);
+    const int64_t width = wide->width;
+    uint8_t *row = malloc((size_t)width * 3);
     if (!row) FAIL(ERR_MEMORY, "no memory for a row of %" PRId64 " pixels", width);
+    normalisation_init(&table);
+    if (height != wide->height) TRY(resize_axis_init(&rows, wide->height, height));
     for (int64_t y = 0; y < height; y++) {
-        resize_one_row(row, source, width * 3, &rows, y);
-        normalise(pixels + y * width * 3, row, width, &table);
+        const uint8_t *source = wide->rgb + y * width * 3;
+        if (height != wide->height) {
+            resize_one_row(row, wide->rgb, width * 3, &rows, y);
+            source = row;
+        }
+        normalise(pixels + y * width * 3, source, width, &table);
     }
 out:
     free(row);
-    resize_axis_release(&columns);
     resize_axis_release(&rows);
-    image_release(&wide);
     return status;
 }
 
@@ -90,16 +123,20 @@ enum status image_preprocess(float *pixels, const void *bytes, size_t size, cons
                              enum image_mode mode, int64_t height, int64_t width)
 {
     enum status status = OK;
-    struct image image = {0}, square = {0};
-    const struct image *source = &image;
+    struct image image = {0}, wide = {0};
     TRY(image_decode(&image, bytes, size, name));
-    if (mode == IMAGE_MODE_PAD && image.height != image.width) {
-        TRY(image_pad_square(&square, &image));
-        source = &square;
-    }
-    TRY_WHERE(resize_normalise(pixels, source, height, width), "%s", name);
+    const bool padded = mode == IMAGE_MODE_PAD && image.height != image.width;
+    const int64_t columns = padded ? image_place_on_square(&image).side : image.width;
+    const struct image *source = &wide;
+    if (width != columns)
+        TRY_WHERE(widen(&wide, &image, padded, width), "%s", name);
+    else if (padded)
+        TRY_WHERE(image_pad_square(&wide, &image), "%s", name);
+    else
+        source = &image;
+    TRY_WHERE(shorten_normalise(pixels, source, height), "%s", name);
 out:
     image_release(&image);
-    image_release(&square);
+    image_release(&wide);
     return status;
 }

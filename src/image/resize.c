@@ -114,12 +114,17 @@ static uint8_t clip_sum(int32_t sum)
 
 /* Four rows side by side, four bytes a pixel (the last is waste): quad [n_in, 4, 4]. One vector
  * then holds the same column of four rows. */
-static void gather_quad(uint8_t *quad, const uint8_t *const rows[4], int64_t n_in)
+static void gather_quad(uint8_t *quad, const uint8_t *const rows[4], int64_t n)
 {
-    for (int64_t x = 0; x < n_in - 1; x++)
+    for (int64_t x = 0; x < n - 1; x++)
         for (int r = 0; r < 4; r++) memcpy(quad + x * LANES + 4 * r, rows[r] + 3 * x, 4);
-    for (int r = 0; r < 4; r++)
-        memcpy(quad + (n_in - 1) * LANES + 4 * r, rows[r] + 3 * (n_in - 1), 3);
+    for (int r = 0; n > 0 && r < 4; r++)
+        memcpy(quad + (n - 1) * LANES + 4 * r, rows[r] + 3 * (n - 1), 3);
+}
+
+static void fill_quad(uint8_t *quad, const uint8_t colour[3], int64_t n)
+{
+    for (int64_t i = 0; i < 4 * n; i++) memcpy(quad + 4 * i, colour, 3);
 }
 
 static inline __attribute__((always_inline)) lanes_u8
@@ -142,11 +147,10 @@ static void store_four(uint8_t *const out[4], const lanes_u8 pixel[4])
     const quad_i32 low = {0, 4, 1, 5}, high = {2, 6, 3, 7};
     const quad_i32 first = {0, 1, 4, 5}, second = {2, 3, 6, 7};
     const lanes_u8 packed = {0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, 15, 15, 15, 15};
-    const quad_i32 *p = (const quad_i32 *)pixel;
-    quad_i32 ab_low = __builtin_shuffle(p[0], p[1], low);
-    quad_i32 cd_low = __builtin_shuffle(p[2], p[3], low);
-    quad_i32 ab_high = __builtin_shuffle(p[0], p[1], high);
-    quad_i32 cd_high = __builtin_shuffle(p[2], p[3], high);
+    const quad_i32 a = (quad_i32)pixel[0], b = (quad_i32)pixel[1];
+    const quad_i32 c = (quad_i32)pixel[2], d = (quad_i32)pixel[3];
+    quad_i32 ab_low = __builtin_shuffle(a, b, low), ab_high = __builtin_shuffle(a, b, high);
+    quad_i32 cd_low = __builtin_shuffle(c, d, low), cd_high = __builtin_shuffle(c, d, high);
     const quad_i32 rows[4] = {
         __builtin_shuffle(ab_low, cd_low, first), __builtin_shuffle(ab_low, cd_low, second),
         __builtin_shuffle(ab_high, cd_high, first), __builtin_shuffle(ab_high, cd_high, second)};
@@ -175,21 +179,22 @@ static void resize_quad(uint8_t *const out[4], int n_rows, const uint8_t *quad,
 }
 
 enum status resize_rows(uint8_t *out, const uint8_t *in, int64_t height,
-                        const struct resize_axis *axis)
+                        const struct resize_axis *axis, const struct resize_frame *frame)
 {
     enum status status = OK;
     uint8_t *quad = calloc((size_t)axis->n_in, LANES);
     if (!quad) FAIL(ERR_MEMORY, "no memory to resize rows of %" PRId64 " pixels", axis->n_in);
+    fill_quad(quad, frame->around, axis->n_in);
     for (int64_t y = 0; y < height; y += 4) {
         int n_rows = height - y < 4 ? (int)(height - y) : 4;
         const uint8_t *source[4];
         uint8_t *target[4];
         for (int r = 0; r < 4; r++) {
             int64_t row = y + (r < n_rows ? r : 0);
-            source[r] = in + row * axis->n_in * 3;
+            source[r] = in + row * frame->width * 3;
             target[r] = out + row * axis->n_out * 3;
         }
-        gather_quad(quad, source, axis->n_in);
+        gather_quad(quad + frame->left * LANES, source, frame->width);
         resize_quad(target, n_rows, quad, axis);
     }
 out:
@@ -232,7 +237,8 @@ enum status image_resize_bicubic(struct image *image_out, const struct image *im
     if (width != image->width) {
         TRY(image_allocate(&wide, image->height, width, "the widened picture"));
         TRY(resize_axis_init(&columns, image->width, width));
-        TRY(resize_rows(wide.rgb, image->rgb, image->height, &columns));
+        const struct resize_frame whole = {.width = image->width};
+        TRY(resize_rows(wide.rgb, image->rgb, image->height, &columns, &whole));
         source = &wide;
     }
     TRY(image_allocate(&result, height, width, "the resized picture"));

@@ -20,9 +20,17 @@ struct resize_axis { /* zeroed is releasable */
 enum status resize_axis_init(struct resize_axis *axis_out, int64_t n_in, int64_t n_out);
 void resize_axis_release(struct resize_axis *axis);
 
-/* Horizontal pass: out u8 [height, n_out, 3], in u8 [height, n_in, 3]. ERR_MEMORY. */
+/* A picture that stands in rows wider than itself: columns left .. left + width - 1 are its own,
+ * the others have the colour `around`. Width 0: nothing but that colour. */
+struct resize_frame {
+    int64_t left, width;
+    uint8_t around[3];
+};
+
+/* Horizontal pass: out u8 [height, n_out, 3], in u8 [height, frame->width, 3] within rows of n_in
+ * columns. ERR_MEMORY. */
 enum status resize_rows(uint8_t *out, const uint8_t *in, int64_t height,
-                        const struct resize_axis *axis);
+                        const struct resize_axis *axis, const struct resize_frame *frame);
 /* Row y of the vertical pass: out u8 [row_size], in u8 [n_in, row_size]. */
 void resize_one_row(uint8_t *out, const uint8_t *in, int64_t row_size,
                     const struct resize_axis *axis, int64_t y);
