@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/assertion.h"
 #include "base/text_buffer.h"
 
 #define MAX_ROWS 32
@@ -120,6 +121,7 @@ enum status options_parse(const struct option_row *rows, size_t n_rows, const ch
 {
     enum status status = OK;
     bool seen[MAX_ROWS] = {false};
+    ASSERT(n_rows <= MAX_ROWS, "%s has %zu options", command, n_rows);
     *help_out = false;
     for (int i = 0; i < call->n_arguments; i++)
         *help_out = *help_out || strcmp(call->arguments[i], "--help") == 0;

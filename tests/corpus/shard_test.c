@@ -16,6 +16,7 @@
 
 #include "base/file.h"
 #include "base/text_buffer.h"
+#include "base/thread_pool.h"
 #include "corpus/corpus_index.h"
 #include "corpus/shard_file.h"
 #include "support/corpus_records.h"
@@ -90,6 +91,39 @@ static void round_trip(void **state)
     assert_int_equal(corpus_read(corpus, -1, &none), ERR_ARGUMENT);
     corpus_close(corpus);
     free(partial);
+    free(directory);
+}
+
+struct readers {
+    const struct corpus *corpus;
+    int failures[4]; /* by worker */
+};
+
+static void read_block(void *argument, int64_t block, int worker)
+{
+    struct readers *readers = argument;
+    const int64_t index = (block * 7) % N_RECORDS;
+    struct record wanted = test_record((int)index);
+    struct record found = {0};
+    if (corpus_read(readers->corpus, index, &found) != OK || !test_records_equal(&wanted, &found))
+        readers->failures[worker]++;
+    record_release(&wanted);
+    record_release(&found);
+}
+
+static void several_threads_may_read(void **state)
+{
+    char *directory = write_corpus(*state, "c", N_RECORDS);
+    struct readers readers = {0};
+    struct corpus *corpus = NULL;
+    struct thread_pool *pool = NULL;
+    assert_int_equal(corpus_open(&corpus, directory), OK);
+    assert_int_equal(thread_pool_create(&pool, 4), OK);
+    readers.corpus = corpus;
+    thread_pool_run(pool, 500, read_block, &readers);
+    for (int worker = 0; worker < 4; worker++) assert_int_equal(readers.failures[worker], 0);
+    thread_pool_destroy(pool);
+    corpus_close(corpus);
     free(directory);
 }
 
@@ -385,6 +419,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(round_trip),
+        TEST(several_threads_may_read),
         TEST(same_input_same_bytes),
         TEST(equal_pictures_are_stored_once),
         TEST(flipped_bytes_are_noticed),
