@@ -41,34 +41,32 @@ out:
     return status;
 }
 
-enum status sample_build(struct sample *sample_out, const char **skipped_out, uint64_t id,
-                         struct record *record, const struct task *task,
-                         const struct tokenizer *tokenizer, const struct task_options *options,
-                         struct task_draws draws)
+enum status sample_build(struct sample *sample_out, const char **skipped_out, struct record *record,
+                         const struct sample_request *request)
 {
     enum status status = OK;
     struct task_sample made = {0};
-    struct sample sample = {.id = id};
+    struct sample sample = {.id = request->id};
     *sample_out = (struct sample){0};
     *skipped_out = NULL;
-    TRY(record_check_plain_text(record, tokenizer));
-    TRY(task_make(&made, record, task, options, draws));
+    TRY(record_check_plain_text(record, request->tokenizer));
+    TRY(task_make(&made, record, request->task, request->options, request->draws));
     if (made.skipped) {
         *skipped_out = made.skipped;
         record_release(record);
         goto out;
     }
-    struct chat_options chat = options->chat;
+    struct chat_options chat = request->options->chat;
     chat.image_as_text = !made.uses_image;
     conversation_place_images(&made.conversation, "<image>");
-    TRY_WHERE(
-        chat_encode_training(tokenizer, &made.conversation, &chat, &sample.ids, &sample.labels),
-        "record %s, task %s", record->id, task->name);
+    TRY_WHERE(chat_encode_training(request->tokenizer, &made.conversation, &chat, &sample.ids,
+                                   &sample.labels),
+              "record %s, task %s", record->id, request->task->name);
     sample.has_image = made.uses_image;
     sample.regions = made.regions;
     sample.n_regions = made.n_regions;
     made.regions = NULL;
-    TRY(check_regions(&sample, tokenizer, record->id));
+    TRY(check_regions(&sample, request->tokenizer, record->id));
     sample.record = *record;
     *record = (struct record){0};
     *sample_out = sample;

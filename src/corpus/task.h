@@ -71,11 +71,15 @@ enum status task_make(struct task_sample *sample_out, const struct record *recor
                       struct task_draws draws);
 
 /* The whole way: conversation, ids, labels, regions. Takes over *record (left zeroed) unless it
- * fails. *skipped_out: NULL, or why there is no sample (sample_out is then empty). `id` goes into
- * the sample. */
-enum status sample_build(struct sample *sample_out, const char **skipped_out, uint64_t id,
-                         struct record *record, const struct task *task,
-                         const struct tokenizer *tokenizer, const struct task_options *options,
-                         struct task_draws draws);
+ * fails. *skipped_out: NULL, or why there is no sample (sample_out is then empty). */
+struct sample_request {
+    uint64_t id; /* goes into the sample */
+    const struct task *task;
+    const struct tokenizer *tokenizer;
+    const struct task_options *options;
+    struct task_draws draws;
+};
+enum status sample_build(struct sample *sample_out, const char **skipped_out, struct record *record,
+                         const struct sample_request *request);
 
 #endif

@@ -10,7 +10,7 @@ struct task_draws task_draws(uint64_t seed, uint64_t sample, uint64_t epoch)
     return (struct task_draws){.fixed = fixed, .access = random_substream(fixed, epoch)};
 }
 
-int64_t task_draw_fixed(struct task_draws *draws, int64_t n)
+static int64_t draw_fixed(struct task_draws *draws, int64_t n)
 {
     if (draws->pinned) return 0;
     return (int64_t)random_below(draws->fixed, draws->n_fixed++, (uint64_t)n);
@@ -25,7 +25,7 @@ int64_t task_draw_access(struct task_draws *draws, int64_t n)
 const char *task_draw_prompt(struct task_draws *draws, enum prompt_kind kind)
 {
     struct prompt_list list = prompt_list(kind);
-    return list.texts[task_draw_fixed(draws, list.n)];
+    return list.texts[draw_fixed(draws, list.n)];
 }
 
 int64_t *task_order(struct task_draws *draws, int64_t n, bool fixed)
@@ -33,7 +33,7 @@ int64_t *task_order(struct task_draws *draws, int64_t n, bool fixed)
     int64_t *order = memory_new((size_t)n + 1, sizeof *order);
     for (int64_t i = 0; i < n; i++) order[i] = i;
     for (int64_t i = n - 1; i > 0 && !draws->pinned; i--) {
-        int64_t j = fixed ? task_draw_fixed(draws, i + 1) : task_draw_access(draws, i + 1);
+        int64_t j = fixed ? draw_fixed(draws, i + 1) : task_draw_access(draws, i + 1);
         int64_t kept = order[i];
         order[i] = order[j];
         order[j] = kept;

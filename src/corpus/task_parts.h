@@ -10,9 +10,8 @@
 #include "text/prompts.h"
 
 /* 0 .. n-1; n >= 1. */
-int64_t task_draw_fixed(struct task_draws *draws, int64_t n);
 int64_t task_draw_access(struct task_draws *draws, int64_t n);
-/* Any text of a list, and its first one when pinned. */
+/* A text of a list, drawn once per sample; the first one when pinned. */
 const char *task_draw_prompt(struct task_draws *draws, enum prompt_kind kind);
 
 /* 0, 1, .. n-1 in an order drawn anew for every access, or once per sample (`fixed`); to free(). */

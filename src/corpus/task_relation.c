@@ -45,24 +45,20 @@ static void swap(int64_t *a, int64_t *b)
 }
 
 /* Which objects the conversation lists: those of this subject's relations, or all (the reference's
- * setups 1 and 3), shuffled, within the limit. The subject is always among them. */
-static int64_t list_objects(int64_t *list, const struct record *record,
-                            const struct task_target *targets, int64_t n_targets, int64_t subject,
-                            const struct task_options *options, struct task_draws *draws)
+ * setups 1 and 3), shuffled, within the limit. The subject, wanted[subject], is always among
+ * them. */
+static int64_t list_objects(int64_t *list, const struct record *record, const bool *wanted,
+                            int64_t subject, int64_t limit, struct task_draws *draws)
 {
     bool all = task_draw_access(draws, 2) == 1;
-    bool *wanted = memory_new((size_t)record->n_objects + 1, sizeof *wanted);
-    wanted[subject] = true;
-    for (int64_t i = 0; i < n_targets; i++) wanted[targets[i].place] = true;
     int64_t *order = task_order(draws, record->n_objects, false);
     int64_t n = 0, at = 0;
     for (int64_t i = 0; i < record->n_objects; i++)
         if (all || wanted[order[i]]) list[n++] = order[i];
     while (list[at] != subject) at++;
-    n = task_smaller(n, options->max_regions);
+    n = task_smaller(n, limit);
     if (at >= n) swap(&list[n - 1], &list[at]);
     free(order);
-    free(wanted);
     return n;
 }
 
@@ -131,13 +127,16 @@ static enum status make_relation(struct task_sample *sample, const struct record
     struct text_buffer question = {0}, answer = {0};
     struct task_target *targets = memory_new((size_t)record->n_relations + 1, sizeof *targets);
     int64_t *list = memory_new((size_t)record->n_objects + 1, sizeof *list);
+    bool *wanted = memory_new((size_t)record->n_objects + 1, sizeof *wanted);
     int64_t subject = draw_subject(record, options, draws), place = 0;
     if (subject < 0) {
         task_skip(sample, "no relations");
         goto out;
     }
     int64_t n_all = relations_of(targets, record, subject, options);
-    int64_t n_list = list_objects(list, record, targets, n_all, subject, options, draws);
+    wanted[subject] = true;
+    for (int64_t i = 0; i < n_all; i++) wanted[targets[i].place] = true;
+    int64_t n_list = list_objects(list, record, wanted, subject, options->max_regions, draws);
     int64_t n = place_targets(targets, n_all, list, n_list, record->n_objects);
     n = write_relations(&answer, targets, n, record, options->max_relations);
     sample->n_dropped_relations = n_all - n;
@@ -159,6 +158,7 @@ static enum status make_relation(struct task_sample *sample, const struct record
 out:
     free(targets);
     free(list);
+    free(wanted);
     text_release(&question);
     text_release(&answer);
     return status;

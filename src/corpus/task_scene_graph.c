@@ -46,17 +46,14 @@ static void add_object(struct scene_graph *graph, const struct record *record, i
     free(name);
 }
 
-static void add_subject(struct scene_graph *graph, int64_t subject, struct task_target *targets,
-                        int64_t n, const struct record *record, int64_t limit,
-                        const struct graph_rules *rules)
+/* The relations of one subject that stay: sorted by object, within the limit. Returns how many. */
+static int64_t choose_targets(struct task_target *targets, int64_t n, const struct record *record,
+                              int64_t limit, const struct graph_rules *rules)
 {
     if (rules->cut_before_sort) n = task_smaller(n, limit);
     task_sort_targets(targets, n);
     if (rules->unique) n = task_unique_targets(targets, n, record);
-    n = task_smaller(n, limit);
-    for (int64_t i = 0; i < n; i++)
-        scene_graph_add_relation(graph, subject, targets[i].place,
-                                 record->relations[targets[i].relation].predicate);
+    return task_smaller(n, limit);
 }
 
 /* Relations in the order of annotation, subject by subject: targets [start[p], start[p + 1]) are
@@ -97,9 +94,14 @@ static void build_graph(struct scene_graph *graph, const struct record *record,
         add_object(graph, record, order[i], options->max_attributes, rules->clean_names);
     }
     struct task_target *targets = group_targets(start, record, place, n, options);
-    for (int64_t i = 0; i < n; i++)
-        add_subject(graph, i, targets + start[i], start[i + 1] - start[i], record,
-                    options->max_relations, rules);
+    for (int64_t i = 0; i < n; i++) {
+        struct task_target *own = targets + start[i];
+        int64_t n_own =
+            choose_targets(own, start[i + 1] - start[i], record, options->max_relations, rules);
+        for (int64_t k = 0; k < n_own; k++)
+            scene_graph_add_relation(graph, i, own[k].place,
+                                     record->relations[own[k].relation].predicate);
+    }
     free(targets);
     free(start);
     free(place);

@@ -176,8 +176,8 @@ void prompt_fill(struct text_buffer *out, const char *text, const char *braces, 
     text_append(out, text);
 }
 
-enum status prompt_region_list(struct text_buffer *out, const struct region_list *list,
-                               int64_t choice)
+static enum status write_region_list(struct text_buffer *out, const struct region_list *list,
+                                     int64_t choice)
 {
     enum status status = OK;
     struct prompt_list templates = prompt_list(PROMPT_REGION_LISTS);
@@ -203,7 +203,7 @@ enum status prompt_first_message(struct text_buffer *out, const struct region_li
     enum status status = OK;
     text_append(out, PROMPT_BEGIN);
     if (list)
-        TRY(prompt_region_list(out, list, choice));
+        TRY(write_region_list(out, list, choice));
     else
         text_append(out, inference ? PROMPT_WHOLE_INFER : PROMPT_WHOLE);
     if (list && inference) text_append_char(out, ' ');

@@ -74,7 +74,8 @@ enum status scene_graph_parse(struct scene_graph_reading *reading_out, const cha
 void scene_graph_reading_release(struct scene_graph_reading *reading);
 
 /* One line "region1: region2 on, region3 near" as the reference's older reader takes it: it counts
- * with exactly one colon and a region behind it; numbers are not checked, -1 where there is none. */
+ * with exactly one colon and a region behind it; numbers are not checked, -1 where there is
+ * none. */
 enum status scene_graph_parse_line(struct scene_graph *graph, const char *text, size_t size);
 
 #endif

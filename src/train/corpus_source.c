@@ -12,8 +12,12 @@ static enum status build(void *context, const struct order_item *item, struct sa
     const struct task *task = entry->tasks[item->task];
     struct record record = {0};
     TRY(corpus_read(entry->corpus, item->record, &record));
-    TRY_WHERE(sample_build(sample_out, skipped_out, item->id, &record, task, source->tokenizer,
-                           &entry->options, task_draws(source->seed, item->id, item->round)),
+    struct sample_request request = {.id = item->id,
+                                     .task = task,
+                                     .tokenizer = source->tokenizer,
+                                     .options = &entry->options,
+                                     .draws = task_draws(source->seed, item->id, item->round)};
+    TRY_WHERE(sample_build(sample_out, skipped_out, &record, &request),
               "record %" PRId64 " of %s, task %s", item->record, corpus_name(entry->corpus),
               task->name);
 out:

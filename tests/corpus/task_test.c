@@ -280,9 +280,9 @@ static void tokens_of_the_tokenizer_are_refused(void **state)
     assert_int_equal(tokenizer_open(&tokenizer, "datasets/tokenizer-scenes"), OK);
     struct record record = example();
     add_object(&record, "x <|endoftext|>", NULL);
-    assert_int_equal(
-        sample_build(&sample, &skipped, 1, &record, task_find("sg"), tokenizer, &options, pinned),
-        ERR_FORMAT);
+    const struct sample_request request = {
+        .task = task_find("sg"), .tokenizer = tokenizer, .options = &options, .draws = pinned};
+    assert_int_equal(sample_build(&sample, &skipped, &record, &request), ERR_FORMAT);
     assert_non_null(strstr(status_message(), "objects[3].name"));
     assert_non_null(record.id);
     record_release(&record);
@@ -349,9 +349,12 @@ static struct sample build(const struct task *task, const struct tokenizer *toke
     struct scenes_options scenes = scenes_options_default();
     struct task_options options = task_options_default();
     assert_int_equal(scenes_record(&record, &scenes, index), OK);
-    if (sample_build(&sample, &skipped, (uint64_t)index, &record, task, tokenizer, &options,
-                     task_draws(1, (uint64_t)index, epoch)) != OK)
-        fail_msg("%s", status_message());
+    const struct sample_request request = {.id = (uint64_t)index,
+                                           .task = task,
+                                           .tokenizer = tokenizer,
+                                           .options = &options,
+                                           .draws = task_draws(1, (uint64_t)index, epoch)};
+    if (sample_build(&sample, &skipped, &record, &request) != OK) fail_msg("%s", status_message());
     assert_int_equal(skipped == NULL, sample.ids.n > 0);
     assert_null(record.id);
     return sample;

@@ -12,6 +12,7 @@
 #include "golden_records.h"
 #include "golden_sha256.h"
 #include "golden_text.h"
+#include "text/prompts.h"
 
 static bool recognises(const char *directory)
 {
@@ -142,8 +143,9 @@ static void check_ids(const struct context *c, const json_t *item, struct record
 {
     struct sample sample = {0};
     const char *skipped = NULL;
-    bool built = sample_build(&sample, &skipped, 0, record, task, c->tokenizer, options,
-                              (struct task_draws){.pinned = true}) == OK;
+    const struct sample_request request = {
+        .task = task, .tokenizer = c->tokenizer, .options = options, .draws = {.pinned = true}};
+    bool built = sample_build(&sample, &skipped, record, &request) == OK;
     bool same = built && !skipped &&
                 sample.ids.n == json_integer_value(json_object_get(item, "n_tokens")) &&
                 same_digest(&sample.ids, golden_text_string(item, "input_ids_sha256")) &&
@@ -225,6 +227,63 @@ static const struct task *task_of_class(const json_t *row)
     return NULL;
 }
 
+/* Our lists of sentences beside the reference's. */
+static void check_template(const json_t *row, struct golden_report *report)
+{
+    static const struct {
+        const char *id;
+        enum prompt_kind kind;
+    } lists[] = {
+        {"prompts.REF_WAY_NUM", PROMPT_REGION_LISTS},
+        {"prompts.SG_QUESTIONS", PROMPT_SCENE_GRAPH},
+        {"prompts.SG_DETAILED_QUESTIONS", PROMPT_SCENE_GRAPH_DETAILED},
+        {"prompts.SG_DETECTION_QUESTIONS", PROMPT_SCENE_GRAPH_DETECTION},
+        {"prompts.RELATION_QUESTIONS", PROMPT_RELATIONS},
+        {"prompts.RELATION_DESCRIPTION_QUESTIONS", PROMPT_DESCRIPTION},
+        {"prompts.SG_DETAILED_RELATION_QUESTIONS", PROMPT_DETAILED_RELATIONS},
+        {"prompts.RELATION_SUMMARY_QUESTIONS", PROMPT_SUMMARY},
+        {"prompts.GROUNDING_QUESTIONS", PROMPT_GROUNDING},
+        {"prompts.REGION_DESCRIPTION_QUESTIONS", PROMPT_REGION_CAPTION},
+        {"vg.QUESTIONS", PROMPT_REGION_CAPTION},
+    };
+    static const struct {
+        const char *id, *text;
+    } texts[] = {
+        {"custom_dataset.begin_str", PROMPT_BEGIN},
+        {"custom_dataset.region_str", PROMPT_WHOLE},
+        {"pipeline.SINGLE_REGION_STRING", PROMPT_WHOLE_INFER},
+        {"vg.LIMIT", PROMPT_SHORT_PHRASE},
+    };
+    const char *id = golden_text_string(row, "id");
+    const json_t *want = json_object_get(row, "templates");
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
+        if (strcmp(lists[i].id, id) != 0) continue;
+        struct prompt_list ours = prompt_list(lists[i].kind);
+        bool same = (int64_t)json_array_size(want) == ours.n;
+        for (int64_t k = 0; k < ours.n && same; k++)
+            same = golden_text_equal(json_array_get(want, (size_t)k), ours.texts[k],
+                                     strlen(ours.texts[k]));
+        golden_report_case(report, "sentences", same, "%s", id);
+    }
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+        if (strcmp(texts[i].id, id) == 0)
+            golden_report_case(report, "sentences",
+                               strcmp(golden_text_string(row, "text"), texts[i].text) == 0, "%s",
+                               id);
+}
+
+static enum status check_templates(const char *directory, struct golden_report *report)
+{
+    enum status status = OK;
+    json_t *rows = NULL;
+    TRY(golden_text_cases(&rows, directory, "templates.json"));
+    for (size_t i = 0; i < json_array_size(rows); i++)
+        check_template(json_array_get(rows, i), report);
+out:
+    json_decref(rows);
+    return status;
+}
+
 static enum status run(const char *directory, const struct golden_options *options,
                        struct golden_report *report)
 {
@@ -245,6 +304,7 @@ static enum status run(const char *directory, const struct golden_options *optio
         else
             golden_report_skip(report, c.id, "its class has no task");
     }
+    if (golden_text_holds(directory, "templates.json")) TRY(check_templates(directory, report));
 out:
     json_decref(cases);
     tokenizer_close(tokenizer);
