@@ -1,5 +1,6 @@
 /* The mask extractor: two tokens per region, t from features pooled under its mask at four levels,
- * s from the mask's own shape and place. svg/model/layer.py MaskExtractor. Internal to src/model. */
+ * s from the mask's own shape and place. svg/model/layer.py MaskExtractor. Internal to src/model.
+ */
 #ifndef ROBIN_MODEL_EXTRACTOR_H
 #define ROBIN_MODEL_EXTRACTOR_H
 

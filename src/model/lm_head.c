@@ -169,18 +169,18 @@ out:
     return status;
 }
 
-enum status lm_head_loss(const struct lm_head *head, struct lm_head_activations *a, const float *x,
-                         float *dx, const struct model_batch *batch, const struct model_run *run,
-                         struct model_result *result)
+enum status lm_head_loss(const struct lm_head *head, struct lm_head_activations *a,
+                         const struct lm_head_rows *rows, const struct model_batch *batch,
+                         const struct model_run *run, struct model_result *result)
 {
     enum status status = OK;
     *result = (struct model_result){0};
-    if (dx != NULL) zero_floats(dx, batch->n_tokens * head->config->hidden);
+    if (rows->dx != NULL) zero_floats(rows->dx, batch->n_tokens * head->config->hidden);
     for (int64_t first = 0; first < batch->n_targets; first += a->chunk_rows) {
         struct chunk chunk = chunk_at(head, a, batch, run, first);
-        TRY(norm_forward(&chunk, x));
+        TRY(norm_forward(&chunk, rows->x));
         TRY(loss_forward(&chunk, result));
-        if (dx != NULL) TRY(loss_backward(&chunk, dx));
+        if (rows->dx != NULL) TRY(loss_backward(&chunk, rows->dx));
     }
 out:
     return status;

@@ -1,5 +1,5 @@
 /* From the residual stream to the loss: final RMSNorm, head and cross-entropy at the target rows
- * only, over chunks of rows and of the vocabulary, so that no [T, V] matrix of logits ever stands in
+ * only, over chunks of rows and of the vocabulary: no [T, V] matrix of logits ever stands in
  * memory. Internal to src/model. */
 #ifndef ROBIN_MODEL_LM_HEAD_H
 #define ROBIN_MODEL_LM_HEAD_H
@@ -34,10 +34,15 @@ void lm_head_layout(struct lm_head_activations *activations, struct arena *arena
                     const struct lm_config *config, const struct kernels *kernels, bool backward,
                     int64_t n_targets);
 
-/* Loss of the batch's targets from x [T, D]; with dx [T, D] (else NULL) also writes the gradient of
- * the weighted loss and adds that of norm and head. */
+/* The residual stream after the last layer. */
+struct lm_head_rows {
+    const float *x; /* [T, D] */
+    float *dx;      /* [T, D] written: gradient of the weighted loss; NULL: forward only */
+};
+
+/* Loss of the batch's targets; with a gradient also adds those of norm and head. */
 enum status lm_head_loss(const struct lm_head *head, struct lm_head_activations *activations,
-                         const float *x, float *dx, const struct model_batch *batch,
+                         const struct lm_head_rows *rows, const struct model_batch *batch,
                          const struct model_run *run, struct model_result *result);
 /* logits [N, V] of the batch's target rows. */
 enum status lm_head_logits(const struct lm_head *head, struct lm_head_activations *activations,

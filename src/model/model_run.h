@@ -46,8 +46,8 @@ struct linear linear_find(const struct flat_weights *flat, const char *name, int
 enum status linear_apply(const struct model_run *run, const struct linear *linear, float *y,
                          const float *x, int64_t n);
 /* Adds to the gradients of weight and bias, as far as they have any. `ones` [N] is needed only for
- * a bias that trains beside a frozen weight: its gradient is that of a weight [out, 1] over a column
- * of ones. */
+ * a bias that trains beside a frozen weight: its gradient is that of a weight [out, 1] over a
+ * column of ones. */
 enum status linear_add_gradients(const struct model_run *run, const struct linear *linear,
                                  const float *dy, const float *x, const float *ones, int64_t n);
 /* dx [N, in] = dy [N, out] W */

@@ -393,8 +393,9 @@ enum status model_step(struct model *model, const struct model_batch *batch, boo
     bool goes_back = with_backward && model->modes.backward;
     TRY(forward(model, batch, &run));
     struct lm_activations *lm = &model->lm_activations;
-    TRY(lm_head_loss(&model->head, &model->head_activations, lm->inputs[model->config.lm.layers],
-                     goes_back ? lm->gradient : NULL, batch, &run, result_out));
+    const struct lm_head_rows rows = {.x = lm->inputs[model->config.lm.layers],
+                                      .dx = goes_back ? lm->gradient : NULL};
+    TRY(lm_head_loss(&model->head, &model->head_activations, &rows, batch, &run, result_out));
     run.observer = NULL;
     if (goes_back) TRY(backward(model, batch, &run));
     TRY(stream_wait(model->stream));

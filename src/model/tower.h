@@ -67,7 +67,7 @@ void tower_activations_init(struct tower_activations *activations,
                             const struct vision_config *vision);
 void tower_activations_release(struct tower_activations *activations);
 
-/* What must live from the forward to the backward (features always); and what any one call needs. */
+/* What must live from the forward to the backward (features always); and what one call needs. */
 void tower_layout_saved(struct tower_activations *activations, struct arena *arena,
                         const struct model_config *config, const struct tower_mode *mode,
                         int64_t n_images);

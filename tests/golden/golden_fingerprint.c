@@ -1,4 +1,5 @@
-/* Family "fingerprint_3b": the language model at the true widths, as summaries in fingerprint.json. */
+/* Family "fingerprint_3b": the language model at the true widths, as summaries in
+ * fingerprint.json. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

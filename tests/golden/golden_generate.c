@@ -13,6 +13,7 @@ struct run {
     struct golden_config config;
     struct golden_reference reference;
     struct golden_samples samples;
+    struct model *model;
     int64_t n_new;
 };
 
@@ -52,18 +53,12 @@ static enum status next_logits(struct run *run, const struct made_sample *sample
 {
     enum status status = OK;
     struct made_batch made = {0};
-    struct model *model = NULL;
     struct golden_samples one = {.n = 1, .samples = (struct made_sample *)(uintptr_t)sample};
     TRY(golden_samples_batch(&made, &one, 0, 1, &run->config, run->options, 0));
     made.batch.n_targets = 1;
     made.target_row[0] = (int32_t)made.batch.n_tokens - 1;
-    struct model_options options = {.limits = golden_limits(&made.batch)};
-    TRY(model_create(&model, &run->config.model, &options, run->options->kernels,
-                     run->options->stream));
-    parameters_fill(model_weights(model), model_parameters(model), run->config.seed);
-    TRY(model_logits(model, &made.batch, NULL, logits));
+    TRY(model_logits(run->model, &made.batch, NULL, logits));
 out:
-    model_destroy(model);
     batch_release(&made);
     return status;
 }
@@ -113,6 +108,28 @@ out:
     return status;
 }
 
+/* Room for the longest prompt with its answer. */
+static enum status make_model(struct run *run)
+{
+    enum status status = OK;
+    const struct model_config *config = &run->config.model;
+    int64_t points = level_side(config->image_height, IMAGE_LEVEL) *
+                     level_side(config->image_width, IMAGE_LEVEL);
+    struct model_options options = {
+        .limits = {.max_images = 1, .max_sequences = 1, .max_targets = 1}};
+    for (int64_t s = 0; s < run->samples.n; s++) {
+        const struct made_sample *sample = &run->samples.samples[s];
+        int64_t n_tokens = sample->n_ids + points + run->n_new;
+        if (n_tokens > options.limits.max_tokens) options.limits.max_tokens = n_tokens;
+        if (sample->n_regions > options.limits.max_regions)
+            options.limits.max_regions = sample->n_regions;
+    }
+    TRY(model_create(&run->model, config, &options, run->options->kernels, run->options->stream));
+    parameters_fill(model_weights(run->model), model_parameters(run->model), run->config.seed);
+out:
+    return status;
+}
+
 static enum status run_generate(const char *directory, const struct golden_options *options,
                                 struct golden_report *report)
 {
@@ -122,9 +139,11 @@ static enum status run_generate(const char *directory, const struct golden_optio
     TRY(golden_reference_open(&run.reference, directory, report));
     TRY(golden_samples_load(&run.samples, &run.reference, &run.config, "sample.", "pixel_values."));
     TRY(golden_config_integer(&run.n_new, &run.config, "new_tokens", 1, 1 << 20));
+    TRY(make_model(&run));
     for (int64_t s = 0; s < run.samples.n; s++) TRY(compare_answer(&run, s));
     golden_reference_finish(&run.reference);
 out:
+    model_destroy(run.model);
     golden_samples_release(&run.samples);
     golden_reference_release(&run.reference);
     golden_config_release(&run.config);

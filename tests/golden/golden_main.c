@@ -1,7 +1,7 @@
 /* build/VARIANT/tests/golden [--kernels NAME] [--threads N] [--verbose] DIR...
  *
- * Runs each folder of reference results; exit status 1 if one fails, 77 if all were skipped, 2 for a
- * wrong command line, else 0. */
+ * Runs each folder of reference results; exit status 1 if one fails, 77 if all were skipped, 2 for
+ * a wrong command line, else 0. */
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>

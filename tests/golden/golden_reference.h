@@ -32,8 +32,8 @@ void golden_reference_release(struct golden_reference *reference);
 void golden_reference_allow_depth(struct golden_reference *reference);
 
 bool golden_reference_has(const struct golden_reference *reference, const char *name);
-/* Compares n floats with the tensor NAME, stored in full (F32, or F64 of n elements) or as a summary
- * (F64). A missing tensor is a failure of the report. Errors are those of reading. */
+/* Compares n floats with the tensor NAME, stored in full (F32, or F64 of n elements) or as a
+ * summary (F64). A missing tensor is a failure of the report. Errors are those of reading. */
 enum status golden_compare(struct golden_reference *reference, const char *name, const float *x,
                            int64_t n, enum golden_kind kind);
 /* Our packed rows [seq_start[n_sequences], C] with a padded reference [n_sequences, positions, C],
@@ -44,8 +44,8 @@ enum status golden_compare_number(struct golden_reference *reference, const char
                                   enum golden_kind kind);
 enum status golden_compare_numbers(struct golden_reference *reference, const char *name,
                                    const double *x, int64_t n, enum golden_kind kind);
-/* The gradients of all parameters of modules that train, under KEY + name. Parameters that the graph
- * never uses must not be stored. */
+/* The gradients of all parameters of modules that train, under KEY + name. Parameters that the
+ * graph never uses must not be stored. */
 enum status golden_compare_gradients(struct golden_reference *reference, const char *key,
                                      const struct parameter_table *table, const float *gradients);
 enum status golden_compare_integers(struct golden_reference *reference, const char *name,

@@ -1,4 +1,5 @@
-/* What must hold of the model whatever its sizes: recompute, packing, frozen modules, odd batches. */
+/* What must hold of the model whatever its sizes: recompute, packing, frozen modules, odd batches.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
