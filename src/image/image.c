@@ -10,7 +10,7 @@
 
 #define MAX_FILE_SIZE ((size_t)1 << 30)
 
-const uint8_t image_pad_colour[3] = {122, 116, 104};
+static const uint8_t pad_colour[3] = {IMAGE_PAD_RED, IMAGE_PAD_GREEN, IMAGE_PAD_BLUE};
 
 enum status image_check_size(int64_t height, int64_t width, const char *name)
 {
@@ -57,12 +57,40 @@ static enum status unknown_format(struct image_source source)
                        source.name, source.size, source.bytes[0]);
 }
 
+static enum status start_image(void *context, int64_t height, int64_t width, const char *name)
+{
+    return image_allocate(context, height, width, name);
+}
+
+static uint8_t *place_in_image(void *context, int64_t y)
+{
+    struct image *image = context;
+    return image->rgb + y * image->width * 3;
+}
+
+static void row_in_image(void *context, int64_t y)
+{
+    (void)context;
+    (void)y;
+}
+
+enum status image_stream(const struct row_sink *sink, struct image_source source)
+{
+    if (jpeg_recognise(source)) return jpeg_decode(sink, source);
+    if (png_recognise(source)) return png_decode(sink, source);
+    return unknown_format(source);
+}
+
 enum status image_decode(struct image *image_out, const void *bytes, size_t size, const char *name)
 {
-    struct image_source source = {bytes, size, name};
-    if (jpeg_recognise(source)) return jpeg_decode(image_out, source);
-    if (png_recognise(source)) return png_decode(image_out, source);
-    return unknown_format(source);
+    struct image image = {0};
+    struct row_sink sink = {&image, start_image, place_in_image, row_in_image};
+    enum status status = image_stream(&sink, (struct image_source){bytes, size, name});
+    if (status == OK)
+        *image_out = image;
+    else
+        image_release(&image);
+    return status;
 }
 
 enum status image_probe(int64_t *height_out, int64_t *width_out, const void *bytes, size_t size,
@@ -86,29 +114,21 @@ out:
     return status;
 }
 
-struct image_place image_place_on_square(const struct image *image)
-{
-    const int64_t side = image->height > image->width ? image->height : image->width;
-    return (struct image_place){
-        .side = side, .top = (side - image->height) / 2, .left = (side - image->width) / 2};
-}
-
 enum status image_pad_square(struct image *image_out, const struct image *image)
 {
     enum status status = OK;
-    const struct image_place place = image_place_on_square(image);
-    const int64_t side = place.side, top = place.top, left = place.left;
+    int64_t side = image->height > image->width ? image->height : image->width;
+    int64_t top = (side - image->height) / 2, left = (side - image->width) / 2;
     struct image square = {0};
     TRY(image_allocate(&square, side, side, "the padded picture"));
     for (int64_t y = 0; y < side; y++) {
         uint8_t *row = square.rgb + y * side * 3;
         bool inside = y >= top && y < top + image->height;
         int64_t end = inside ? left : side;
-        for (int64_t x = 0; x < end; x++) memcpy(row + 3 * x, image_pad_colour, 3);
+        for (int64_t x = 0; x < end; x++) memcpy(row + 3 * x, pad_colour, 3);
         if (!inside) continue;
         memcpy(row + 3 * left, image->rgb + (y - top) * image->width * 3, (size_t)image->width * 3);
-        for (int64_t x = left + image->width; x < side; x++)
-            memcpy(row + 3 * x, image_pad_colour, 3);
+        for (int64_t x = left + image->width; x < side; x++) memcpy(row + 3 * x, pad_colour, 3);
     }
     *image_out = square;
 out:

@@ -18,8 +18,11 @@ struct image { /* zeroed is releasable */
     uint8_t *rgb; /* [height, width, 3] */
 };
 
-/* The aspect switch: pad = centred on a square of background (122, 116, 104) first; squash = both
- * sides to the size. */
+/* The aspect switch: pad = centred on a square of the background first; squash = both sides to the
+ * size. */
+#define IMAGE_PAD_RED   122
+#define IMAGE_PAD_GREEN 116
+#define IMAGE_PAD_BLUE  104
 enum image_mode { IMAGE_MODE_PAD, IMAGE_MODE_SQUASH };
 
 /* JPEG or PNG, known by its first bytes; grey, CMYK, 16 bit, palette and alpha become RGB as

@@ -19,19 +19,23 @@ enum status image_check_size(int64_t height, int64_t width, const char *name);
 enum status image_allocate(struct image *image_out, int64_t height, int64_t width,
                            const char *name);
 
-/* Background of a padded picture, and where the picture stands on its square. */
-extern const uint8_t image_pad_colour[3];
-struct image_place {
-    int64_t side, top, left;
+/* Where a decoder puts a picture, row after row. */
+struct row_sink {
+    void *context;
+    /* Once, when the size is known and checked. */
+    enum status (*start)(void *context, int64_t height, int64_t width, const char *name);
+    uint8_t *(*place)(void *context, int64_t y); /* memory for row y: u8 [width, 3] */
+    void (*done)(void *context, int64_t y);      /* row y is written */
 };
-struct image_place image_place_on_square(const struct image *image);
+/* Decodes whatever the source is. On failure rows may have been written. */
+enum status image_stream(const struct row_sink *sink, struct image_source source);
 
 bool jpeg_recognise(struct image_source source);
 enum status jpeg_probe(int64_t *height_out, int64_t *width_out, struct image_source source);
-enum status jpeg_decode(struct image *image_out, struct image_source source);
+enum status jpeg_decode(const struct row_sink *sink, struct image_source source);
 
 bool png_recognise(struct image_source source);
 enum status png_probe(int64_t *height_out, int64_t *width_out, struct image_source source);
-enum status png_decode(struct image *image_out, struct image_source source);
+enum status png_decode(const struct row_sink *sink, struct image_source source);
 
 #endif

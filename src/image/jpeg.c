@@ -130,33 +130,33 @@ static void rgb_from_inverted_cmyk(uint8_t *rgb, const uint8_t *cmyk, int64_t n)
     }
 }
 
-/* Every row into image; `cmyk_row` (NULL unless the file is CMYK) holds one of four channels. */
-static void read_rows(struct jpeg_decompress_struct *codec, struct image *image, uint8_t *cmyk_row)
+/* Every row into the sink; `cmyk_row` (NULL unless the file is CMYK) holds one of four channels. */
+static void read_rows(struct jpeg_decompress_struct *codec, const struct row_sink *sink,
+                      uint8_t *cmyk_row)
 {
     while (codec->output_scanline < codec->output_height) {
-        uint8_t *row = image->rgb + (int64_t)codec->output_scanline * image->width * 3;
-        uint8_t *target = cmyk_row ? cmyk_row : row;
-        if (jpeg_read_scanlines(codec, &target, 1) == 1 && cmyk_row)
-            rgb_from_inverted_cmyk(row, cmyk_row, image->width);
+        int64_t y = codec->output_scanline;
+        uint8_t *row = sink->place(sink->context, y), *target = cmyk_row ? cmyk_row : row;
+        if (jpeg_read_scanlines(codec, &target, 1) != 1) continue;
+        if (cmyk_row) rgb_from_inverted_cmyk(row, cmyk_row, codec->output_width);
+        sink->done(sink->context, y);
     }
 }
 
-enum status jpeg_decode(struct image *image_out, struct image_source source)
+enum status jpeg_decode(const struct row_sink *sink, struct image_source source)
 {
     enum status status = OK;
     struct jpeg_decompress_struct codec = {0};
     struct jpeg_trap trap;
-    struct image image = {0};
-    /* Written between setjmp and a longjmp, hence behind pointers or volatile. */
-    uint8_t *volatile cmyk_row = NULL;
-    struct image *volatile result = &image;
+    uint8_t *volatile cmyk_row = NULL; /* written between setjmp and a longjmp */
     codec.err = trap_set(&trap);
     if (setjmp(trap.escape)) {
         status = trap_sentence(&trap, source.name);
         goto out;
     }
     start_reading(&codec, &trap, source);
-    TRY(image_allocate(result, codec.image_height, codec.image_width, source.name));
+    TRY(image_check_size(codec.image_height, codec.image_width, source.name));
+    TRY(sink->start(sink->context, codec.image_height, codec.image_width, source.name));
     bool is_cmyk = codec.num_components == 4;
     codec.out_color_space = is_cmyk ? JCS_CMYK : JCS_RGB;
     if (is_cmyk) {
@@ -164,14 +164,11 @@ enum status jpeg_decode(struct image *image_out, struct image_source source)
         if (!cmyk_row) FAIL(ERR_MEMORY, "%s: no memory for one row", source.name);
     }
     jpeg_start_decompress(&codec);
-    read_rows(&codec, result, cmyk_row);
+    read_rows(&codec, sink, cmyk_row);
     jpeg_finish_decompress(&codec);
-    *image_out = *result;
-    *result = (struct image){0};
 out:
     jpeg_destroy_decompress(&codec);
     free(cmyk_row);
-    image_release(result);
     return status;
 }
 

@@ -137,7 +137,8 @@ static bool read_info(png_structp codec, png_infop info)
     return true;
 }
 
-enum status png_decode(struct image *image_out, struct image_source source)
+/* The whole picture: rows of an interlaced file come in seven passes. */
+static enum status decode_image(struct image *image_out, struct image_source source)
 {
     enum status status = OK;
     struct image image = {0};
@@ -170,6 +171,22 @@ out:
     png_destroy_read_struct(&codec, &info, NULL);
     free(rows);
     free(wide);
+    image_release(&image);
+    return status;
+}
+
+enum status png_decode(const struct row_sink *sink, struct image_source source)
+{
+    enum status status = OK;
+    struct image image = {0};
+    TRY(decode_image(&image, source));
+    TRY(sink->start(sink->context, image.height, image.width, source.name));
+    for (int64_t y = 0; y < image.height; y++) {
+        memcpy(sink->place(sink->context, y), image.rgb + y * image.width * 3,
+               (size_t)image.width * 3);
+        sink->done(sink->context, y);
+    }
+out:
     image_release(&image);
     return status;
 }

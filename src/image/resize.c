@@ -4,6 +4,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -114,17 +115,12 @@ static uint8_t clip_sum(int32_t sum)
 
 /* Four rows side by side, four bytes a pixel (the last is waste): quad [n_in, 4, 4]. One vector
  * then holds the same column of four rows. */
-static void gather_quad(uint8_t *quad, const uint8_t *const rows[4], int64_t n)
+static void gather_quad(uint8_t *quad, const uint8_t *const rows[4], int64_t n_in)
 {
-    for (int64_t x = 0; x < n - 1; x++)
+    for (int64_t x = 0; x < n_in - 1; x++)
         for (int r = 0; r < 4; r++) memcpy(quad + x * LANES + 4 * r, rows[r] + 3 * x, 4);
-    for (int r = 0; n > 0 && r < 4; r++)
-        memcpy(quad + (n - 1) * LANES + 4 * r, rows[r] + 3 * (n - 1), 3);
-}
-
-static void fill_quad(uint8_t *quad, const uint8_t colour[3], int64_t n)
-{
-    for (int64_t i = 0; i < 4 * n; i++) memcpy(quad + 4 * i, colour, 3);
+    for (int r = 0; r < 4; r++)
+        memcpy(quad + (n_in - 1) * LANES + 4 * r, rows[r] + 3 * (n_in - 1), 3);
 }
 
 static inline __attribute__((always_inline)) lanes_u8
@@ -147,10 +143,11 @@ static void store_four(uint8_t *const out[4], const lanes_u8 pixel[4])
     const quad_i32 low = {0, 4, 1, 5}, high = {2, 6, 3, 7};
     const quad_i32 first = {0, 1, 4, 5}, second = {2, 3, 6, 7};
     const lanes_u8 packed = {0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, 15, 15, 15, 15};
-    const quad_i32 a = (quad_i32)pixel[0], b = (quad_i32)pixel[1];
-    const quad_i32 c = (quad_i32)pixel[2], d = (quad_i32)pixel[3];
-    quad_i32 ab_low = __builtin_shuffle(a, b, low), ab_high = __builtin_shuffle(a, b, high);
-    quad_i32 cd_low = __builtin_shuffle(c, d, low), cd_high = __builtin_shuffle(c, d, high);
+    const quad_i32 *p = (const quad_i32 *)pixel;
+    quad_i32 ab_low = __builtin_shuffle(p[0], p[1], low);
+    quad_i32 cd_low = __builtin_shuffle(p[2], p[3], low);
+    quad_i32 ab_high = __builtin_shuffle(p[0], p[1], high);
+    quad_i32 cd_high = __builtin_shuffle(p[2], p[3], high);
     const quad_i32 rows[4] = {
         __builtin_shuffle(ab_low, cd_low, first), __builtin_shuffle(ab_low, cd_low, second),
         __builtin_shuffle(ab_high, cd_high, first), __builtin_shuffle(ab_high, cd_high, second)};
@@ -178,83 +175,204 @@ static void resize_quad(uint8_t *const out[4], int n_rows, const uint8_t *quad,
     }
 }
 
-enum status resize_rows(uint8_t *out, const uint8_t *in, int64_t height,
-                        const struct resize_axis *axis, const struct resize_frame *frame)
+/* Sums of `n_taps` rows of `size` bytes, weighted: one row of the vertical pass. */
+static void blend_rows(uint8_t *out, const uint8_t *const *rows, const int32_t *weight,
+                       int32_t n_taps, int64_t size)
 {
-    enum status status = OK;
-    uint8_t *quad = calloc((size_t)axis->n_in, LANES);
-    if (!quad) FAIL(ERR_MEMORY, "no memory to resize rows of %" PRId64 " pixels", axis->n_in);
-    fill_quad(quad, frame->around, axis->n_in);
-    for (int64_t y = 0; y < height; y += 4) {
-        int n_rows = height - y < 4 ? (int)(height - y) : 4;
-        const uint8_t *source[4];
-        uint8_t *target[4];
-        for (int r = 0; r < 4; r++) {
-            int64_t row = y + (r < n_rows ? r : 0);
-            source[r] = in + row * frame->width * 3;
-            target[r] = out + row * axis->n_out * 3;
-        }
-        gather_quad(quad + frame->left * LANES, source, frame->width);
-        resize_quad(target, n_rows, quad, axis);
-    }
-out:
-    free(quad);
-    return status;
-}
-
-void resize_one_row(uint8_t *out, const uint8_t *in, int64_t row_size,
-                    const struct resize_axis *axis, int64_t y)
-{
-    const uint8_t *source = in + axis->first[y] * row_size;
-    const int32_t *weight = axis->weight + y * axis->max_taps;
-    int32_t n_taps = axis->count[y];
     int64_t i = 0;
-    for (; i + 2 * LANES <= row_size; i += 2 * LANES) {
+    for (; i + 2 * LANES <= size; i += 2 * LANES) {
         lanes_i32 low = {0}, high = {0};
         for (int32_t tap = 0; tap < n_taps; tap++) {
-            low += widen(source + tap * row_size + i) * weight[tap];
-            high += widen(source + tap * row_size + i + LANES) * weight[tap];
+            low += widen(rows[tap] + i) * weight[tap];
+            high += widen(rows[tap] + i + LANES) * weight[tap];
         }
         lanes_u8 bytes = narrow(low);
         memcpy(out + i, &bytes, LANES);
         bytes = narrow(high);
         memcpy(out + i + LANES, &bytes, LANES);
     }
-    for (; i < row_size; i++) {
+    for (; i < size; i++) {
         int32_t sum = 0;
-        for (int32_t tap = 0; tap < n_taps; tap++) sum += source[tap * row_size + i] * weight[tap];
+        for (int32_t tap = 0; tap < n_taps; tap++) sum += rows[tap][i] * weight[tap];
         out[i] = clip_sum(sum);
     }
+}
+
+struct resize_stream {
+    struct resize_geometry geometry;
+    resize_emit *emit;
+    void *context;
+    struct resize_axis columns, rows;
+    uint8_t *arrived; /* [4, in_width, 3]: rows of the picture that wait for the horizontal pass */
+    uint8_t *quad;    /* [full_width, 4, 4] */
+    uint8_t *ring; /* [n_ring, out_width, 3]: row y of the full picture, widened, at y % n_ring */
+    uint8_t *padding;     /* [out_width, 3]: a widened row of the padding's colour */
+    uint8_t *result;      /* [out_width, 3] */
+    const uint8_t **taps; /* [rows.max_taps] */
+    int64_t n_ring;
+    int64_t n_wide; /* rows of the full picture that have been widened */
+    int64_t n_done; /* rows of the result that have left */
+};
+
+void resize_stream_destroy(struct resize_stream *stream)
+{
+    if (!stream) return;
+    resize_axis_release(&stream->columns);
+    resize_axis_release(&stream->rows);
+    free(stream->arrived);
+    free(stream->quad);
+    free(stream->ring);
+    free(stream->padding);
+    free(stream->result);
+    free(stream->taps);
+    free(stream);
+}
+
+static bool keeps_width(const struct resize_stream *stream)
+{
+    return stream->geometry.full_width == stream->geometry.out_width;
+}
+
+/* Row y of the full picture where it will be widened to. */
+static uint8_t *ring_row(const struct resize_stream *stream, int64_t y)
+{
+    return stream->ring + y % stream->n_ring * stream->geometry.out_width * 3;
+}
+
+static void fill_padding(uint8_t *pixels, int64_t n_pixels, int64_t stride)
+{
+    static const uint8_t colour[3] = {IMAGE_PAD_RED, IMAGE_PAD_GREEN, IMAGE_PAD_BLUE};
+    for (int64_t x = 0; x < n_pixels; x++) memcpy(pixels + x * stride, colour, 3);
+}
+
+/* Every row that the rows widened so far are enough for. */
+static void emit_rows(struct resize_stream *stream)
+{
+    const struct resize_geometry *g = &stream->geometry;
+    const struct resize_axis *rows = &stream->rows;
+    for (; stream->n_done < g->out_height; stream->n_done++) {
+        int64_t y = stream->n_done;
+        if (rows->first[y] + rows->count[y] > stream->n_wide) break;
+        for (int32_t tap = 0; tap < rows->count[y]; tap++) {
+            int64_t source = rows->first[y] + tap;
+            bool inside = source >= g->top && source < g->top + g->in_height;
+            stream->taps[tap] = inside ? ring_row(stream, source) : stream->padding;
+        }
+        blend_rows(stream->result, stream->taps, rows->weight + y * rows->max_taps, rows->count[y],
+                   g->out_width * 3);
+        stream->emit(stream->context, y, stream->result);
+    }
+}
+
+/* Widens the last n rows that arrived, the first of them being row y of the picture. */
+static void widen_arrived(struct resize_stream *stream, int64_t y, int n)
+{
+    const struct resize_geometry *g = &stream->geometry;
+    const uint8_t *source[4];
+    uint8_t *target[4];
+    for (int r = 0; r < 4; r++) {
+        source[r] = stream->arrived + (r < n ? r : 0) * g->in_width * 3;
+        target[r] = ring_row(stream, g->top + y + (r < n ? r : 0));
+    }
+    gather_quad(stream->quad + g->left * LANES, source, g->in_width);
+    resize_quad(target, n, stream->quad, &stream->columns);
+}
+
+uint8_t *resize_stream_place(struct resize_stream *stream, int64_t y)
+{
+    const struct resize_geometry *g = &stream->geometry;
+    if (!keeps_width(stream)) return stream->arrived + y % 4 * g->in_width * 3;
+    uint8_t *row = ring_row(stream, g->top + y);
+    if (g->in_width < g->full_width) fill_padding(row, g->full_width, 3);
+    return row + g->left * 3;
+}
+
+void resize_stream_done(struct resize_stream *stream, int64_t y)
+{
+    const struct resize_geometry *g = &stream->geometry;
+    bool last = y == g->in_height - 1;
+    if (keeps_width(stream)) {
+        stream->n_wide++;
+    } else if (y % 4 == 3 || last) {
+        widen_arrived(stream, y - y % 4, (int)(y % 4) + 1);
+        stream->n_wide += y % 4 + 1;
+    }
+    if (last) stream->n_wide = g->full_height;
+    emit_rows(stream);
+}
+
+/* A row of padding through the horizontal pass, and padding beside the rows to come. */
+static void start_padding(struct resize_stream *stream)
+{
+    const struct resize_geometry *g = &stream->geometry;
+    fill_padding(stream->padding, g->out_width, 3);
+    if (keeps_width(stream)) return;
+    for (int r = 0; r < 4; r++) fill_padding(stream->quad + 4 * r, g->full_width, LANES);
+    uint8_t *const target[4] = {stream->padding, stream->padding, stream->padding, stream->padding};
+    resize_quad(target, 1, stream->quad, &stream->columns);
+}
+
+enum status resize_stream_create(struct resize_stream **stream_out, struct resize_geometry geometry,
+                                 resize_emit *emit, void *context)
+{
+    enum status status = OK;
+    const struct resize_geometry *g = &geometry;
+    size_t out_row = (size_t)g->out_width * 3;
+    struct resize_stream *stream = calloc(1, sizeof *stream);
+    if (!stream) FAIL(ERR_MEMORY, "no memory to resize a picture");
+    *stream = (struct resize_stream){
+        .geometry = geometry, .emit = emit, .context = context, .n_wide = g->top};
+    TRY(resize_axis_init(&stream->columns, g->full_width, g->out_width));
+    TRY(resize_axis_init(&stream->rows, g->full_height, g->out_height));
+    /* Before four more rows are widened, all but those of the next window have been used. */
+    stream->n_ring = stream->rows.max_taps + 4;
+    stream->arrived = malloc((size_t)g->in_width * 12);
+    stream->quad = malloc((size_t)g->full_width * LANES);
+    stream->ring = malloc((size_t)stream->n_ring * out_row);
+    stream->padding = malloc(out_row);
+    stream->result = malloc(out_row);
+    stream->taps = malloc((size_t)stream->rows.max_taps * sizeof *stream->taps);
+    if (!stream->arrived || !stream->quad || !stream->ring || !stream->padding || !stream->result ||
+        !stream->taps)
+        FAIL(ERR_MEMORY, "no memory to resize a picture of %" PRId64 " x %" PRId64 " pixels",
+             g->full_width, g->full_height);
+    start_padding(stream);
+    *stream_out = stream;
+    stream = NULL;
+out:
+    resize_stream_destroy(stream);
+    return status;
+}
+
+static void keep_row(void *context, int64_t y, const uint8_t *row)
+{
+    struct image *image = context;
+    memcpy(image->rgb + y * image->width * 3, row, (size_t)image->width * 3);
 }
 
 enum status image_resize_bicubic(struct image *image_out, const struct image *image, int64_t height,
                                  int64_t width)
 {
     enum status status = OK;
-    struct image wide = {0}, result = {0};
-    struct resize_axis columns = {0}, rows = {0};
-    const struct image *source = image;
-    if (width != image->width) {
-        TRY(image_allocate(&wide, image->height, width, "the widened picture"));
-        TRY(resize_axis_init(&columns, image->width, width));
-        const struct resize_frame whole = {.width = image->width};
-        TRY(resize_rows(wide.rgb, image->rgb, image->height, &columns, &whole));
-        source = &wide;
-    }
+    struct image result = {0};
+    struct resize_stream *stream = NULL;
+    struct resize_geometry geometry = {.in_height = image->height,
+                                       .in_width = image->width,
+                                       .full_height = image->height,
+                                       .full_width = image->width,
+                                       .out_height = height,
+                                       .out_width = width};
     TRY(image_allocate(&result, height, width, "the resized picture"));
-    if (height != image->height) {
-        TRY(resize_axis_init(&rows, image->height, height));
-        for (int64_t y = 0; y < height; y++)
-            resize_one_row(result.rgb + y * width * 3, source->rgb, width * 3, &rows, y);
-    } else {
-        memcpy(result.rgb, source->rgb, (size_t)(height * width * 3));
+    TRY(resize_stream_create(&stream, geometry, keep_row, &result));
+    for (int64_t y = 0; y < image->height; y++) {
+        memcpy(resize_stream_place(stream, y), image->rgb + y * image->width * 3,
+               (size_t)image->width * 3);
+        resize_stream_done(stream, y);
     }
     *image_out = result;
     result = (struct image){0};
 out:
-    resize_axis_release(&columns);
-    resize_axis_release(&rows);
-    image_release(&wide);
+    resize_stream_destroy(stream);
     image_release(&result);
     return status;
 }

@@ -1,11 +1,12 @@
-/* The two passes of Pillow's bicubic resize, one axis each: for image.h's functions and for
- * tests. */
+/* Pillow's bicubic resize: the weights of an axis, and both passes over rows as they come. For
+ * image.h's functions and for tests. */
 #ifndef ROBIN_IMAGE_RESIZE_H
 #define ROBIN_IMAGE_RESIZE_H
 
 #include <stdint.h>
 
 #include "base/status.h"
+#include "image/image.h"
 
 #define RESIZE_PRECISION_BITS 22
 
@@ -20,19 +21,25 @@ struct resize_axis { /* zeroed is releasable */
 enum status resize_axis_init(struct resize_axis *axis_out, int64_t n_in, int64_t n_out);
 void resize_axis_release(struct resize_axis *axis);
 
-/* A picture that stands in rows wider than itself: columns left .. left + width - 1 are its own,
- * the others have the colour `around`. Width 0: nothing but that colour. */
-struct resize_frame {
-    int64_t left, width;
-    uint8_t around[3];
+/* A square's picture arrives row by row and leaves resized, row by row: neither it nor the step
+ * between the passes is ever whole in memory, which costs more than the arithmetic. */
+struct resize_geometry {
+    int64_t in_height, in_width; /* of the picture */
+    /* The picture stands at row `top`, column `left` of a larger one of the padding's colour;
+     * without padding the larger one is the picture. */
+    int64_t full_height, full_width, top, left;
+    int64_t out_height, out_width;
 };
+/* Row y of the result, u8 [out_width, 3]; in order of y. */
+typedef void resize_emit(void *context, int64_t y, const uint8_t *row);
 
-/* Horizontal pass: out u8 [height, n_out, 3], in u8 [height, frame->width, 3] within rows of n_in
- * columns. ERR_MEMORY. */
-enum status resize_rows(uint8_t *out, const uint8_t *in, int64_t height,
-                        const struct resize_axis *axis, const struct resize_frame *frame);
-/* Row y of the vertical pass: out u8 [row_size], in u8 [n_in, row_size]. */
-void resize_one_row(uint8_t *out, const uint8_t *in, int64_t row_size,
-                    const struct resize_axis *axis, int64_t y);
+struct resize_stream; /* opaque */
+enum status resize_stream_create(struct resize_stream **stream_out, struct resize_geometry geometry,
+                                 resize_emit *emit, void *context);
+void resize_stream_destroy(struct resize_stream *stream);
+/* Where row y of the picture is to be written: u8 [in_width, 3]; then done(y). Rows come in
+ * order. */
+uint8_t *resize_stream_place(struct resize_stream *stream, int64_t y);
+void resize_stream_done(struct resize_stream *stream, int64_t y);
 
 #endif

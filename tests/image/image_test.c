@@ -144,6 +144,23 @@ static void preprocess_is_its_steps(void **state)
     free(bytes);
 }
 
+/* Every byte in every channel, against the divisions as the reference does them. */
+static void normalising_rounds_as_the_reference(void **state)
+{
+    (void)state;
+    static const double mean[3] = {0.48145466, 0.4578275, 0.40821073};
+    static const double std[3] = {0.26862954, 0.26130258, 0.27577711};
+    uint8_t grey[256 * 3];
+    float pixels[256 * 3], want[256 * 3];
+    for (int i = 0; i < 256 * 3; i++) {
+        grey[i] = (uint8_t)(i / 3);
+        volatile float value = (float)((double)grey[i] * 0.00392156862745098);
+        want[i] = (value - (float)mean[i % 3]) / (float)std[i % 3];
+    }
+    image_normalise(pixels, &(struct image){.height = 16, .width = 16, .rgb = grey});
+    assert_memory_equal(pixels, want, sizeof want);
+}
+
 static void padding_is_centred(void **state)
 {
     (void)state;
@@ -328,6 +345,7 @@ int main(void)
         cmocka_unit_test(known_files),
         cmocka_unit_test(resize_is_the_plain_sum),
         cmocka_unit_test(preprocess_is_its_steps),
+        cmocka_unit_test(normalising_rounds_as_the_reference),
         cmocka_unit_test(padding_is_centred),
         cmocka_unit_test(encoding_is_lossless_or_near),
         cmocka_unit_test(probe_reads_the_header),
