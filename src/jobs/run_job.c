@@ -14,7 +14,9 @@ enum status run_job_command(struct command_call *call)
     const char *const *overrides = (const char *const *)call->arguments + 1;
     status = run_config_load(&config, call->arguments[0], overrides, call->n_arguments - 1);
     TRY(comm_agree(comm, status));
-    TRY(train_job_run(comm, &config, call));
+    switch ((enum config_job)config.job) {
+    case CONFIG_JOB_TRAIN: TRY(train_job_run(comm, &config, call)); break;
+    }
 out:
     run_config_release(&config);
     comm_destroy(comm);

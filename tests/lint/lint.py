@@ -258,10 +258,12 @@ def check_config(build):
             for word in set(re.findall(r"(?:\.|->)([a-z]\w*)", f.read())):
                 used[word] = True
     with open("src/config/config_table.c", encoding="utf-8") as f:
-        rows = re.findall(r'\{"([a-z_.\[\]]+)",\s*CONFIG_\w+,\s*(?:AT|IN_\w+)\(([\w.]+)\)',
-                          f.read(), re.S)
-    for key, field in rows:
+        rows = re.findall(r'\{"([a-z_.\[\]]+)",\s*CONFIG_\w+,\s*(?:AT|IN_\w+)\(([\w.]+)\)'
+                          r'(?:[^}]*?\.choices\s*=\s*"([^"]*)")?', f.read(), re.S)
+    for key, field, choices in rows:
         last = field.split(".")[-1]
+        if choices and "|" not in choices:
+            continue  # one choice: nothing to decide yet
         if last in fields and not used[last] and key != "model.base":
             find("unread keys", "src/config/config_table.c", f"nothing reads {key}")
 
