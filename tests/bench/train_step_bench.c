@@ -1,9 +1,11 @@
-/* A whole training step of a mid-size ROBIN on the CPU: tokens per second, the share of the
- * machine's sgemm speed that its necessary arithmetic reaches, and where the time goes. Counted are
- * the operations of matrix products, attention and 7x7 convolutions, once in the forward and once
- * in the backward; anything computed again, or element by element, counts as nothing. */
+/* A whole training step of a mid-size and of a tiny ROBIN on the CPU: tokens per second, the share
+ * of the machine's sgemm speed that its necessary arithmetic reaches, and where the time goes.
+ * Counted are the operations of matrix products, attention and 7x7 convolutions, once in the
+ * forward and once in the backward; anything computed again, or element by element, counts as
+ * nothing. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "base/text_buffer.h"
@@ -13,28 +15,59 @@
 #include "support/bench.h"
 #include "train/optimizer.h"
 
-enum { SAMPLES = 4, REGIONS = 6, PROMPT = 16, ANSWER = 96, VOCAB = 16384, MASK_ID = VOCAB - 2 };
-enum { MASK_SIDE = 240, SIDE = 256, RUNS = 3 };
-enum { IDS = PROMPT + 1 + 2 * REGIONS + ANSWER };
+enum { SAMPLES = 4, PROMPT = 16, MAX_REGIONS = 6, MAX_IDS = 256 };
 
-static const struct model_config config = {
-    .image_height = SIDE,
-    .image_width = SIDE,
-    .vision = {.depths = {3, 3, 9, 3},
-               .dims = {96, 192, 384, 768},
-               .norm_eps = 1e-6,
-               .layer_scale_init = 1e-6},
-    .extractor = {.embed = 512, .mask_side = 112},
-    .lm = {.vocab = VOCAB,
-           .hidden = 512,
-           .ffn = 1408,
-           .layers = 8,
-           .heads = 8,
-           .kv_heads = 2,
-           .max_positions = 2048,
-           .rms_eps = 1e-6,
-           .rope_theta = 1e6,
-           .tied = true},
+/* A model, and samples alike for it. */
+struct setup {
+    const char *name;
+    struct model_config config;
+    int64_t regions, answer; /* of a sample; answer: tokens to learn */
+    int runs;                /* steps timed, of which the fastest counts */
+};
+
+static const struct setup setups[] = {
+    {.name = "mid-size, 256 x 256",
+     .config = {.image_height = 256,
+                .image_width = 256,
+                .vision = {.depths = {3, 3, 9, 3},
+                           .dims = {96, 192, 384, 768},
+                           .norm_eps = 1e-6,
+                           .layer_scale_init = 1e-6},
+                .extractor = {.embed = 512, .mask_side = 112},
+                .lm = {.vocab = 16384,
+                       .hidden = 512,
+                       .ffn = 1408,
+                       .layers = 8,
+                       .heads = 8,
+                       .kv_heads = 2,
+                       .max_positions = 2048,
+                       .rms_eps = 1e-6,
+                       .rope_theta = 1e6,
+                       .tied = true}},
+     .regions = 6,
+     .answer = 96,
+     .runs = 3},
+    {.name = "robin-tiny, 128 x 128",
+     .config = {.image_height = 128,
+                .image_width = 128,
+                .vision = {.depths = {1, 1, 2, 1},
+                           .dims = {24, 48, 96, 192},
+                           .norm_eps = 1e-6,
+                           .layer_scale_init = 1},
+                .extractor = {.embed = 128, .mask_side = 28},
+                .lm = {.vocab = 512,
+                       .hidden = 128,
+                       .ffn = 352,
+                       .layers = 4,
+                       .heads = 8,
+                       .kv_heads = 4,
+                       .max_positions = 2048,
+                       .rms_eps = 1e-6,
+                       .rope_theta = 1e4,
+                       .tied = true}},
+     .regions = 5,
+     .answer = 64,
+     .runs = 50},
 };
 
 /* ---- a table of kernels that counts ---- */
@@ -44,7 +77,7 @@ enum part { PART_LINEAR, PART_ATTENTION, PART_DEPTHWISE, N_PARTS };
 static const char *const part_names[N_PARTS] = {"matrix products", "attention", "7x7 convolutions"};
 
 /* One benchmark runs at a time, and a kernel's signature has no room for a context. */
-static struct {
+static struct share {
     double flops, seconds;
 } parts[N_PARTS];
 
@@ -159,6 +192,7 @@ static struct kernels counting_kernels(void)
 /* ---- the batch and the step ---- */
 
 struct training {
+    const struct setup *setup;
     struct stream *stream;
     struct kernels kernels;
     struct made_batch made;
@@ -169,34 +203,36 @@ struct training {
 /* Samples alike: prompt, image, regions, answer; every region a box of another size. */
 static enum status make_batch(struct training *t)
 {
-    static int64_t ids[IDS], labels[IDS];
-    static uint8_t masks[REGIONS * MASK_SIDE * MASK_SIDE];
-    int64_t n = 0;
+    const struct model_config *config = &t->setup->config;
+    const int64_t side = config->image_width, mask_id = config->lm.vocab - 2;
+    int64_t ids[MAX_IDS], labels[MAX_IDS], n = 0;
+    uint8_t *masks = memory_new((size_t)(MAX_REGIONS * side * side), 1);
     for (int i = 0; i < PROMPT; i++) ids[n++] = 100 + i;
     ids[n++] = MAKER_IMAGE_ID;
-    for (int q = 0; q < REGIONS; q++) {
-        ids[n++] = MASK_ID;
-        ids[n++] = MASK_ID + 1;
-        for (int64_t i = 0; i < MASK_SIDE * (q + 1) * 30; i++)
-            masks[q * MASK_SIDE * MASK_SIDE + i] = i % MASK_SIDE > 20;
+    for (int64_t q = 0; q < t->setup->regions; q++) {
+        ids[n++] = mask_id;
+        ids[n++] = mask_id + 1;
+        for (int64_t i = 0; i < side * (q + 1) * side / 8; i++)
+            masks[q * side * side + i] = i % side > 20;
     }
-    for (int i = 0; i < ANSWER; i++) ids[n++] = 1000 + 7 * i;
-    for (int i = 0; i < IDS; i++) labels[i] = i >= IDS - ANSWER ? ids[i] : MAKER_IGNORE;
-    float *pixels = bench_floats(3 * SIDE * SIDE);
+    for (int i = 0; i < t->setup->answer; i++) ids[n++] = 120 + 3 * i;
+    for (int64_t i = 0; i < n; i++) labels[i] = i < n - t->setup->answer ? MAKER_IGNORE : ids[i];
+    float *pixels = bench_floats(3 * side * side);
     struct made_sample samples[SAMPLES];
     for (int i = 0; i < SAMPLES; i++)
         samples[i] = (struct made_sample){.ids = ids,
                                           .labels = labels,
-                                          .n_ids = IDS,
+                                          .n_ids = n,
                                           .pixels = pixels,
                                           .masks = masks,
-                                          .n_regions = REGIONS,
-                                          .mask_height = MASK_SIDE,
-                                          .mask_width = MASK_SIDE};
+                                          .n_regions = t->setup->regions,
+                                          .mask_height = side,
+                                          .mask_width = side};
     const struct maker_options options = {
-        .config = &config, .mask_id = MASK_ID, .kernels = &kernels_cpu, .stream = t->stream};
+        .config = config, .mask_id = mask_id, .kernels = &kernels_cpu, .stream = t->stream};
     enum status status = batch_make(&t->made, samples, SAMPLES, &options);
     free(pixels);
+    free(masks);
     return status;
 }
 
@@ -211,7 +247,7 @@ static enum status make_model(struct training *t)
                                                      .max_targets = batch->n_targets},
                                           .trainable = {true, true, true, true},
                                           .backward = true};
-    TRY(model_create(&t->model, &config, &options, &t->kernels, t->stream));
+    TRY(model_create(&t->model, &t->setup->config, &options, &t->kernels, t->stream));
     parameters_fill(model_weights(t->model), model_parameters(t->model), 1);
     const struct optimizer_options adamw = {.lr = {1e-5, 1e-5, 1e-5, 1e-5},
                                             .beta1 = 0.9,
@@ -238,51 +274,68 @@ out:
     return status;
 }
 
-static enum status measure(struct training *t)
+/* The fastest of several steps. */
+struct fastest {
+    double seconds, flops, rest;
+    struct share parts[N_PARTS];
+};
+
+static enum status time_steps(struct training *t, struct fastest *fastest)
 {
     enum status status = OK;
-    double peak = bench_sgemm_gflops(t->stream), best = 0, flops = 0, rest = 0;
-    double seconds[N_PARTS] = {0};
-    TRY(make_batch(t));
-    TRY(make_model(t));
     TRY(step(t));
-    for (int run = 0; run < RUNS; run++) {
-        for (int p = 0; p < N_PARTS; p++) parts[p].flops = parts[p].seconds = 0;
+    for (int run = 0; run < t->setup->runs; run++) {
+        memset(parts, 0, sizeof parts);
         double start = now_seconds();
         TRY(step(t));
-        double time = now_seconds() - start;
-        if (run > 0 && time >= best) continue;
-        best = rest = time;
-        flops = 0;
+        double seconds = now_seconds() - start;
+        if (run > 0 && seconds >= fastest->seconds) continue;
+        *fastest = (struct fastest){.seconds = seconds, .rest = seconds};
+        memcpy(fastest->parts, parts, sizeof parts);
         for (int p = 0; p < N_PARTS; p++) {
-            seconds[p] = parts[p].seconds;
-            flops += parts[p].flops;
-            rest -= parts[p].seconds;
+            fastest->flops += parts[p].flops;
+            fastest->rest -= parts[p].seconds;
         }
     }
+out:
+    return status;
+}
+
+static enum status measure(struct training *t, double peak)
+{
+    enum status status = OK;
+    struct fastest f = {0};
+    TRY(make_batch(t));
+    TRY(make_model(t));
+    TRY(time_steps(t, &f));
     const struct model_batch *batch = &t->made.batch;
-    char *size = text_format("%lld tokens, %lld images", (long long)batch->n_tokens,
-                             (long long)batch->n_images);
-    bench_row("training step", size, "%7.0f tokens/s %5.1f GFLOP/s = %.0f %% of sgemm",
-              (double)batch->n_tokens / best, 1e-9 * flops / best, 1e-7 * flops / best / peak);
+    bench_row("training step", t->setup->name,
+              "%7.0f tokens/s %6.1f images/s %5.1f GFLOP/s = %.0f %% of sgemm",
+              (double)batch->n_tokens / f.seconds, (double)batch->n_images / f.seconds,
+              1e-9 * f.flops / f.seconds, 1e-7 * f.flops / f.seconds / peak);
     for (int p = 0; p < N_PARTS; p++)
-        bench_row("training step", part_names[p], "%7.0f ms %5.1f GFLOP/s", 1e3 * seconds[p],
-                  1e-9 * parts[p].flops / seconds[p]);
-    bench_row("training step", "everything else", "%7.0f ms", 1e3 * rest);
-    free(size);
+        bench_row("", part_names[p], "%7.1f ms %5.1f GFLOP/s", 1e3 * f.parts[p].seconds,
+                  1e-9 * f.parts[p].flops / f.parts[p].seconds);
+    bench_row("", "everything else", "%7.1f ms", 1e3 * f.rest);
 out:
     return status;
 }
 
 int main(void)
 {
-    struct training t = {.kernels = counting_kernels()};
-    enum status status = stream_create(&t.stream, bench_threads());
-    if (status == OK) status = measure(&t);
+    enum status status = OK;
+    struct stream *stream = NULL;
+    TRY(stream_create(&stream, bench_threads()));
+    double peak = bench_sgemm_gflops(stream);
+    for (size_t i = 0; status == OK && i < sizeof setups / sizeof setups[0]; i++) {
+        struct training t = {.setup = &setups[i], .stream = stream, .kernels = counting_kernels()};
+        status = measure(&t, peak);
+        optimizer_destroy(t.optimizer);
+        model_destroy(t.model);
+        batch_release(&t.made);
+    }
+out:
     if (status != OK) fprintf(stderr, "error: %s\n", status_message());
-    optimizer_destroy(t.optimizer);
-    model_destroy(t.model);
-    batch_release(&t.made);
-    stream_destroy(t.stream);
+    stream_destroy(stream);
     return status == OK ? 0 : 1;
 }
