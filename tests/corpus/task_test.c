@@ -127,6 +127,28 @@ static void graphs(void **state)
     record_release(&record);
 }
 
+/* psg cuts in the order of annotation and then sorts; sg sorts first. */
+static void what_the_limit_leaves(void **state)
+{
+    (void)state;
+    struct record record = {.id = text_copy("test/3"), .height = 10, .width = 10, .image_size = 1};
+    struct task_options options = task_options_default();
+    add_object(&record, "a", NULL);
+    add_object(&record, "b", NULL);
+    add_object(&record, "c", NULL);
+    add_relation(&record, 0, 2, "second");
+    add_relation(&record, 0, 1, "first");
+    options.max_relations = 1;
+    struct task_sample psg = make("psg", &record, &options), sg = make("sg", &record, &options);
+    assert_non_null(strstr(psg.conversation.turns[1].text, "region1: region3 second\n"));
+    assert_null(strstr(psg.conversation.turns[1].text, "first"));
+    assert_non_null(strstr(sg.conversation.turns[1].text, "region1: region2 first\n"));
+    assert_null(strstr(sg.conversation.turns[1].text, "second"));
+    task_sample_release(&psg);
+    task_sample_release(&sg);
+    record_release(&record);
+}
+
 static void relations(void **state)
 {
     (void)state;
@@ -155,6 +177,31 @@ static void relations(void **state)
     assert_says("relation_pair", &record, &options,
                 "<image>\nHow is <mask><pos> related to <mask><pos>?|walking|How is <mask><pos> "
                 "related to <mask><pos>?|below");
+    record_release(&record);
+}
+
+/* However few regions are listed, the one that is asked about is among them. */
+static void the_subject_is_listed(void **state)
+{
+    (void)state;
+    struct record record = example();
+    struct task_options options = task_options_default();
+    int64_t n_made = 0;
+    options.max_regions = 2;
+    for (uint64_t i = 0; i < 200; i++) {
+        struct task_sample sample;
+        assert_int_equal(
+            task_make(&sample, &record, task_find("relation"), &options, task_draws(1, i, 0)), OK);
+        if (!sample.skipped) {
+            const char *question = strrchr(sample.conversation.turns[0].text, '\n');
+            assert_int_equal(sample.n_regions, 2);
+            assert_true(strstr(question, "region1") || strstr(question, "region2"));
+            assert_null(strstr(sample.conversation.turns[1].text, "region3"));
+            n_made++;
+        }
+        task_sample_release(&sample);
+    }
+    assert_in_range(n_made, 100, 199);
     record_release(&record);
 }
 
@@ -441,7 +488,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(graphs),
+        cmocka_unit_test(what_the_limit_leaves),
         cmocka_unit_test(relations),
+        cmocka_unit_test(the_subject_is_listed),
         cmocka_unit_test(single_regions),
         cmocka_unit_test(sentences),
         cmocka_unit_test(nothing_to_ask),

@@ -50,9 +50,10 @@ static void form_c(void **state)
     static const char *const cases[][2] = {
         {"caf\xc3\xa9", "caf\xc3\xa9"},
         {"cafe\xcc\x81", "caf\xc3\xa9"},
-        {"\xe2\x84\xaa", "K"},                                    /* Kelvin sign */
-        {"q\xcc\x87\xcc\xa3", "q\xcc\xa3\xcc\x87"},               /* marks by class */
-        {"\xe1\xb8\x8b\xcc\xa3", "\xe1\xb8\x8d\xcc\x87"},         /* recomposed */
+        {"\xe2\x84\xaa", "K"},                            /* Kelvin sign */
+        {"a\xcc\x85\xcc\x81", "a\xcc\x85\xcc\x81"},       /* blocked by a mark of the same class */
+        {"q\xcc\x87\xcc\xa3", "q\xcc\xa3\xcc\x87"},       /* marks by class */
+        {"\xe1\xb8\x8b\xcc\xa3", "\xe1\xb8\x8d\xcc\x87"}, /* recomposed */
         {"\xe1\x84\x80\xe1\x85\xa1\xe1\x86\xa8", "\xea\xb0\x81"}, /* Hangul L V T */
         {"\xea\xb0\x80\xe1\x86\xa8", "\xea\xb0\x81"},             /* LV T */
         {"\xe0\xa5\x98", "\xe0\xa4\x95\xe0\xa4\xbc"},             /* excluded */
