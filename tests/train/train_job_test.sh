@@ -1,0 +1,144 @@
+#!/bin/bash
+# job: train on a small corpus of drawn scenes. The loss curve and the samples are the same on 1, 2,
+# 3 and 4 ranks; a run stopped after every step, killed, or robbed of its newest checkpoint ends in
+# the same bits as one that ran through; frozen modules keep their bits; stages chain; signals.
+set -uo pipefail
+robin=${ROBIN_BUILD:-build/cpu}/robin-dist
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+fail() { echo "FAILED: $*"; exit 1; }
+
+"$robin" data build scenes --count 20 --size 64 --out "$work/scenes" --threads 1 >/dev/null 2>&1 ||
+    fail "data build scenes"
+cat >"$work/train.yaml" <<END
+job: train
+seed: 5
+model:
+  image: {height: 64, width: 64}
+  vision: {depths: [1, 1, 1, 1], dims: [8, 16, 24, 32], layer_scale_init: 1, drop_path_rate: 0.3}
+  extractor: {embed: 16, mask_side: 8}
+  lm: {vocab: 576, hidden: 32, ffn: 64, layers: 2, heads: 4, kv_heads: 2, max_positions: 512,
+       tied: true}
+tokenizer: datasets/tokenizer-scenes
+data:
+  sources:
+    - {corpus: $work/scenes, tasks: [sg, region_label]}
+    - {corpus: $work/scenes, tasks: [relation_pair], weight: 0.5}
+  max_length: 256
+  max_tokens: 400
+train: {global_batch: 6, steps: 5, save_every: 0, drop_path: true}
+optimizer: {lr: 3e-3, weight_decay: 0.1}
+schedule: {kind: cosine, warmup_ratio: 0.2}
+END
+
+# train RANKS RUN_DIR KEY=VALUE...: its exit code
+train() {
+    local ranks=$1 dir=$2
+    shift 2
+    if [ "$ranks" = 1 ]; then
+        "$robin" "$work/train.yaml" run_dir="$work/$dir" "$@" >"$work/log" 2>&1
+    else
+        launch/mpirun.sh -np "$ranks" "$robin" "$work/train.yaml" run_dir="$work/$dir" "$@" \
+            >"$work/log" 2>&1
+    fi
+}
+succeeds() { train "$@" || { cat "$work/log"; fail "train $*"; }; }
+# Metrics without the times.
+numbers() { sed 's/, "seconds".*//' "$work/$1/metrics.jsonl"; }
+field() { sed -E "s/.*\"$1\": \"?([^,\"]*).*/\1/" "$work/$2/metrics.jsonl"; }
+# CRC of every stored weight: NAME CRC, sorted.
+weights() {
+    tr '{' '\n' <"$1" 2>/dev/null | grep -a '"part":"weight"' |
+        sed -E 's/.*"name":"([^"]*)".*"crc32c":([0-9]*).*/\1 \2/' | sort
+}
+step() { printf '%s/checkpoints/step-%09d.ckpt' "$work/$1" "$2"; }
+
+# ---- one curve for any number of ranks ----
+same_curve() { # RUN RUN
+    [ "$(field order_hash "$1")" = "$(field order_hash "$2")" ] || fail "$1 and $2: other samples"
+    paste -d' ' <(field loss "$1") <(field loss "$2") <(field grad_norm "$1") \
+        <(field grad_norm "$2") | awk '
+        function off(a, b) { d = a - b; if (d < 0) d = -d; return d > 2e-5 * (a < 0 ? -a : a) }
+        off($1, $2) || off($3, $4) { print "step " NR ": " $0; bad = 1 }
+        END { exit bad || NR != 5 }' || fail "$1 and $2: other numbers"
+}
+for ranks in 1 2 3 4; do succeeds $ranks "global$ranks"; done
+for ranks in 2 3 4; do same_curve global1 "global$ranks"; done
+for ranks in 1 3; do succeeds $ranks "micro$ranks" train.loss_average=microbatch; done
+same_curve micro1 micro3
+[ "$(field loss global1)" != "$(field loss micro1)" ] || fail "the averages do not differ"
+echo "one curve on 1, 2, 3 and 4 ranks"
+
+# ---- stopping and going on changes no bit ----
+code=0
+for call in 1 2 3 4; do
+    train 2 stopped train.stop_after=1
+    [ $? = 3 ] || { cat "$work/log"; fail "stop_after: call $call did not leave with 3"; }
+done
+succeeds 2 stopped train.stop_after=1
+cmp "$(step global2 5)" "$(step stopped 5)" || fail "a stopped run ends in other bits"
+[ "$(numbers global2)" = "$(numbers stopped)" ] || fail "a stopped run reports other numbers"
+
+succeeds 1 saved train.save_every=1 train.keep_last=9
+cmp "$(step global1 5)" "$(step saved 5)" || fail "saving changes the run"
+rm "$(step saved 5)"
+truncate -s -100 "$(step saved 4)"
+succeeds 1 saved train.save_every=1 train.keep_last=9
+grep -q "warning: .*step-000000004.ckpt.*passed over" "$work/log" || fail "damage is not named"
+grep -q "going on after step 3" "$work/log" || fail "the one before is not used"
+cmp "$(step global1 5)" "$(step saved 5)" || fail "resuming from an older one ends in other bits"
+[ "$(numbers global1)" = "$(numbers saved)" ] || fail "metrics of repeated steps stay"
+echo "resumed runs end in the same bits"
+
+# ---- signals ----
+wait_for() { # COMMAND...: until it succeeds, a minute at most
+    for _ in $(seq 600); do
+        "$@" 2>/dev/null && return
+        sleep 0.1
+    done
+    cat "$work/log"
+    fail "waited in vain for $*"
+}
+has_lines() { [ "$(wc -l <"$work/$1/metrics.jsonl")" -ge "$2" ]; }
+"$robin" "$work/train.yaml" run_dir="$work/signals" train.steps=100000 >"$work/log" 2>&1 &
+run=$!
+wait_for has_lines signals 1
+kill -USR1 $run
+wait_for test -e "$work/signals/checkpoints/latest"
+first=$(cat "$work/signals/checkpoints/latest")
+kill -TERM $run
+wait $run
+[ $? = 3 ] || { cat "$work/log"; fail "TERM: not exit code 3"; }
+[ "$(cat "$work/signals/checkpoints/latest")" != "$first" ] || fail "TERM leaves no checkpoint"
+"$robin" "$work/train.yaml" run_dir="$work/killed" train.steps=5 train.save_every=1 \
+    >"$work/log" 2>&1 &
+run=$!
+wait_for test -e "$work/killed/checkpoints/latest"
+kill -KILL $run
+wait $run 2>/dev/null
+succeeds 1 killed train.save_every=1
+cmp "$(step global1 5)" "$(step killed 5)" || fail "a killed run ends in other bits"
+echo "signals"
+
+# ---- freezing, stages ----
+succeeds 2 start train.steps=1 # the first rate is 0: still the first weights
+weights "$(step start 1)" >"$work/first"
+succeeds 2 stage train.modules='[projector, mask_extractor]'
+weights "$(step stage 5)" >"$work/second"
+[ "$(wc -l <"$work/first")" -gt 50 ] || fail "no weights found"
+comm -12 "$work/first" "$work/second" | grep -E 'mm_projector|mask_extractor' &&
+    fail "these should have learnt"
+comm -13 "$work/first" "$work/second" | grep -vE 'mm_projector|mask_extractor' &&
+    fail "these are frozen"
+succeeds 1 chained train.init="$work/stage/checkpoints/latest" train.steps=1
+weights "$(step chained 1)" | cmp - "$work/second" || fail "train.init does not give the weights"
+succeeds 1 part train.init="$work/stage" train.init_modules='[mask_extractor]' train.steps=1
+weights "$(step part 1)" >"$work/third"
+comm -12 "$work/first" "$work/third" | grep -q mask_extractor && fail "extractor is not taken"
+comm -13 "$work/first" "$work/third" | grep -v mask_extractor && fail "more is taken"
+succeeds 1 shallow model.lm.layers=0 train.steps=1
+train 1 deep train.init="$work/shallow" train.steps=1
+[ $? = 2 ] && grep -q "has no model.layers.0" "$work/log" || fail "missing layers are not refused"
+succeeds 1 deep train.init="$work/shallow" train.init_missing=new train.steps=1
+weights "$(step deep 1)" | cmp - "$work/first" || fail "init_missing=new"
+echo "freezing and stages"
