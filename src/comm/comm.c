@@ -301,8 +301,7 @@ out:
 }
 
 /* Rank 0: one sentence for all, naming the lowest failing rank unless everybody says the same. */
-static void state_failure(const struct comm *comm, enum status code, char *const *sentences,
-                          char *const *hosts)
+static void print_failure(const struct comm *comm, char *const *sentences, char *const *hosts)
 {
     int first = -1, failed = 0, same = 0;
     for (int rank = 0; rank < comm->size; rank++) {
@@ -312,13 +311,13 @@ static void state_failure(const struct comm *comm, enum status code, char *const
         same += strcmp(sentences[rank], sentences[first]) == 0;
     }
     if (same == comm->size) {
-        status_fail(code, "%s", sentences[0]);
+        log_error("%s", sentences[0]);
         return;
     }
     char others[64] = "";
     if (failed > 1) snprintf(others, sizeof others, " (and %d more ranks failed)", failed - 1);
-    status_fail(code, "rank %d of %d (%s): %s%s", first, comm->size, hosts[first], sentences[first],
-                others);
+    log_error("rank %d of %d (%s): %s%s", first, comm->size, hosts[first], sentences[first],
+              others);
 }
 
 enum status comm_agree(struct comm *comm, enum status own)
@@ -337,7 +336,7 @@ enum status comm_agree(struct comm *comm, enum status own)
     TRY(comm_gather_strings(comm, &hosts, comm->host));
     status_clear();
     status = (enum status)(worst % 256);
-    if (comm->rank == 0) state_failure(comm, status, sentences, hosts);
+    if (comm->rank == 0) print_failure(comm, sentences, hosts);
 out:
     if (status == ERR_COMM) comm_abort(comm, "%s", status_message());
     names_free(sentences, sentences == NULL ? 0 : (size_t)comm->size);

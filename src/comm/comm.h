@@ -49,9 +49,11 @@ enum status comm_barrier(struct comm *comm);
 enum status comm_gather_strings(struct comm *comm, char ***texts_out, const char *text);
 
 /* Collective: the one place where ranks learn of each other's failures. Each brings its own status;
- * if all are OK, all get OK. Else all get the code of the lowest failing rank; rank 0 holds its
- * sentence as "rank R of N (HOST): ...", the others hold none: so main, printing the sentence it
- * has, prints one line. A failure of the network itself (ERR_COMM) does not come back. */
+ * if all are OK, all get OK. Else all get the code of the lowest failing rank, rank 0 has printed
+ * its sentence as "rank R of N (HOST): ...", and none holds a sentence any more. (Printed here and
+ * not by main: a launcher may end rank 0 as soon as another one has left with a failure.) A rank
+ * that is alone keeps its sentence. A failure of the network itself (ERR_COMM) does not come back.
+ */
 enum status comm_agree(struct comm *comm, enum status status);
 
 /* Not collective: for a rank that cannot go on and cannot meet the others. Prints one line with
