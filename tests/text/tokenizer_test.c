@@ -206,6 +206,42 @@ static void wrong_files_are_refused(void **state)
     assert_int_equal(tokenizer_open(&tokenizer, "/nowhere"), ERR_IO);
 }
 
+/* Bytes changed, cut off or put in: refused with a sentence, or a tokenizer that works. */
+static void damaged_files_do_no_harm(void **state)
+{
+    (void)state;
+    static const char *const files[] = {"vocab.json", "merges.txt", "added_tokens.json"};
+    struct random_stream stream = random_stream(13, "damage");
+    int n_refused = 0;
+    for (uint64_t round = 0; round < 150; round++) {
+        unsigned char *bytes = NULL;
+        size_t size;
+        const char *name = files[round % 3];
+        char *from = path_join(SMALL, name);
+        assert_int_equal(file_read(&bytes, &size, from, 1 << 20), OK);
+        size_t at = random_below(stream, 3 * round, size);
+        bytes[at] = (unsigned char)(1 + random_below(stream, 3 * round + 1, 255));
+        if (round % 5 == 0) bytes[at] = '\0'; /* as a text it ends there */
+        char *folder = folder_with(name, (const char *)bytes);
+        struct tokenizer *tokenizer = NULL;
+        struct token_list ids = {0};
+        if (tokenizer_open(&tokenizer, folder) == OK) {
+            ids = encode(tokenizer, "region1 <mask><pos> caf\xc3\xa9\n", 26);
+            assert_decodes(tokenizer, &ids, false, "region1 <mask><pos> caf\xc3\xa9\n");
+        } else {
+            assert_true(strlen(status_message()) > 10);
+            n_refused++;
+        }
+        token_list_release(&ids);
+        tokenizer_close(tokenizer);
+        assert_int_equal(directory_remove(folder), OK);
+        free(folder);
+        free(from);
+        free(bytes);
+    }
+    assert_in_range(n_refused, 75, 149);
+}
+
 /* Without <mask> in its files a tokenizer gets Qwen2.5's tokens behind those it has. */
 static void known_tokens_are_added(void **state)
 {
@@ -301,6 +337,7 @@ int main(void)
         cmocka_unit_test(round_trip),
         cmocka_unit_test(broken_text_is_refused),
         cmocka_unit_test(wrong_files_are_refused),
+        cmocka_unit_test(damaged_files_do_no_harm),
         cmocka_unit_test(known_tokens_are_added),
         cmocka_unit_test(training_is_reproducible),
         cmocka_unit_test(known_answers_of_qwen2),
