@@ -3,11 +3,12 @@
 
 #define AT(field)        .offset = offsetof(struct run_config, field)
 #define IN_SOURCE(field) .offset = offsetof(struct config_source, field)
+#define IN_MARGIN(field) .offset = offsetof(struct config_margin, field)
 #define RANGE(low, high) .min = (low), .max = (high)
 #define HUGE_COUNT       9e15 /* integers below it are exact in a double */
 
 const struct config_key config_keys[] = {
-    {"job", CONFIG_CHOICE, AT(job), "train", .choices = "train", .unit = "",
+    {"job", CONFIG_CHOICE, AT(job), "train", .choices = "train|evaluate", .unit = "",
      .sentence = "what the run does"},
     {"seed", CONFIG_INTEGER, AT(seed), "0", RANGE(0, HUGE_COUNT), .unit = "",
      .sentence = "of every random decision: order of samples, initial weights, DropPath"},
@@ -172,6 +173,25 @@ const struct config_key config_keys[] = {
      .unit = "", .sentence = "of the learning rate after the warm-up"},
     {"schedule.warmup_ratio", CONFIG_NUMBER, AT(schedule.warmup_ratio), "0.03", RANGE(0, 1),
      .unit = "share of the run", .sentence = "in which the learning rate rises from 0"},
+
+    {"evaluate.corpus", CONFIG_STRING, AT(evaluate.corpus), "''", .unit = "",
+     .sentence = "job evaluate: directory of held-out scenes; the model is that of train.init"},
+    {"evaluate.records", CONFIG_INTEGER, AT(evaluate.records), "0", RANGE(0, HUGE_COUNT),
+     .unit = "records", .sentence = "asked about, from the first; 0: all"},
+    {"evaluate.margins", CONFIG_MAPPINGS, AT(evaluate.margins), "[]", .unit = "",
+     .count_offset = offsetof(struct run_config, evaluate.n_margins),
+     .element_size = sizeof(struct config_margin),
+     .sentence = "what must hold, or the evaluation fails"},
+    {"evaluate.margins[].answers", CONFIG_CHOICE, IN_MARGIN(answers), NULL,
+     .choices = "short|graph", .unit = "", .sentence = "questions one by one, or whole graphs"},
+    {"evaluate.margins[].asked", CONFIG_CHOICE, IN_MARGIN(asked), NULL,
+     .choices = "colour|name|geometry|pixels", .unit = "",
+     .sentence = "geometry and pixels: relations that masks decide, or only the picture"},
+    {"evaluate.margins[].over", CONFIG_CHOICE, IN_MARGIN(over), NULL,
+     .choices = "majority|zeroed|swapped", .unit = "",
+     .sentence = "the most frequent answer, the picture zeroed, another scene's picture"},
+    {"evaluate.margins[].by", CONFIG_NUMBER, IN_MARGIN(by), NULL, RANGE(-1, 1),
+     .unit = "share of answers", .sentence = "by which the accuracy must exceed that"},
 };
 
 const size_t n_config_keys = sizeof config_keys / sizeof config_keys[0];

@@ -140,13 +140,20 @@ static void reference_comment(struct text_buffer *out, const struct config_key *
     text_append_char(out, '\n');
 }
 
-/* A key that must be given has a word of its type in the reference, to be replaced. */
-static const char *reference_value(const struct config_key *key)
+/* A key that must be given has a value of its type in the reference, to be replaced; to free(). */
+static char *reference_value(const struct config_key *key)
 {
-    if (key->fallback != NULL) return key->fallback;
-    ASSERT(key->type == CONFIG_STRING || key->type == CONFIG_STRINGS,
-           "%s must be given but is not a string: what would its example be", key->path);
-    return key->type == CONFIG_STRING ? "required" : "[required]";
+    if (key->fallback != NULL) return text_copy(key->fallback);
+    switch (key->type) {
+    case CONFIG_STRING: return text_copy("required");
+    case CONFIG_STRINGS: return text_copy("[required]");
+    case CONFIG_CHOICE: return text_format("%.*s", (int)strcspn(key->choices, "|"), key->choices);
+    case CONFIG_INTEGER:
+    case CONFIG_NUMBER: return text_format("%g", key->min > 0 ? key->min : 0);
+    default: break;
+    }
+    ASSERT(false, "%s must be given: what would its example be", key->path);
+    return NULL;
 }
 
 static void reference_elements(struct text_buffer *out, const struct config_key *list, int depth)
@@ -159,8 +166,9 @@ static void reference_elements(struct text_buffer *out, const struct config_key 
         if (strncmp(key->path, prefix, length) != 0) continue;
         reference_comment(out, key, depth + 1);
         indent(out, depth);
-        text_printf(out, "%s%s: %s\n", first ? "- " : "  ", key->path + length,
-                    reference_value(key));
+        char *value = reference_value(key);
+        text_printf(out, "%s%s: %s\n", first ? "- " : "  ", key->path + length, value);
+        free(value);
         first = false;
     }
     free(prefix);
@@ -179,7 +187,9 @@ char *config_reference(void)
         reference_comment(&out, key, depth);
         indent(&out, depth);
         if (key->type != CONFIG_MAPPINGS) {
-            text_printf(&out, "%s: %s\n", name, reference_value(key));
+            char *value = reference_value(key);
+            text_printf(&out, "%s: %s\n", name, value);
+            free(value);
             continue;
         }
         text_printf(&out, "%s:\n", name);

@@ -24,7 +24,7 @@ struct config_strings {
 };
 
 /* A choice is stored as the position of its word in the row's choices: these follow that order. */
-enum config_job { CONFIG_JOB_TRAIN };
+enum config_job { CONFIG_JOB_TRAIN, CONFIG_JOB_EVALUATE };
 enum config_device { CONFIG_DEVICE_CPU };
 enum config_kernels { CONFIG_KERNELS_CPU, CONFIG_KERNELS_REF };
 enum config_image_mode { CONFIG_IMAGE_PAD, CONFIG_IMAGE_SQUASH };
@@ -94,6 +94,27 @@ struct config_schedule_keys {
     double warmup_ratio;
 };
 
+enum config_answers { CONFIG_ANSWERS_SHORT, CONFIG_ANSWERS_GRAPH };
+enum config_asked {
+    CONFIG_ASKED_COLOUR,
+    CONFIG_ASKED_NAME,
+    CONFIG_ASKED_GEOMETRY,
+    CONFIG_ASKED_PIXELS
+};
+enum config_over { CONFIG_OVER_MAJORITY, CONFIG_OVER_ZEROED, CONFIG_OVER_SWAPPED };
+
+struct config_margin { /* one row of evaluate.margins */
+    int answers, asked, over;
+    double by;
+};
+
+struct config_evaluate {
+    char *corpus;
+    int64_t records;
+    struct config_margin *margins;
+    int64_t n_margins;
+};
+
 struct run_config { /* zeroed is releasable */
     int job;
     int64_t seed;
@@ -107,6 +128,7 @@ struct run_config { /* zeroed is releasable */
     struct config_train train;
     struct config_optimizer optimizer;
     struct config_schedule_keys schedule;
+    struct config_evaluate evaluate;
 };
 
 /* Reads `path`, the model file it names, and the `key=value` overrides, in this order; keys that

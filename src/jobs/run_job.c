@@ -3,6 +3,7 @@
 
 #include "comm/comm.h"
 #include "config/run_config.h"
+#include "jobs/evaluate_job.h"
 #include "jobs/train_job.h"
 
 enum status run_job_command(struct command_call *call)
@@ -16,6 +17,7 @@ enum status run_job_command(struct command_call *call)
     TRY(comm_agree(comm, status));
     switch ((enum config_job)config.job) {
     case CONFIG_JOB_TRAIN: TRY(train_job_run(comm, &config, call)); break;
+    case CONFIG_JOB_EVALUATE: TRY(evaluate_job(comm, &config, &call->started)); break;
     }
 out:
     run_config_release(&config);
