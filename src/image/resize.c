@@ -10,11 +10,7 @@
 
 #include "base/assertion.h"
 #include "image/image_codec.h"
-
-#define LANES 16
-
-typedef int32_t lanes_i32 __attribute__((vector_size(LANES * 4)));
-typedef uint8_t lanes_u8 __attribute__((vector_size(LANES)));
+#include "image/resize_quad.h"
 
 /* Keys' cubic with a = -0.5; the order of operations is Pillow's. */
 static double cubic(double x)
@@ -84,95 +80,14 @@ void resize_axis_release(struct resize_axis *axis)
     free(axis->first);
     free(axis->count);
     free(axis->weight);
+    free(axis->digits);
     *axis = (struct resize_axis){0};
-}
-
-/* A loop, as GCC 12 takes __builtin_convertvector apart byte by byte. */
-static inline lanes_i32 widen(const uint8_t *bytes)
-{
-    int32_t wide[LANES];
-    lanes_i32 lanes;
-    for (int i = 0; i < LANES; i++) wide[i] = bytes[i];
-    memcpy(&lanes, wide, sizeof lanes);
-    return lanes;
-}
-
-/* Rounded, shifted and clipped to bytes. */
-static lanes_u8 narrow(lanes_i32 sum)
-{
-    lanes_i32 value = (sum + (1 << (RESIZE_PRECISION_BITS - 1))) >> RESIZE_PRECISION_BITS;
-    value &= ~(value >> 31);
-    lanes_i32 above = value > 255;
-    value = (value & ~above) | (above & 255);
-    return __builtin_convertvector(value, lanes_u8);
 }
 
 static uint8_t clip_sum(int32_t sum)
 {
     int32_t value = (sum + (1 << (RESIZE_PRECISION_BITS - 1))) >> RESIZE_PRECISION_BITS;
     return (uint8_t)(value < 0 ? 0 : value > 255 ? 255 : value);
-}
-
-/* Four rows side by side, four bytes a pixel (the last is waste): quad [n_in, 4, 4]. One vector
- * then holds the same column of four rows. */
-static void gather_quad(uint8_t *quad, const uint8_t *const rows[4], int64_t n_in)
-{
-    for (int64_t x = 0; x < n_in - 1; x++)
-        for (int r = 0; r < 4; r++) memcpy(quad + x * LANES + 4 * r, rows[r] + 3 * x, 4);
-    for (int r = 0; r < 4; r++)
-        memcpy(quad + (n_in - 1) * LANES + 4 * r, rows[r] + 3 * (n_in - 1), 3);
-}
-
-static inline __attribute__((always_inline)) lanes_u8
-quad_pixel(const uint8_t *quad, const struct resize_axis *axis, int64_t x)
-{
-    const uint8_t *bytes = quad + (int64_t)axis->first[x] * LANES;
-    const int32_t *weight = axis->weight + x * axis->max_taps;
-    lanes_i32 sum = {0};
-    for (int32_t tap = 0; tap < axis->count[x]; tap++)
-        sum += widen(bytes + tap * LANES) * weight[tap];
-    return narrow(sum);
-}
-
-typedef int32_t quad_i32 __attribute__((vector_size(16)));
-
-/* Four neighbouring pixels of four rows, the waste between them taken out: 16 bytes go to each row,
- * the last four of them waste again. */
-static void store_four(uint8_t *const out[4], const lanes_u8 pixel[4])
-{
-    const quad_i32 low = {0, 4, 1, 5}, high = {2, 6, 3, 7};
-    const quad_i32 first = {0, 1, 4, 5}, second = {2, 3, 6, 7};
-    const lanes_u8 packed = {0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, 15, 15, 15, 15};
-    const quad_i32 *p = (const quad_i32 *)pixel;
-    quad_i32 ab_low = __builtin_shuffle(p[0], p[1], low);
-    quad_i32 cd_low = __builtin_shuffle(p[2], p[3], low);
-    quad_i32 ab_high = __builtin_shuffle(p[0], p[1], high);
-    quad_i32 cd_high = __builtin_shuffle(p[2], p[3], high);
-    const quad_i32 rows[4] = {
-        __builtin_shuffle(ab_low, cd_low, first), __builtin_shuffle(ab_low, cd_low, second),
-        __builtin_shuffle(ab_high, cd_high, first), __builtin_shuffle(ab_high, cd_high, second)};
-    for (int r = 0; r < 4; r++) {
-        lanes_u8 bytes = __builtin_shuffle((lanes_u8)rows[r], packed);
-        memcpy(out[r], &bytes, sizeof bytes);
-    }
-}
-
-static void resize_quad(uint8_t *const out[4], int n_rows, const uint8_t *quad,
-                        const struct resize_axis *axis)
-{
-    const struct resize_axis a = *axis; /* a copy: stores of bytes might change the caller's */
-    int64_t x = 0;
-    /* The waste behind four pixels lands where the next two go. */
-    for (; n_rows == 4 && x + 6 <= a.n_out; x += 4) {
-        lanes_u8 pixel[4];
-        uint8_t *const to[4] = {out[0] + 3 * x, out[1] + 3 * x, out[2] + 3 * x, out[3] + 3 * x};
-        for (int i = 0; i < 4; i++) pixel[i] = quad_pixel(quad, &a, x + i);
-        store_four(to, pixel);
-    }
-    for (; x < a.n_out; x++) {
-        lanes_u8 pixel = quad_pixel(quad, &a, x);
-        for (int r = 0; r < n_rows; r++) memcpy(out[r] + 3 * x, (const uint8_t *)&pixel + 4 * r, 3);
-    }
 }
 
 /* Sums of `n_taps` rows of `size` bytes, weighted: one row of the vertical pass. */
@@ -204,7 +119,7 @@ struct resize_stream {
     void *context;
     struct resize_axis columns, rows;
     uint8_t *arrived; /* [4, in_width, 3]: rows of the picture that wait for the horizontal pass */
-    uint8_t *quad;    /* [full_width, 4, 4] */
+    uint8_t *quad;    /* [full_width, 4, 4] and QUAD_SLACK bytes */
     uint8_t *ring; /* [n_ring, out_width, 3]: row y of the full picture, widened, at y % n_ring */
     uint8_t *padding;     /* [out_width, 3]: a widened row of the padding's colour */
     uint8_t *result;      /* [out_width, 3] */
@@ -274,8 +189,8 @@ static void widen_arrived(struct resize_stream *stream, int64_t y, int n)
         source[r] = stream->arrived + (r < n ? r : 0) * g->in_width * 3;
         target[r] = ring_row(stream, g->top + y + (r < n ? r : 0));
     }
-    gather_quad(stream->quad + g->left * LANES, source, g->in_width);
-    resize_quad(target, n, stream->quad, &stream->columns);
+    quad_gather(stream->quad + g->left * LANES, source, g->in_width);
+    quad_resize(target, n, stream->quad, &stream->columns);
 }
 
 uint8_t *resize_stream_place(struct resize_stream *stream, int64_t y)
@@ -309,7 +224,7 @@ static void start_padding(struct resize_stream *stream)
     if (keeps_width(stream)) return;
     for (int r = 0; r < 4; r++) fill_padding(stream->quad + 4 * r, g->full_width, LANES);
     uint8_t *const target[4] = {stream->padding, stream->padding, stream->padding, stream->padding};
-    resize_quad(target, 1, stream->quad, &stream->columns);
+    quad_resize(target, 1, stream->quad, &stream->columns);
 }
 
 enum status resize_stream_create(struct resize_stream **stream_out, struct resize_geometry geometry,
@@ -323,11 +238,12 @@ enum status resize_stream_create(struct resize_stream **stream_out, struct resiz
     *stream = (struct resize_stream){
         .geometry = geometry, .emit = emit, .context = context, .n_wide = g->top};
     TRY(resize_axis_init(&stream->columns, g->full_width, g->out_width));
+    TRY(quad_prepare(&stream->columns));
     TRY(resize_axis_init(&stream->rows, g->full_height, g->out_height));
     /* Before four more rows are widened, all but those of the next window have been used. */
     stream->n_ring = stream->rows.max_taps + 4;
     stream->arrived = malloc((size_t)g->in_width * 12);
-    stream->quad = malloc((size_t)g->full_width * LANES);
+    stream->quad = calloc((size_t)g->full_width * LANES + QUAD_SLACK, 1);
     stream->ring = malloc((size_t)stream->n_ring * out_row);
     stream->padding = malloc(out_row);
     stream->result = malloc(out_row);

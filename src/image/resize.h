@@ -17,6 +17,7 @@ struct resize_axis { /* zeroed is releasable */
     int64_t max_taps;
     int32_t *first, *count; /* [n_out] */
     int32_t *weight;        /* [n_out, max_taps]; unused ones are 0 */
+    int8_t *digits;         /* resize_quad.c's form of the weights, or NULL */
 };
 enum status resize_axis_init(struct resize_axis *axis_out, int64_t n_in, int64_t n_out);
 void resize_axis_release(struct resize_axis *axis);
