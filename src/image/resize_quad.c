@@ -16,13 +16,6 @@
 #define BY_BYTES 0
 #endif
 
-void quad_gather(uint8_t *quad, const uint8_t *const rows[4], int64_t n)
-{
-    for (int64_t x = 0; x < n - 1; x++)
-        for (int r = 0; r < 4; r++) memcpy(quad + x * LANES + 4 * r, rows[r] + 3 * x, 4);
-    for (int r = 0; r < 4; r++) memcpy(quad + (n - 1) * LANES + 4 * r, rows[r] + 3 * (n - 1), 3);
-}
-
 #if BY_BYTES
 
 /* Weights four taps at a time: digits [n_out, groups, 3, 4], weight = d0 + 2^8 d1 + 2^16 d2, each
@@ -82,6 +75,49 @@ quad_sum(const uint8_t *bytes, const struct resize_axis *axis, int64_t x)
     return (lanes_i32)_mm512_add_epi32(d0, _mm512_slli_epi32(d1, 8));
 }
 
+/* Rounded and shifted, not clipped. */
+static inline __m512i rounded(lanes_i32 sum)
+{
+    const __m512i half = _mm512_set1_epi32(1 << (RESIZE_PRECISION_BITS - 1));
+    return _mm512_srai_epi32(_mm512_add_epi32((__m512i)sum, half), RESIZE_PRECISION_BITS);
+}
+
+/* Four neighbouring pixels of four rows. Packing clips, and puts the four pixels of a row into that
+ * row's quarter of the vector; 16 bytes go to each row, the last four of them waste. */
+static inline __attribute__((always_inline)) void
+resize_four(uint8_t *const out[4], const uint8_t *quad, const struct resize_axis *axis, int64_t x)
+{
+    const __m512i compact = _mm512_broadcast_i32x4(
+        _mm_set_epi8(15, 15, 15, 15, 14, 13, 12, 10, 9, 8, 6, 5, 4, 2, 1, 0));
+    __m512i pixel[4];
+    for (int i = 0; i < 4; i++)
+        pixel[i] = rounded(quad_sum(quad + axis->first[x + i] * LANES, axis, x + i));
+    __m512i low = _mm512_packs_epi32(pixel[0], pixel[1]);
+    __m512i high = _mm512_packs_epi32(pixel[2], pixel[3]);
+    __m512i bytes = _mm512_shuffle_epi8(_mm512_packus_epi16(low, high), compact);
+    uint8_t rows[64];
+    _mm512_storeu_si512(rows, bytes);
+    for (int r = 0; r < 4; r++) memcpy(out[r] + 3 * x, rows + 16 * r, 16);
+}
+
+/* Gathers pixels four by four as long as 16 bytes of each row are there; says how many. */
+static int64_t gather_fours(uint8_t *quad, const uint8_t *const rows[4], int64_t n)
+{
+    /* Byte 16 p + 4 r + c of four pixels is byte 3 p + c of row r; the waste is any. */
+    uint8_t from[64];
+    for (int i = 0; i < 64; i++) from[i] = (uint8_t)(i / 4 % 4 * 16 + i / 16 * 3 + i % 4);
+    const __m512i order = _mm512_loadu_si512(from);
+    int64_t x = 0;
+    for (; 3 * x + 16 <= 3 * n; x += 4) {
+        __m512i bytes = _mm512_castsi128_si512(_mm_loadu_si128((const void *)(rows[0] + 3 * x)));
+        bytes = _mm512_inserti32x4(bytes, _mm_loadu_si128((const void *)(rows[1] + 3 * x)), 1);
+        bytes = _mm512_inserti32x4(bytes, _mm_loadu_si128((const void *)(rows[2] + 3 * x)), 2);
+        bytes = _mm512_inserti32x4(bytes, _mm_loadu_si128((const void *)(rows[3] + 3 * x)), 3);
+        _mm512_storeu_si512(quad + x * LANES, _mm512_permutexvar_epi8(order, bytes));
+    }
+    return x;
+}
+
 #else
 
 enum status quad_prepare(struct resize_axis *axis)
@@ -98,14 +134,6 @@ quad_sum(const uint8_t *bytes, const struct resize_axis *axis, int64_t x)
     for (int32_t tap = 0; tap < axis->count[x]; tap++)
         sum += widen(bytes + tap * LANES) * weight[tap];
     return sum;
-}
-
-#endif
-
-static inline __attribute__((always_inline)) lanes_u8
-quad_pixel(const uint8_t *quad, const struct resize_axis *axis, int64_t x)
-{
-    return narrow(quad_sum(quad + (int64_t)axis->first[x] * LANES, axis, x));
 }
 
 typedef int32_t quad_i32 __attribute__((vector_size(16)));
@@ -131,20 +159,41 @@ static void store_four(uint8_t *const out[4], const lanes_u8 pixel[4])
     }
 }
 
+static void resize_four(uint8_t *const out[4], const uint8_t *quad, const struct resize_axis *axis,
+                        int64_t x)
+{
+    lanes_u8 pixel[4];
+    uint8_t *const to[4] = {out[0] + 3 * x, out[1] + 3 * x, out[2] + 3 * x, out[3] + 3 * x};
+    for (int i = 0; i < 4; i++)
+        pixel[i] = narrow(quad_sum(quad + axis->first[x + i] * LANES, axis, x + i));
+    store_four(to, pixel);
+}
+
+static int64_t gather_fours(uint8_t *quad, const uint8_t *const rows[4], int64_t n)
+{
+    int64_t x = 0;
+    for (; x + 4 < n; x++)
+        for (int r = 0; r < 4; r++) memcpy(quad + x * LANES + 4 * r, rows[r] + 3 * x, 4);
+    return x;
+}
+
+#endif
+
+void quad_gather(uint8_t *quad, const uint8_t *const rows[4], int64_t n)
+{
+    for (int64_t x = gather_fours(quad, rows, n); x < n; x++)
+        for (int r = 0; r < 4; r++) memcpy(quad + x * LANES + 4 * r, rows[r] + 3 * x, 3);
+}
+
 void quad_resize(uint8_t *const out[4], int n_rows, const uint8_t *quad,
                  const struct resize_axis *axis)
 {
     const struct resize_axis a = *axis; /* a copy: stores of bytes might change the caller's */
     int64_t x = 0;
     /* The waste behind four pixels lands where the next two go. */
-    for (; n_rows == 4 && x + 6 <= a.n_out; x += 4) {
-        lanes_u8 pixel[4];
-        uint8_t *const to[4] = {out[0] + 3 * x, out[1] + 3 * x, out[2] + 3 * x, out[3] + 3 * x};
-        for (int i = 0; i < 4; i++) pixel[i] = quad_pixel(quad, &a, x + i);
-        store_four(to, pixel);
-    }
+    for (; n_rows == 4 && x + 6 <= a.n_out; x += 4) resize_four(out, quad, &a, x);
     for (; x < a.n_out; x++) {
-        lanes_u8 pixel = quad_pixel(quad, &a, x);
+        lanes_u8 pixel = narrow(quad_sum(quad + a.first[x] * LANES, &a, x));
         for (int r = 0; r < n_rows; r++) memcpy(out[r] + 3 * x, (const uint8_t *)&pixel + 4 * r, 3);
     }
 }
