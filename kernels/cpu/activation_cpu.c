@@ -1,30 +1,13 @@
 /* GELU (exact) and ReLU on the CPU: bound by memory, so the mathematics may be accurate. */
-#include "base/thread_pool.h"
+#include "blocks.h"
 #include "cpu.h"
-#include "device/stream.h"
 #include "vector.h"
-
-enum { BLOCK = 16384 };
 
 struct elements {
     float *out;
     const float *a, *b;
     int64_t n;
 };
-
-/* Calls body for fixed blocks of BLOCK elements. */
-static void run_elements(struct elements *elements, struct stream *stream,
-                         void (*body)(void *argument, int64_t block, int worker))
-{
-    thread_pool_run(stream->pool, (elements->n + BLOCK - 1) / BLOCK, body, elements);
-}
-
-/* One block's share of the elements. */
-static int64_t block_end(const struct elements *elements, int64_t block)
-{
-    int64_t end = (block + 1) * BLOCK;
-    return end < elements->n ? end : elements->n;
-}
 
 struct normal {
     vector_f32 cdf, pdf;
@@ -90,7 +73,7 @@ static void gelu_forward_block(void *argument, int64_t block, int worker)
 {
     (void)worker;
     const struct elements *e = argument;
-    int64_t i = block * BLOCK, end = block_end(e, block);
+    int64_t i = block * BLOCK_ELEMENTS, end = smaller(i + BLOCK_ELEMENTS, e->n);
     for (; i + VECTOR_LANES <= end; i += VECTOR_LANES)
         vector_store(e->out + i, gelu(vector_load(e->a + i)));
     if (i < end)
@@ -100,7 +83,7 @@ static void gelu_forward_block(void *argument, int64_t block, int worker)
 enum status cpu_gelu_forward(void *out, const void *x, int64_t n, struct stream *stream)
 {
     struct elements elements = {.out = out, .a = x, .n = n};
-    run_elements(&elements, stream, gelu_forward_block);
+    run_blocks(stream, n, BLOCK_ELEMENTS, gelu_forward_block, &elements);
     return OK;
 }
 
@@ -108,7 +91,7 @@ static void gelu_backward_block(void *argument, int64_t block, int worker)
 {
     (void)worker;
     const struct elements *e = argument;
-    int64_t i = block * BLOCK, end = block_end(e, block);
+    int64_t i = block * BLOCK_ELEMENTS, end = smaller(i + BLOCK_ELEMENTS, e->n);
     for (; i + VECTOR_LANES <= end; i += VECTOR_LANES)
         vector_store(e->out + i, vector_load(e->a + i) * gelu_slope(vector_load(e->b + i)));
     if (i == end) return;
@@ -120,7 +103,7 @@ enum status cpu_gelu_backward(void *dx, const void *dout, const void *x, int64_t
                               struct stream *stream)
 {
     struct elements elements = {.out = dx, .a = dout, .b = x, .n = n};
-    run_elements(&elements, stream, gelu_backward_block);
+    run_blocks(stream, n, BLOCK_ELEMENTS, gelu_backward_block, &elements);
     return OK;
 }
 
@@ -128,14 +111,14 @@ static void relu_forward_block(void *argument, int64_t block, int worker)
 {
     (void)worker;
     const struct elements *e = argument;
-    int64_t end = block_end(e, block);
-    for (int64_t i = block * BLOCK; i < end; i++) e->out[i] = e->a[i] < 0 ? 0 : e->a[i];
+    int64_t first = block * LIGHT_BLOCK_ELEMENTS, end = smaller(first + LIGHT_BLOCK_ELEMENTS, e->n);
+    for (int64_t i = first; i < end; i++) e->out[i] = e->a[i] < 0 ? 0 : e->a[i];
 }
 
 enum status cpu_relu_forward(void *out, const void *x, int64_t n, struct stream *stream)
 {
     struct elements elements = {.out = out, .a = x, .n = n};
-    run_elements(&elements, stream, relu_forward_block);
+    run_blocks(stream, n, LIGHT_BLOCK_ELEMENTS, relu_forward_block, &elements);
     return OK;
 }
 
@@ -143,14 +126,14 @@ static void relu_backward_block(void *argument, int64_t block, int worker)
 {
     (void)worker;
     const struct elements *e = argument;
-    int64_t end = block_end(e, block);
-    for (int64_t i = block * BLOCK; i < end; i++) e->out[i] = e->b[i] > 0 ? e->a[i] : 0;
+    int64_t first = block * LIGHT_BLOCK_ELEMENTS, end = smaller(first + LIGHT_BLOCK_ELEMENTS, e->n);
+    for (int64_t i = first; i < end; i++) e->out[i] = e->b[i] > 0 ? e->a[i] : 0;
 }
 
 enum status cpu_relu_backward(void *dx, const void *dout, const void *out, int64_t n,
                               struct stream *stream)
 {
     struct elements elements = {.out = dx, .a = dout, .b = out, .n = n};
-    run_elements(&elements, stream, relu_backward_block);
+    run_blocks(stream, n, LIGHT_BLOCK_ELEMENTS, relu_backward_block, &elements);
     return OK;
 }

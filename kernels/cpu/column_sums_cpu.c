@@ -1,7 +1,6 @@
 /* Adds partial sums over blocks of rows; see column_sums.h. */
-#include "base/thread_pool.h"
+#include "blocks.h"
 #include "column_sums.h"
-#include "device/stream.h"
 
 enum { CHUNK = 64 };
 
@@ -22,5 +21,6 @@ static void add_chunk(void *argument, int64_t chunk, int worker)
 
 void column_sums_add(struct column_sums *sums, struct stream *stream)
 {
-    thread_pool_run(stream->pool, (sums->columns + CHUNK - 1) / CHUNK, add_chunk, sums);
+    thread_pool_run(pool_for(stream, sums->blocks * sums->columns),
+                    ceil_divide(sums->columns, CHUNK), add_chunk, sums);
 }

@@ -2,9 +2,8 @@
  * rows of one image for one vector of channels; inside it, tiles of the map are first packed with
  * their border of 3 (zeros outside of the image), so that the 49 taps run without a branch over
  * memory that stays in the first-level cache. */
-#include "base/thread_pool.h"
+#include "blocks.h"
 #include "cpu.h"
-#include "device/stream.h"
 #include "vector.h"
 
 enum {
@@ -29,24 +28,25 @@ struct tile {
     int64_t image, row, column, first, part;
 };
 
-static int64_t minimum(int64_t a, int64_t b)
+/* The pool, or NULL for maps so small that waking a thread would take longer. */
+static struct thread_pool *map_pool(const struct map *map, struct stream *stream)
 {
-    return a < b ? a : b;
+    return pool_for(stream, map->b * map->y * map->x * map->c * TAPS / 4);
 }
 
 static int64_t map_bands(const struct map *map)
 {
-    return (map->y + TILE_ROWS - 1) / TILE_ROWS;
+    return ceil_divide(map->y, TILE_ROWS);
 }
 
 static int64_t map_chunks(const struct map *map)
 {
-    return (map->c + VECTOR_LANES - 1) / VECTOR_LANES;
+    return ceil_divide(map->c, VECTOR_LANES);
 }
 
 static int64_t map_groups(const struct map *map)
 {
-    return minimum(map->b * map_bands(map), GROUPS);
+    return smaller(map->b * map_bands(map), GROUPS);
 }
 
 /* The tile of a block's channels at the top left of band `band`, counted over all images. */
@@ -69,7 +69,7 @@ static const float *pixel_at(const float *values, const struct map *map, const s
 static void pack(vector_f32 *packed, const float *values, const struct map *map,
                  const struct tile *tile, int64_t rows, int64_t columns, int64_t border)
 {
-    int64_t left = tile->column - border, right = minimum(left + columns, map->x);
+    int64_t left = tile->column - border, right = smaller(left + columns, map->x);
     int64_t from = left < 0 ? 0 : left;
     for (int64_t i = 0; i < rows; i++, packed += columns) {
         int64_t row = tile->row - border + i;
@@ -144,7 +144,7 @@ static void convolve_row(const struct convolution *v, const struct tile *tile,
     const float *taps = v->taps + tile->first * TAPS;
     vector_f32 start = v->bias != NULL ? vector_load_partial(v->bias + tile->first, tile->part, 0)
                                        : (vector_f32){0};
-    int64_t columns = minimum(TILE_COLUMNS, map->x - tile->column);
+    int64_t columns = smaller(TILE_COLUMNS, map->x - tile->column);
     vector_f32 sums[TILE_COLUMNS];
     for (int64_t j = 0; j < TILE_COLUMNS; j++) sums[j] = start;
     packed += row * PACKED_COLUMNS;
@@ -165,7 +165,7 @@ static void convolve_block(void *argument, int64_t block, int worker)
     const struct convolution *v = argument;
     int64_t chunks = map_chunks(&v->map);
     struct tile tile = tile_start(&v->map, block / chunks, block % chunks);
-    int64_t rows = minimum(TILE_ROWS, v->map.y - tile.row);
+    int64_t rows = smaller(TILE_ROWS, v->map.y - tile.row);
     for (; tile.column < v->map.x; tile.column += TILE_COLUMNS) {
         vector_f32 packed[PACKED_ROWS * PACKED_COLUMNS];
         pack(packed, v->in, &v->map, &tile, rows + 2 * PADDING, PACKED_COLUMNS, PADDING);
@@ -176,8 +176,9 @@ static void convolve_block(void *argument, int64_t block, int worker)
 static void convolve(struct convolution *v, struct stream *stream)
 {
     int64_t chunks = map_chunks(&v->map);
-    thread_pool_run(stream->pool, chunks, pack_taps, v);
-    thread_pool_run(stream->pool, v->map.b * map_bands(&v->map) * chunks, convolve_block, v);
+    thread_pool_run(pool_for(stream, v->map.c * TAPS), chunks, pack_taps, v);
+    thread_pool_run(map_pool(&v->map, stream), v->map.b * map_bands(&v->map) * chunks,
+                    convolve_block, v);
 }
 
 enum status cpu_depthwise7_forward(void *out, const void *in, const void *w, const void *bias,
@@ -218,8 +219,8 @@ struct weight_gradient {
 static void gradient_tile(vector_f32 *sums, const struct weight_gradient *g,
                           const struct tile *tile)
 {
-    int64_t rows = minimum(TILE_ROWS, g->map.y - tile->row);
-    int64_t columns = minimum(TILE_COLUMNS, g->map.x - tile->column);
+    int64_t rows = smaller(TILE_ROWS, g->map.y - tile->row);
+    int64_t columns = smaller(TILE_COLUMNS, g->map.x - tile->column);
     vector_f32 in[PACKED_ROWS * PACKED_COLUMNS], dout[TILE_ROWS * TILE_COLUMNS];
     pack(in, g->in, &g->map, tile, rows + 2 * PADDING, PACKED_COLUMNS, PADDING);
     pack(dout, g->dout, &g->map, tile, rows, TILE_COLUMNS, 0);
@@ -285,8 +286,8 @@ enum status cpu_depthwise7_backward_weight(float *dw, float *dbias, const void *
                                 .partial = workspace};
     if (b * y * x == 0) return OK;
     int64_t chunks = map_chunks(&g.map);
-    thread_pool_run(stream->pool, map_groups(&g.map) * chunks, gradient_block, &g);
-    thread_pool_run(stream->pool, chunks, gradient_sum, &g);
+    thread_pool_run(map_pool(&g.map, stream), map_groups(&g.map) * chunks, gradient_block, &g);
+    thread_pool_run(map_pool(&g.map, stream), chunks, gradient_sum, &g);
     return OK;
 }
 

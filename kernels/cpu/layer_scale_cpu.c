@@ -1,8 +1,7 @@
 /* Layer scale, DropPath and the residual sum on the CPU. */
-#include "base/thread_pool.h"
+#include "blocks.h"
 #include "column_sums.h"
 #include "cpu.h"
-#include "device/stream.h"
 #include "vector.h"
 
 struct layer_scale {
@@ -49,7 +48,7 @@ enum status cpu_layer_scale_forward(void *out, const void *shortcut, const void 
                             .n = b * p,
                             .p = p,
                             .c = c};
-    thread_pool_run(stream->pool, cpu_norm_blocks(l.n), forward_block, &l);
+    thread_pool_run(pool_for(stream, l.n * c), cpu_norm_blocks(l.n), forward_block, &l);
     return OK;
 }
 
@@ -90,7 +89,7 @@ enum status cpu_layer_scale_backward(void *dbranch, float *dgamma, const void *d
                             .c = c,
                             .partial = dgamma != NULL ? workspace : NULL};
     int64_t blocks = cpu_norm_blocks(l.n);
-    thread_pool_run(stream->pool, blocks, backward_block, &l);
+    thread_pool_run(pool_for(stream, l.n * c), blocks, backward_block, &l);
     if (dgamma == NULL) return OK;
     struct column_sums sums = {
         .out = dgamma, .partial = workspace, .blocks = blocks, .stride = c, .columns = c};

@@ -2,10 +2,9 @@
  * summed per block first and over the blocks in double afterwards. */
 #include <math.h>
 
-#include "base/thread_pool.h"
+#include "blocks.h"
 #include "column_sums.h"
 #include "cpu.h"
-#include "device/stream.h"
 #include "vector.h"
 
 struct forward {
@@ -78,7 +77,7 @@ enum status cpu_layernorm_forward(void *out, float *mean, float *rstd, const voi
 {
     struct forward l = {
         .out = out, .mean = mean, .rstd = rstd, .x = x, .w = w, .b = b, .n = n, .c = c, .eps = eps};
-    thread_pool_run(stream->pool, cpu_norm_blocks(n), forward_block, &l);
+    thread_pool_run(pool_for(stream, n * c), cpu_norm_blocks(n), forward_block, &l);
     return OK;
 }
 
@@ -142,7 +141,7 @@ enum status cpu_layernorm_backward(void *dx, float *dw, float *db, const void *d
                          .accumulate = accumulate,
                          .partial = dw != NULL ? workspace : NULL};
     int64_t blocks = cpu_norm_blocks(n);
-    thread_pool_run(stream->pool, blocks, backward_block, &l);
+    thread_pool_run(pool_for(stream, n * c), blocks, backward_block, &l);
     if (dw == NULL) return OK;
     struct column_sums sums = {
         .out = dw, .partial = workspace, .blocks = blocks, .stride = 2 * c, .columns = c};

@@ -2,9 +2,8 @@
 #include <inttypes.h>
 
 #include "base/assertion.h"
-#include "base/thread_pool.h"
+#include "blocks.h"
 #include "cpu.h"
-#include "device/stream.h"
 #include "mask_tap.h"
 #include "vector.h"
 
@@ -52,8 +51,8 @@ enum status cpu_mask_resize(float *out, const uint8_t *mask, int64_t q, int64_t 
                             int64_t oy, int64_t ox, struct stream *stream)
 {
     struct resize resize = {.out = out, .mask = mask, .y = y, .x = x, .oy = oy, .ox = ox};
-    thread_pool_run(stream->pool, q * ((oy + RESIZE_ROWS - 1) / RESIZE_ROWS), resize_block,
-                    &resize);
+    thread_pool_run(pool_for(stream, q * oy * ox * 4), q * ceil_divide(oy, RESIZE_ROWS),
+                    resize_block, &resize);
     return OK;
 }
 
@@ -132,7 +131,7 @@ enum status cpu_mask_pool_forward(float *out, const void *feature, const uint8_t
                         .b = b,
                         .p = p,
                         .c = c};
-    thread_pool_run(stream->pool, q, pool_region, &pool);
+    thread_pool_run(pool_for(stream, q * p * c), q, pool_region, &pool);
     return OK;
 }
 
@@ -166,6 +165,7 @@ enum status cpu_mask_pool_backward(void *dfeature, const float *dout, const uint
                         .b = b,
                         .p = p,
                         .c = c};
-    thread_pool_run(stream->pool, (c + VECTOR_LANES - 1) / VECTOR_LANES, spread_channels, &pool);
+    thread_pool_run(pool_for(stream, q * p * c), ceil_divide(c, VECTOR_LANES), spread_channels,
+                    &pool);
     return OK;
 }

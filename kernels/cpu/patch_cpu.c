@@ -1,9 +1,8 @@
 /* Unfolding of patches on the CPU: inside each patch a transpose of [K K, C] to [C, K K]. */
 #include <string.h>
 
-#include "base/thread_pool.h"
+#include "blocks.h"
 #include "cpu.h"
-#include "device/stream.h"
 
 struct patches {
     float *to;
@@ -52,7 +51,7 @@ enum status cpu_patch_unfold(void *out, const void *in, int64_t b, int64_t y, in
                              int64_t k, struct stream *stream)
 {
     struct patches patches = {.to = out, .from = in, .y = y, .x = x, .c = c, .k = k};
-    thread_pool_run(stream->pool, b * (y / k), unfold_row, &patches);
+    thread_pool_run(pool_for(stream, b * y * x * c), b * (y / k), unfold_row, &patches);
     return OK;
 }
 
@@ -84,6 +83,6 @@ enum status cpu_patch_fold(void *din, const void *dout, int64_t b, int64_t y, in
                            int64_t k, struct stream *stream)
 {
     struct patches patches = {.to = din, .from = dout, .y = y, .x = x, .c = c, .k = k};
-    thread_pool_run(stream->pool, b * ((y + k - 1) / k), fold_row, &patches);
+    thread_pool_run(pool_for(stream, b * y * x * c), b * ceil_divide(y, k), fold_row, &patches);
     return OK;
 }

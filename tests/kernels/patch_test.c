@@ -11,7 +11,7 @@
 /* b, y, x, c, k; the last rows and columns are unused where k does not divide */
 static const int64_t sizes[][5] = {
     {1, 1, 1, 1, 1}, {0, 8, 8, 3, 4},  {1, 8, 8, 3, 4},   {2, 9, 13, 3, 4},  {1, 3, 3, 5, 4},
-    {2, 7, 5, 7, 2}, {1, 6, 9, 33, 3}, {1, 64, 64, 3, 4}, {2, 16, 8, 96, 2},
+    {2, 7, 5, 7, 2}, {1, 6, 9, 33, 3}, {1, 64, 64, 3, 4}, {2, 16, 8, 96, 2}, {2, 64, 33, 35, 2},
 };
 
 static int64_t unfolded(const int64_t *d)
