@@ -42,8 +42,8 @@ struct prompt_list prompt_list(enum prompt_kind kind);
 /* The first "{}" and the first "<region>" of `text` replaced; NULL keeps the place as it is. */
 void prompt_fill(struct text_buffer *out, const char *text, const char *braces, const char *region);
 
-/* "There are N regions in the image: region1 <mask><pos>, region2 <mask><pos>.\n". `boxes` [n] adds
- * " <|box_start|>..." behind each region; NULL: none. */
+/* "There are N regions in the image: region1 <mask><pos>, region2 <mask><pos>.\n". `boxes` [n]
+ * adds " <|box_start|>..." behind each region; NULL: none. */
 struct region_list {
     int64_t n;
     const struct box *boxes;
@@ -51,9 +51,9 @@ struct region_list {
     const struct box_format *format;
 };
 
-/* The first user message: PROMPT_BEGIN, the regions in list text `choice` of
- * PROMPT_REGION_LISTS (NULL: the whole picture as region1), the question. `inference`: as the reference's pipeline asks, list text 0, a space before the question
- * behind a list, other words for the whole picture. */
+/* The first user message: PROMPT_BEGIN, the regions in list text `choice` of PROMPT_REGION_LISTS
+ * (NULL: the whole picture as region1), the question. `inference`: as the reference's pipeline asks,
+ * list text 0, a space before the question behind a list, other words for the whole picture. */
 enum status prompt_first_message(struct text_buffer *out, const struct region_list *list,
                                  int64_t choice, const char *question, bool inference);
 
