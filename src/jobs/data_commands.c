@@ -40,10 +40,18 @@ out:
     return status;
 }
 
-static enum status print_options(const struct option_row *rows, size_t n_rows, const char *command)
+/* Starts MPI and reads the options, so that what is wrong with them is one line however many ranks
+ * there are. With `help_out` set the usage was printed and the command is done. */
+static enum status start(struct comm **comm_out, const struct option_row *rows, size_t n_rows,
+                         const char *command, const struct command_call *call, bool *help_out)
 {
+    enum status status = OK;
     char *usage = options_usage(rows, n_rows, command);
-    const enum status status = print(usage);
+    const enum status parsed = options_parse(rows, n_rows, command, call, help_out);
+    TRY(comm_create(comm_out, NULL));
+    TRY(comm_agree(*comm_out, parsed));
+    if (*help_out) TRY(comm_agree(*comm_out, comm_rank(*comm_out) == 0 ? print(usage) : OK));
+out:
     free(usage);
     return status;
 }
@@ -109,6 +117,18 @@ out:
     return status;
 }
 
+static enum status import_prepare(struct record_source *source, struct corpus_stage *stage,
+                                  const char *format, const char *out, const char *name,
+                                  const struct import_options *options)
+{
+    enum status status = OK;
+    TRY(check_split(format, options->split));
+    TRY(corpus_stage_init(stage, out, name == NULL ? format : name));
+    TRY(import_open(source, format, options));
+out:
+    return status;
+}
+
 enum status data_import_command(struct command_call *call)
 {
     enum status status = OK;
@@ -140,16 +160,10 @@ enum status data_import_command(struct command_call *call)
     struct record_source source = {0};
     struct corpus_stage stage = {0};
     bool help;
-    TRY(options_parse(rows, N_ROWS(rows), command, call, &help));
-    if (help) {
-        TRY(print_options(rows, N_ROWS(rows), command));
-        return OK;
-    }
+    TRY(start(&comm, rows, N_ROWS(rows), command, call, &help));
+    if (help) goto out;
+    TRY(comm_agree(comm, import_prepare(&source, &stage, format, out, name, &options)));
     build.max_skipped /= 100;
-    TRY(check_split(format, options.split));
-    TRY(corpus_stage_init(&stage, out, name == NULL ? format : name));
-    TRY(comm_create(&comm, NULL));
-    TRY(comm_agree(comm, import_open(&source, format, &options)));
     build.n_threads = threads_of(comm, n_threads);
     TRY(build_and_report(call, comm, &source, &stage, &build));
 out:
@@ -164,6 +178,18 @@ static enum status scenes_make(void *context, int64_t item, struct record *recor
 {
     (void)note; /* a scene that cannot be made is our fault: the build ends */
     return scenes_record(record_out, context, item);
+}
+
+static enum status scenes_prepare(struct corpus_stage *stage, const char *what, const char *out,
+                                  const char *name, const struct scenes_options *options)
+{
+    enum status status = OK;
+    if (strcmp(what, "scenes") != 0)
+        FAIL(ERR_ARGUMENT, "data build: '%s' is not to be built; scenes is", what);
+    TRY(scenes_options_check(options));
+    TRY(corpus_stage_init(stage, out, name == NULL ? what : name));
+out:
+    return status;
 }
 
 enum status data_build_command(struct command_call *call)
@@ -201,19 +227,12 @@ enum status data_build_command(struct command_call *call)
     struct comm *comm = NULL;
     struct corpus_stage stage = {0};
     bool help;
-    TRY(options_parse(rows, N_ROWS(rows), command, call, &help));
-    if (help) {
-        TRY(print_options(rows, N_ROWS(rows), command));
-        return OK;
-    }
-    if (strcmp(what, "scenes") != 0)
-        FAIL(ERR_ARGUMENT, "data build: '%s' is not to be built; scenes is", what);
+    TRY(start(&comm, rows, N_ROWS(rows), command, call, &help));
+    if (help) goto out;
     scenes.seed = (uint64_t)seed;
     scenes.quality = (int)quality;
-    TRY(scenes_options_check(&scenes));
-    TRY(corpus_stage_init(&stage, out, name == NULL ? what : name));
+    TRY(comm_agree(comm, scenes_prepare(&stage, what, out, name, &scenes)));
     const struct record_source source = {count, &scenes, scenes_make, NULL};
-    TRY(comm_create(&comm, NULL));
     build.n_threads = threads_of(comm, n_threads);
     TRY(build_and_report(call, comm, &source, &stage, &build));
 out:
@@ -256,12 +275,8 @@ enum status data_inspect_command(struct command_call *call)
          "one record, counted from 0; default: a summary of all"},
     };
     bool help;
-    TRY(options_parse(rows, N_ROWS(rows), command, call, &help));
-    if (help) {
-        TRY(print_options(rows, N_ROWS(rows), command));
-        return OK;
-    }
-    TRY(comm_create(&comm, NULL));
+    TRY(start(&comm, rows, N_ROWS(rows), command, call, &help));
+    if (help) goto out;
     TRY(comm_agree(comm, comm_rank(comm) == 0 ? inspect(directory, record) : OK));
 out:
     comm_destroy(comm);
@@ -299,12 +314,8 @@ enum status data_verify_command(struct command_call *call)
         {"DIR", NULL, OPTION_TEXT, true, 0, 0, &directory, "the corpus"},
     };
     bool help;
-    TRY(options_parse(rows, N_ROWS(rows), command, call, &help));
-    if (help) {
-        TRY(print_options(rows, N_ROWS(rows), command));
-        return OK;
-    }
-    TRY(comm_create(&comm, NULL));
+    TRY(start(&comm, rows, N_ROWS(rows), command, call, &help));
+    if (help) goto out;
     TRY(comm_agree(comm, corpus_verify(&result, directory, comm_rank(comm), comm_size(comm))));
     call->started = true;
     TRY(comm_agree(comm, report_verify(comm, &result, directory)));

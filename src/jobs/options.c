@@ -31,9 +31,11 @@ static void append_default(struct text_buffer *out, const struct option_row *row
 char *options_usage(const struct option_row *rows, size_t n_rows, const char *command)
 {
     struct text_buffer out = {0};
+    bool has_options = false;
     text_printf(&out, "usage: robin-dist %s", command);
     for (size_t i = 0; i < n_rows; i++) {
         const struct option_row *row = &rows[i];
+        has_options = has_options || (!row->required && !is_positional(row));
         const char *open = row->required ? "" : "[";
         const char *close = row->required ? "" : "]";
         if (is_positional(row))
@@ -41,7 +43,7 @@ char *options_usage(const struct option_row *rows, size_t n_rows, const char *co
         else if (row->required)
             text_printf(&out, " %s %s", row->name, row->value);
     }
-    text_append(&out, " [option...]\n\n");
+    text_append(&out, has_options ? " [option...]\n\n" : "\n\n");
     for (size_t i = 0; i < n_rows; i++) {
         char *head = text_format("%s %s", rows[i].name, rows[i].value == NULL ? "" : rows[i].value);
         text_printf(&out, "  %-24s %s", head, rows[i].sentence);
