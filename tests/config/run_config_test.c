@@ -5,10 +5,12 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
+#include "base/random.h"
 #include "base/text_buffer.h"
 #include "config/config_check.h"
 #include "config/config_table.h"
@@ -260,6 +262,44 @@ static void hostile_bytes_are_refused(void **state)
     assert_int_equal(run_config_load(&config, "configs", NULL, 0), ERR_IO);
 }
 
+/* The reference with bytes changed, removed or doubled: read or refused, never anything else. */
+static void damaged_files_are_read_or_refused(void **state)
+{
+    (void)state;
+    const char *path = "build/run_config_damaged.yaml";
+    unsigned char *bytes = NULL;
+    size_t size = 0;
+    const char *arguments[] = {"tokenizer=t"};
+    int n_read = 0, n_refused = 0;
+    assert_int_equal(file_read(&bytes, &size, "configs/reference.yaml", LIMIT), OK);
+    struct random_stream stream = random_stream(1, "damage");
+    for (uint64_t i = 0; i < 400; i++) {
+        struct random_stream draws = random_substream(stream, i);
+        struct text_buffer text = {0};
+        size_t at = random_below(draws, 0, size);
+        uint64_t kind = random_below(draws, 1, 4);
+        text_append_bytes(&text, bytes, at);
+        if (kind == 0) text_append_char(&text, (char)(bytes[at] ^ 1 << random_below(draws, 2, 8)));
+        if (kind == 1) text_append_bytes(&text, bytes, random_below(draws, 2, size));
+        if (kind == 2)
+            text_append_char(&text, "[]{}:,&*!|>%@`\"'#\n\t -"[random_below(draws, 2, 22)]);
+        if (kind != 3) text_append_bytes(&text, bytes + at, size - at);
+        struct run_config config = {0};
+        FILE *file = fopen(path, "wb"); /* not atomically: four hundred syncs are slow */
+        assert_int_equal(fwrite(text.text, 1, text.length, file), text.length);
+        fclose(file);
+        enum status status = run_config_load(&config, path, arguments, 1);
+        assert_true(status == OK || status == ERR_ARGUMENT);
+        n_read += status == OK;
+        n_refused += status != OK;
+        run_config_release(&config);
+        text_release(&text);
+    }
+    assert_true(n_read > 10 && n_refused > 100);
+    free(bytes);
+    assert_int_equal(directory_remove(path), OK);
+}
+
 static void very_many_errors_are_counted(void **state)
 {
     (void)state;
@@ -280,6 +320,7 @@ int main(void)
         cmocka_unit_test(the_reference_file_is_the_table),
         cmocka_unit_test(every_key_has_help),
         cmocka_unit_test(hostile_bytes_are_refused),
+        cmocka_unit_test(damaged_files_are_read_or_refused),
         cmocka_unit_test(very_many_errors_are_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
