@@ -175,11 +175,6 @@ int comm_size(const struct comm *comm)
     return comm->size;
 }
 
-const char *comm_host(const struct comm *comm)
-{
-    return comm->host;
-}
-
 void comm_set_step(struct comm *comm, int64_t step)
 {
     watchdog_set_step(comm->watchdog, step);

@@ -27,7 +27,6 @@ void comm_destroy(struct comm *comm);
 
 int comm_rank(const struct comm *comm);
 int comm_size(const struct comm *comm);
-const char *comm_host(const struct comm *comm);
 
 /* What the watchdog and comm_abort say beside the collective. */
 void comm_set_step(struct comm *comm, int64_t step);

@@ -82,11 +82,6 @@ int64_t order_global_batch(const struct order *order)
     return order->global_batch;
 }
 
-int64_t order_n_sources(const struct order *order)
-{
-    return order->n_sources;
-}
-
 const struct order_source *order_source(const struct order *order, int64_t source)
 {
     return &order->sources[source];

@@ -32,7 +32,6 @@ void order_destroy(struct order *order);
 
 int64_t order_epoch_size(const struct order *order); /* samples */
 int64_t order_global_batch(const struct order *order);
-int64_t order_n_sources(const struct order *order);
 const struct order_source *order_source(const struct order *order, int64_t source);
 
 /* Of everything that decides the order: equal keys, equal order. */

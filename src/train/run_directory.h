@@ -13,8 +13,9 @@
 uint64_t run_directory_config_hash(const struct run_config *config);
 
 /* Not collective: rank 0. Creates config->run_dir; if a run left a checkpoint there, its
- * configuration must have the same hash, else ERR_ARGUMENT names the first key that differs. Writes config.yaml (the
- * resolved configuration) and version.txt (of the program that started last). */
+ * configuration must have the same hash, else ERR_ARGUMENT names the first key that differs.
+ * Writes config.yaml (the resolved configuration) and version.txt (of the program that started
+ * last). */
 enum status run_directory_prepare(const struct run_config *config, const char *version);
 
 #endif

@@ -11,7 +11,7 @@
 /* The most regions that tasks give one picture. */
 #define MAX_PICTURE_REGIONS 99
 
-int64_t run_image_rows(const struct model_config *config)
+static int64_t image_rows(const struct model_config *config)
 {
     return level_side(config->image_height, IMAGE_LEVEL) *
            level_side(config->image_width, IMAGE_LEVEL);
@@ -21,7 +21,7 @@ int64_t run_image_rows(const struct model_config *config)
  * at least one token, a region two rows. */
 static struct model_limits limits_for(const struct model_config *config, int64_t max_tokens)
 {
-    const int64_t images = max_tokens / (run_image_rows(config) + 1);
+    const int64_t images = max_tokens / (image_rows(config) + 1);
     const int64_t max_images = images > 1 ? images : 1;
     const int64_t regions = max_tokens / 2;
     const int64_t pictured = MAX_PICTURE_REGIONS * max_images;
@@ -45,10 +45,10 @@ enum status run_model_size(struct run_model *model, const struct run_config *con
     };
     TRY(modules_from_names(model->options.trainable, config->train.modules.values,
                            config->train.modules.n));
-    if (config->data.max_length <= run_image_rows(&model->config))
+    if (config->data.max_length <= image_rows(&model->config))
         FAIL(ERR_ARGUMENT,
              "data.max_length is %" PRId64 " but a picture alone has %" PRId64 " rows; raise it",
-             config->data.max_length, run_image_rows(&model->config));
+             config->data.max_length, image_rows(&model->config));
     const char *kernels = config->kernels == CONFIG_KERNELS_REF ? "ref" : "cpu";
     model->kernels = kernels_find(kernels);
     if (model->kernels == NULL)
@@ -101,7 +101,7 @@ enum status run_rows_options(struct sample_rows_options *options_out,
     struct sample_rows_options options = {
         .mask_id = tokenizer_id(tokenizer, "<mask>"),
         .vocab = model->config.lm.vocab,
-        .image_rows = run_image_rows(&model->config),
+        .image_rows = image_rows(&model->config),
         .max_length = config->data.max_length,
         .region_objective = config->train.objective == CONFIG_OBJECTIVE_REGION,
     };

@@ -1,5 +1,5 @@
-/* What every job over a model needs first, from its configuration: sizes, limits, kernels, the model
- * with new weights, how samples become rows, where weights come from. */
+/* What every job over a model needs first, from its configuration: sizes, limits, kernels, the
+ * model with new weights, how samples become rows, where weights come from. */
 #ifndef ROBIN_TRAIN_RUN_SETUP_H
 #define ROBIN_TRAIN_RUN_SETUP_H
 
@@ -19,15 +19,12 @@ struct run_model { /* zeroed is releasable */
     struct model *model; /* NULL until run_model_create */
 };
 
-/* Fills in config, options (limits for micro-batches of data.max_tokens; `backward` false: inference
- * alone) and kernels; takes no memory. */
+/* Fills in config, options (limits for micro-batches of data.max_tokens; `backward` false:
+ * inference alone) and kernels; takes no memory. */
 enum status run_model_size(struct run_model *model, const struct run_config *config, bool backward);
 /* The stream and the model, with new weights of config->seed. */
 enum status run_model_create(struct run_model *model, const struct run_config *config);
 void run_model_release(struct run_model *model);
-
-/* Rows of one picture. */
-int64_t run_image_rows(const struct model_config *config);
 
 /* How samples of this tokenizer become rows. */
 enum status run_rows_options(struct sample_rows_options *options_out,

@@ -147,7 +147,7 @@ out:
     return status;
 }
 
-/* A file is opened as it is, of a folder (or the file `latest` in it) the newest whole checkpoint. */
+/* A file is opened as it is, of a folder (or its file `latest`) the newest whole checkpoint. */
 static enum status open_weights(struct run_checkpoint **checkpoint_out, const char *path)
 {
     enum status status = OK;

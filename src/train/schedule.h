@@ -12,7 +12,7 @@ struct schedule {
     bool constant; /* 1 after the warm-up */
 };
 
-/* A cosine. ceil(total * ratio) steps of warm-up: at least one step wherever the ratio is above 0. */
+/* A cosine. ceil(total * ratio) steps of warm-up: at least one wherever the ratio is above 0. */
 struct schedule schedule_make(int64_t total_steps, double warmup_ratio);
 
 /* What every learning rate is multiplied by in optimizer step `step`, counted from 0. The first is

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/assertion.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/text_buffer.h"
@@ -171,6 +172,9 @@ enum status train_run(const struct train_run *run, struct run_progress *progress
     enum status status = OK;
     const int64_t first = progress->step;
     int64_t n_skipped = 0;
+    ASSERT(optimizer_steps_done(run->parts->optimizer) == first,
+           "the optimizer and the run are not at the same step: %" PRId64 " and %" PRId64,
+           optimizer_steps_done(run->parts->optimizer), first);
     while (progress->step < run->total_steps) {
         struct stop_requests requests;
         TRY(one_step(run, progress, &n_skipped));
