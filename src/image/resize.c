@@ -101,9 +101,9 @@ static void blend_rows(uint8_t *out, const uint8_t *const *rows, const int32_t *
             low += widen(rows[tap] + i) * weight[tap];
             high += widen(rows[tap] + i + LANES) * weight[tap];
         }
-        lanes_u8 bytes = narrow(low);
+        lanes_u8 bytes = narrow(&low);
         memcpy(out + i, &bytes, LANES);
-        bytes = narrow(high);
+        bytes = narrow(&high);
         memcpy(out + i + LANES, &bytes, LANES);
     }
     for (; i < size; i++) {

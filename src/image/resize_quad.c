@@ -164,8 +164,10 @@ static void resize_four(uint8_t *const out[4], const uint8_t *quad, const struct
 {
     lanes_u8 pixel[4];
     uint8_t *const to[4] = {out[0] + 3 * x, out[1] + 3 * x, out[2] + 3 * x, out[3] + 3 * x};
-    for (int i = 0; i < 4; i++)
-        pixel[i] = narrow(quad_sum(quad + axis->first[x + i] * LANES, axis, x + i));
+    for (int i = 0; i < 4; i++) {
+        lanes_i32 sum = quad_sum(quad + axis->first[x + i] * LANES, axis, x + i);
+        pixel[i] = narrow(&sum);
+    }
     store_four(to, pixel);
 }
 
@@ -193,7 +195,8 @@ void quad_resize(uint8_t *const out[4], int n_rows, const uint8_t *quad,
     /* The waste behind four pixels lands where the next two go. */
     for (; n_rows == 4 && x + 6 <= a.n_out; x += 4) resize_four(out, quad, &a, x);
     for (; x < a.n_out; x++) {
-        lanes_u8 pixel = narrow(quad_sum(quad + a.first[x] * LANES, &a, x));
+        lanes_i32 sum = quad_sum(quad + a.first[x] * LANES, &a, x);
+        lanes_u8 pixel = narrow(&sum);
         for (int r = 0; r < n_rows; r++) memcpy(out[r] + 3 * x, (const uint8_t *)&pixel + 4 * r, 3);
     }
 }
