@@ -52,8 +52,9 @@ struct region_list {
 };
 
 /* The first user message: PROMPT_BEGIN, the regions in list text `choice` of PROMPT_REGION_LISTS
- * (NULL: the whole picture as region1), the question. `inference`: as the reference's pipeline asks,
- * list text 0, a space before the question behind a list, other words for the whole picture. */
+ * (NULL: the whole picture as region1), the question. `inference`: as the reference's pipeline
+ * asks, list text 0, a space before the question behind a list, other words for the whole
+ * picture. */
 enum status prompt_first_message(struct text_buffer *out, const struct region_list *list,
                                  int64_t choice, const char *question, bool inference);
 

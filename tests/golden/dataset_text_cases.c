@@ -187,44 +187,54 @@ static void check_error(const struct context *c, struct record *record, const st
     task_sample_release(&sample);
 }
 
-static enum status check_case(const struct context *c, const struct task *task)
+static enum status check_case(const struct context *c, const struct task *const tasks[2])
 {
     enum status status = OK;
-    struct golden_records records = {0};
+    struct golden_records records[2] = {{0}, {0}}; /* a sample takes its record over */
     const char *ignored[MAX_IGNORED];
     struct task_options options = options_of(json_object_get(c->row, "options"), ignored);
     const json_t *items = json_object_get(c->row, "items");
-    TRY_WHERE(golden_records_read(&records, c->row, c->directory), "%s", c->id);
+    for (int k = 0; k < 2; k++)
+        TRY_WHERE(golden_records_read(&records[k], c->row, c->directory), "%s", c->id);
     if (json_object_get(c->row, "error")) {
-        check_error(c, &records.records[0], task, &options);
+        check_error(c, &records[0].records[0], tasks[0], &options);
         goto out;
     }
     size_t next = 0;
-    for (int64_t i = 0; i < records.n && next < json_array_size(items); i++) {
+    for (int64_t i = 0; i < records[0].n && next < json_array_size(items); i++) {
         /* Pictures without objects are no items of the release either. */
-        if (records.records[i].n_objects == 0) continue;
-        check_item(c, json_array_get(items, next++), &records.records[i], task, &options);
+        if (records[0].records[i].n_objects == 0) continue;
+        for (int k = 0; k < 2 && tasks[k]; k++)
+            check_item(c, json_array_get(items, next++), &records[k].records[i], tasks[k],
+                       &options);
     }
     golden_report_case(c->report, "items", next == json_array_size(items), "%s: %zu of %zu", c->id,
                        next, json_array_size(items));
 out:
-    golden_records_release(&records);
+    for (int k = 0; k < 2; k++) golden_records_release(&records[k]);
     return status;
 }
 
-static const struct task *task_of_class(const json_t *row)
+/* The tasks that make the items of a class: one, or two items for each record. */
+static void tasks_of_class(const struct task *tasks[2], const json_t *row)
 {
     static const struct {
-        const char *class, *task;
-    } classes[] = {
-        {"SGDataset", "sg"}, {"PSGDataset", "psg"}, {"SGDetectionDataset", "sg_detection"}};
-    /* Two options of the detection class that have no counterpart. */
+        const char *class, *task, *second;
+    } classes[] = {{"SGDataset", "sg", NULL},
+                   {"PSGDataset", "psg", NULL},
+                   {"SGDetectionDataset", "sg_detection", NULL},
+                   {"COCODataset", "coco", NULL},
+                   {"VGDATA", "region_caption", NULL},
+                   {"RefExpDataset", "refexp", "refexp_reverse"}};
     const json_t *options = json_object_get(row, "options");
-    if (json_object_get(options, "sort_by_bbox")) return NULL;
-    for (size_t i = 0; i < sizeof classes / sizeof classes[0]; i++)
-        if (strcmp(golden_text_string(row, "class"), classes[i].class) == 0)
-            return task_find(classes[i].task);
-    return NULL;
+    tasks[0] = tasks[1] = NULL;
+    /* Options without a counterpart, and the answer region10 in a list of three. */
+    if (json_object_get(options, "sort_by_bbox") || json_object_get(options, "max_regions")) return;
+    for (size_t i = 0; i < sizeof classes / sizeof classes[0]; i++) {
+        if (strcmp(golden_text_string(row, "class"), classes[i].class) != 0) continue;
+        tasks[0] = task_find(classes[i].task);
+        tasks[1] = classes[i].second ? task_find(classes[i].second) : NULL;
+    }
 }
 
 /* Our lists of sentences beside the reference's. */
@@ -298,11 +308,12 @@ static enum status run(const char *directory, const struct golden_options *optio
         c.row = json_array_get(cases, i);
         c.id = golden_text_string(c.row, "id");
         c.class = golden_text_string(c.row, "class");
-        const struct task *task = task_of_class(c.row);
-        if (task)
-            TRY(check_case(&c, task));
+        const struct task *tasks[2];
+        tasks_of_class(tasks, c.row);
+        if (tasks[0])
+            TRY(check_case(&c, tasks));
         else
-            golden_report_skip(report, c.id, "its class has no task");
+            golden_report_skip(report, c.id, "its class or option has no task");
     }
     if (golden_text_holds(directory, "templates.json")) TRY(check_templates(directory, report));
 out:

@@ -1,6 +1,7 @@
 /* See golden_records.h. */
 #include "golden_records.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -168,6 +169,89 @@ out:
     return status;
 }
 
+static void add_text(struct record *record, const char *task, int64_t region, const char *answer)
+{
+    size_t n = (size_t)record->n_texts + 1;
+    record->texts = memory_resize(record->texts, n, sizeof *record->texts);
+    struct record_text *text = &record->texts[record->n_texts++];
+    *text = (struct record_text){.task = text_copy(task), .region = region, .n_turns = 1};
+    text->turns = memory_new(1, sizeof *text->turns);
+    text->turns[0] = (struct record_turn){text_copy(""), text_copy(answer)};
+}
+
+/* Annotations to be ignored do not count in the release; crowds do. */
+static bool is_counted(const json_t *annotation, int64_t image)
+{
+    return json_integer_value(json_object_get(annotation, "image_id")) == image &&
+           !json_is_true(json_object_get(annotation, "ignore"));
+}
+
+static const char *category_name(const json_t *root, int64_t id)
+{
+    const json_t *categories = json_object_get(root, "categories");
+    for (size_t i = 0; i < json_array_size(categories); i++) {
+        const json_t *category = json_array_get(categories, i);
+        if (json_integer_value(json_object_get(category, "id")) == id)
+            return golden_text_string(category, "name");
+    }
+    return "";
+}
+
+/* One picture of a COCO file: objects by category, and captions where annotations have them. */
+static enum status read_coco(struct golden_records *records, const json_t *image,
+                             const json_t *root)
+{
+    enum status status = OK;
+    struct record *record = add_record(records, golden_text_string(image, "file_name"), image);
+    const json_t *annotations = json_object_get(root, "annotations");
+    make_room(record, json_array_size(annotations));
+    for (size_t i = 0; i < json_array_size(annotations); i++) {
+        const json_t *annotation = json_array_get(annotations, i);
+        if (!is_counted(annotation, json_integer_value(json_object_get(image, "id")))) continue;
+        int64_t category = json_integer_value(json_object_get(annotation, "category_id"));
+        struct box box = box_of(json_object_get(annotation, "bbox"));
+        box.x2 += box.x1;
+        box.y2 += box.y1;
+        int64_t region = add_object(record, category_name(root, category), box)->region;
+        struct json_place place = {.file = record->id, .record = "annotations"};
+        TRY(rle_from_json(&record->regions[region].mask,
+                          json_object_get(annotation, "segmentation"), record->height,
+                          record->width, place));
+        const char *caption = golden_text_string(annotation, "caption");
+        if (caption[0]) add_text(record, "caption", region, caption);
+    }
+out:
+    return status;
+}
+
+static enum status read_refexp(struct golden_records *records, const json_t *from,
+                               const json_t *files)
+{
+    enum status status = OK;
+    const char *image = golden_text_string(from, "image");
+    struct record *record = add_record(records, image, from);
+    const json_t *size = json_object_get(files, image);
+    const json_t *regions = json_object_get(from, "regions");
+    const json_t *captions = json_object_get(from, "annot");
+    record->width = json_integer_value(json_array_get(size, 0));
+    record->height = json_integer_value(json_array_get(size, 1));
+    make_room(record, json_array_size(regions));
+    for (size_t i = 0; i < json_array_size(regions); i++) {
+        const json_t *region = json_array_get(regions, i);
+        struct json_place place = {.file = image, .record = "regions"};
+        add_object(record, "", box_of(json_object_get(region, "xyxy")));
+        TRY(rle_from_json(&record->regions[i].mask, json_object_get(region, "segmentation"),
+                          record->height, record->width, place));
+    }
+    for (size_t i = 0; i < json_array_size(captions); i++) {
+        const json_t *caption = json_array_get(captions, i);
+        add_text(record, "refexp", json_integer_value(json_object_get(caption, "region_index")),
+                 golden_text_string(caption, "caption"));
+    }
+out:
+    return status;
+}
+
 enum status golden_records_read(struct golden_records *out, const json_t *row,
                                 const char *directory)
 {
@@ -186,9 +270,15 @@ enum status golden_records_read(struct golden_records *out, const json_t *row,
     }
     for (size_t i = 0; i < json_array_size(root); i++) {
         const json_t *picture = json_array_get(root, i);
-        TRY(read_scene_graph(out, golden_text_string(picture, "image_id"), picture, files));
+        if (json_object_get(picture, "annot"))
+            TRY(read_refexp(out, picture, files));
+        else
+            TRY(read_scene_graph(out, golden_text_string(picture, "image_id"), picture, files));
     }
-    if (!data && json_is_object(root))
+    const json_t *images = json_object_get(root, "images");
+    for (size_t i = 0; i < json_array_size(images); i++)
+        TRY(read_coco(out, json_array_get(images, i), root));
+    if (!data && !images && json_is_object(root))
         json_object_foreach(root, key, value) TRY(read_scene_graph(out, key, value, files));
 out:
     free(path);

@@ -13,7 +13,7 @@ struct golden_records { /* zeroed is releasable */
     int64_t n;
 };
 /* The records of a case of dataset_text.json: scene graphs by picture (an object or a list of
- * them), or PSG's "data". Pictures are stand-ins of one byte. */
+ * them), PSG's "data", a COCO file, referring expressions. Pictures are stand-ins of one byte. */
 enum status golden_records_read(struct golden_records *records_out, const json_t *row,
                                 const char *directory);
 void golden_records_release(struct golden_records *records);
