@@ -12,6 +12,7 @@
 #include "base/text_buffer.h"
 #include "comm/comm.h"
 #include "corpus/corpus_build.h"
+#include "corpus/corpus_html.h"
 #include "corpus/corpus_inspect.h"
 #include "corpus/import.h"
 #include "corpus/scenes.h"
@@ -241,15 +242,28 @@ out:
     return status;
 }
 
-static enum status inspect(const char *directory, int64_t index)
+struct inspect_options {
+    const char *directory, *page;
+    int64_t record; /* -1: all */
+    int64_t count;  /* on the page */
+};
+
+static enum status inspect(const struct inspect_options *options)
 {
     enum status status = OK;
     struct corpus *corpus = NULL;
     struct record record = {0};
     struct text_buffer text = {0};
-    TRY(corpus_open(&corpus, directory));
-    if (index >= 0) {
-        TRY(corpus_read(corpus, index, &record));
+    TRY(corpus_open(&corpus, options->directory));
+    if (options->page != NULL) {
+        const int64_t first = options->record < 0 ? 0 : options->record;
+        TRY(corpus_html(&text, corpus, first, options->count));
+        TRY(file_write_atomic(options->page, text.text, text.length));
+        log_info("wrote %s", options->page);
+        goto out;
+    }
+    if (options->record >= 0) {
+        TRY(corpus_read(corpus, options->record, &record));
         record_describe(&text, &record);
     } else {
         TRY(corpus_summarise(&text, corpus));
@@ -267,17 +281,19 @@ enum status data_inspect_command(struct command_call *call)
     enum status status = OK;
     static const char command[] = "data inspect";
     struct comm *comm = NULL;
-    const char *directory = NULL;
-    int64_t record = -1;
+    struct inspect_options options = {.record = -1, .count = 20};
     const struct option_row rows[] = {
-        {"DIR", NULL, OPTION_TEXT, true, 0, 0, &directory, "the corpus"},
-        {"--record", "N", OPTION_INTEGER, false, 0, 1e15, &record,
+        {"DIR", NULL, OPTION_TEXT, true, 0, 0, &options.directory, "the corpus"},
+        {"--record", "N", OPTION_INTEGER, false, 0, 1e15, &options.record,
          "one record, counted from 0; default: a summary of all"},
+        {"--html", "FILE", OPTION_TEXT, false, 0, 0, &options.page,
+         "write a page of pictures, graphs and texts instead, from --record on"},
+        {"--count", "N", OPTION_INTEGER, false, 1, 1e4, &options.count, "records on the page"},
     };
     bool help;
     TRY(start(&comm, rows, N_ROWS(rows), command, call, &help));
     if (help) goto out;
-    TRY(comm_agree(comm, comm_rank(comm) == 0 ? inspect(directory, record) : OK));
+    TRY(comm_agree(comm, comm_rank(comm) == 0 ? inspect(&options) : OK));
 out:
     comm_destroy(comm);
     return status;

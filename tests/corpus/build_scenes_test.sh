@@ -28,6 +28,18 @@ cmp -s "$work/one/scenes-00000.h5" "$work/later/scenes-00000.h5" && fail "--firs
 "$robin" data verify "$work/one" || fail "verify"
 "$robin" data inspect "$work/one" | grep -q "spatial" || fail "inspect"
 
+"$robin" data inspect "$work/one" --html "$work/page.html" --record 40 || fail "html"
+python3 - "$work/page.html" <<'EOF' || fail "the page is not well formed"
+import base64, sys
+import xml.etree.ElementTree as tree
+svg = "{http://www.w3.org/2000/svg}"
+page = tree.parse(sys.argv[1]).getroot()
+images = list(page.iter(svg + "image"))
+assert len(images) == 10, len(images)
+assert base64.b64decode(images[0].get("href").split(",")[1], validate=True)[:2] == b"\xff\xd8"
+assert len(list(page.iter(svg + "path"))) == len(list(page.iter(svg + "rect"))) >= 20
+EOF
+
 refused "--count is missing" scenes --out "$work/x"
 refused "--count is '0'" scenes --count 0 --out "$work/x"
 refused "--size" scenes --count 1 --size 7 --out "$work/x"

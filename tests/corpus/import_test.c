@@ -12,6 +12,7 @@
 
 #include "base/file.h"
 #include "base/text_buffer.h"
+#include "corpus/corpus_html.h"
 #include "corpus/corpus_inspect.h"
 #include "corpus/shard.h"
 #include "image/image.h"
@@ -462,6 +463,30 @@ static void damaged_records_are_named(void **state)
     free(directory);
 }
 
+static void pages_escape_what_records_say(void **state)
+{
+    struct corpus_writer *writer = NULL;
+    struct corpus *corpus = NULL;
+    struct text_buffer page = {0};
+    struct record record = test_record(0);
+    char *directory = path_join(*state, "c");
+    free(record.objects[0].name);
+    record.objects[0].name = text_copy("<script>\"&\x01");
+    assert_int_equal(corpus_writer_create(&writer, directory, "c", 1), OK);
+    assert_int_equal(corpus_writer_add(writer, &record), OK);
+    assert_int_equal(corpus_writer_commit(writer), OK);
+    corpus_writer_destroy(writer);
+    assert_int_equal(corpus_open(&corpus, directory), OK);
+    assert_int_equal(corpus_html(&page, corpus, 0, 5), OK);
+    assert_non_null(strstr(page.text, "1 &lt;script&gt;&quot;&amp; </b>"));
+    assert_null(strstr(page.text, "<script>"));
+    assert_int_equal(corpus_html(&page, corpus, 1, 5), ERR_ARGUMENT);
+    corpus_close(corpus);
+    text_release(&page);
+    record_release(&record);
+    free(directory);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -476,6 +501,7 @@ int main(void)
         TEST(too_many_skipped_stop_the_build),
         TEST(a_failure_without_a_reason_ends_the_build),
         TEST(damaged_records_are_named),
+        TEST(pages_escape_what_records_say),
     };
     return cmocka_run_group_tests_name("corpus: import", tests, NULL, NULL);
 }
