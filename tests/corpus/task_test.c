@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "base/file.h"
 #include "base/text_buffer.h"
 #include "corpus/region_mask.h"
 #include "corpus/scenes.h"
@@ -279,6 +280,28 @@ static void nothing_to_ask(void **state)
     record_release(&record);
 }
 
+/* datasets/tasks.md has a row with name and purpose for every task, and the limits of today. */
+static void the_list_for_users(void **state)
+{
+    (void)state;
+    unsigned char *page = NULL;
+    size_t size;
+    int64_t n;
+    const struct task *const *tasks = task_list(&n);
+    assert_int_equal(file_read(&page, &size, "datasets/tasks.md", 1 << 20), OK);
+    for (int64_t i = 0; i < n; i++) {
+        char *row = text_format("| `%s` | %s | ", tasks[i]->name, tasks[i]->purpose);
+        char *regions = text_format("| %d region", (int)tasks[i]->max_regions);
+        char *found = strstr((char *)page, row);
+        if (!found) fail_msg("datasets/tasks.md has no row %s", row);
+        char *end = strchr(found, '\n'), *limit = strstr(found, regions);
+        if (!limit || limit > end) fail_msg("%s other limits", row);
+        free(row);
+        free(regions);
+    }
+    free(page);
+}
+
 static void assert_refused(const struct record *record, const char *name, const char *sentence)
 {
     struct task_sample sample;
@@ -494,6 +517,7 @@ int main(void)
         cmocka_unit_test(single_regions),
         cmocka_unit_test(sentences),
         cmocka_unit_test(nothing_to_ask),
+        cmocka_unit_test(the_list_for_users),
         cmocka_unit_test(control_tokens_are_refused),
         cmocka_unit_test(tokens_of_the_tokenizer_are_refused),
         cmocka_unit_test(wrong_records_are_refused),
