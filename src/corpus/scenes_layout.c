@@ -22,7 +22,7 @@ int64_t scenes_draw_below(struct scenes_draws *draws, int64_t n)
     return (int64_t)random_below(draws->stream, draws->n++, (uint64_t)n);
 }
 
-double scenes_draw_between(struct scenes_draws *draws, double low, double high)
+static double draw_between(struct scenes_draws *draws, double low, double high)
 {
     return low + (high - low) * random_uniform(draws->stream, draws->n++);
 }
@@ -48,8 +48,8 @@ static struct scenes_thing draw_character(struct scenes_draws *draws, double min
 {
     struct scenes_thing thing = {.name = draw_chance(draws, 0.5) ? SCENES_PERSON : SCENES_ROBOT};
     thing.colour = scenes_draw_below(draws, SCENES_COLOURS);
-    thing.width = scenes_draw_between(draws, min_width, max_width);
-    thing.height = scenes_draw_between(draws, 56, 60);
+    thing.width = draw_between(draws, min_width, max_width);
+    thing.height = draw_between(draws, 56, 60);
     thing.facing = draw_side(draws);
     return thing;
 }
@@ -63,7 +63,7 @@ static struct scenes_thing draw_small(struct scenes_draws *draws, int64_t n, dou
     ASSERT(n <= (int64_t)(sizeof small / sizeof small[0]), "%d small things", (int)n);
     struct scenes_thing thing = {.name = small[scenes_draw_below(draws, n)]};
     thing.colour = scenes_draw_below(draws, SCENES_COLOURS);
-    thing.width = scenes_draw_between(draws, min_width, max_width);
+    thing.width = draw_between(draws, min_width, max_width);
     thing.height = thing.width;
     return thing;
 }
@@ -102,7 +102,7 @@ static void make_gaze(struct group *group, struct scenes_draws *draws,
     stand_on_ground(group);
     /* Small things float anywhere between the ground and the eyes. */
     if (other.facing == 0)
-        group->things[1].y -= scenes_draw_between(draws, 0, group->height - other.height - 4);
+        group->things[1].y -= draw_between(draws, 0, group->height - other.height - 4);
     group->statement = (struct scenes_statement){0, 1, relation};
 }
 
@@ -114,7 +114,7 @@ static void make_chest(struct group *group, struct scenes_draws *draws,
     struct scenes_thing held = draw_small(draws, 5, 25, 27);
     held.colour = other_colour(draws, actor.colour);
     held.x = (actor.width - held.width) / 2;
-    held.y = actor.height - held.height - scenes_draw_between(draws, 0.5, 3);
+    held.y = actor.height - held.height - draw_between(draws, 0.5, 3);
     if (relation == SCENES_HOLDING) {
         double y = held.y + held.height / 2, reach = 5;
         actor.has_hands = true;
@@ -137,7 +137,7 @@ static void make_overlap(struct group *group, struct scenes_draws *draws,
     /* A star or box behind would show too little or too much of its marks. */
     struct scenes_thing back = draw_small(draws, 4, 36, 40), front = draw_small(draws, 6, 32, 36);
     front.colour = other_colour(draws, back.colour);
-    double right = scenes_draw_between(draws, 15, 19), down = scenes_draw_between(draws, 2, 9);
+    double right = draw_between(draws, 15, 19), down = draw_between(draws, 2, 9);
     bool mirrored = draw_chance(draws, 0.5), raised = draw_chance(draws, 0.5);
     group->width = front.width + right > back.width ? front.width + right : back.width;
     group->height = front.height + down > back.height ? front.height + down : back.height;
@@ -155,10 +155,10 @@ static void make_inside(struct group *group, struct scenes_draws *draws)
 {
     struct scenes_thing box = {.name = SCENES_BOX}, inner = draw_small(draws, 5, 28, 32);
     box.colour = other_colour(draws, inner.colour);
-    box.width = scenes_draw_between(draws, 54, 60);
-    box.height = scenes_draw_between(draws, 48, 54);
-    inner.x = scenes_draw_between(draws, 7, box.width - inner.width - 7);
-    inner.y = scenes_draw_between(draws, 7, box.height - inner.height - 7);
+    box.width = draw_between(draws, 54, 60);
+    box.height = draw_between(draws, 48, 54);
+    inner.x = draw_between(draws, 7, box.width - inner.width - 7);
+    inner.y = draw_between(draws, 7, box.height - inner.height - 7);
     group->width = box.width;
     group->height = box.height;
     group->things[0] = box;
@@ -190,10 +190,10 @@ static void make_touching(struct group *group, struct scenes_draws *draws)
 static void make_supporting(struct group *group, struct scenes_draws *draws)
 {
     struct scenes_thing carrier = {.name = SCENES_TABLE}, load = draw_small(draws, 5, 27, 30);
-    carrier.width = scenes_draw_between(draws, 52, 60);
-    carrier.height = scenes_draw_between(draws, 26, 30);
+    carrier.width = draw_between(draws, 52, 60);
+    carrier.height = draw_between(draws, 26, 30);
     carrier.colour = other_colour(draws, load.colour);
-    load.x = scenes_draw_between(draws, 1, carrier.width - load.width - 1);
+    load.x = draw_between(draws, 1, carrier.width - load.width - 1);
     carrier.y = load.height - 0.5;
     group->width = carrier.width;
     group->height = carrier.y + carrier.height;
@@ -233,8 +233,8 @@ static void make_single(struct group *group, struct scenes_draws *draws)
     struct scenes_thing thing = draw_small(draws, 6, 36, 46);
     if (draw_chance(draws, 0.15)) {
         thing.name = SCENES_TABLE;
-        thing.width = scenes_draw_between(draws, 50, 58);
-        thing.height = scenes_draw_between(draws, 28, 38);
+        thing.width = draw_between(draws, 50, 58);
+        thing.height = draw_between(draws, 28, 38);
     }
     group->things[0] = thing;
     group->width = thing.width;
@@ -248,8 +248,8 @@ static void place(struct scenes_layout *layout, const struct group *group, int64
     double left = (double)(cell % 2) * CELL_SIDE + 1, top = (double)(cell / 2) * CELL_SIDE + 1;
     ASSERT(group->width <= CELL_ROOM && group->height <= CELL_ROOM, "a group of %g x %g",
            group->width, group->height);
-    double x = left + scenes_draw_between(draws, 0, CELL_ROOM - group->width);
-    double y = top + scenes_draw_between(draws, 0, CELL_ROOM - group->height);
+    double x = left + draw_between(draws, 0, CELL_ROOM - group->width);
+    double y = top + draw_between(draws, 0, CELL_ROOM - group->height);
     int64_t base = layout->n_things;
     for (int64_t i = 0; i < group->n_things; i++) {
         struct scenes_thing thing = group->things[i];

@@ -44,7 +44,6 @@ struct scenes_draws {
     uint64_t n;
 };
 int64_t scenes_draw_below(struct scenes_draws *draws, int64_t n);
-double scenes_draw_between(struct scenes_draws *draws, double low, double high);
 
 void scenes_layout_draw(struct scenes_layout *layout, struct scenes_draws *draws,
                         const struct scenes_options *options);

@@ -33,7 +33,9 @@ void scenes_measure(struct scenes_extent extents[SCENES_MAX_THINGS],
     }
 }
 
-bool scenes_direction(enum scenes_relation *relation_out, const struct scenes_extent *subject,
+/* The direction of `subject` from `object`; false where a person might say another one: unless
+ * it is 1.5 times as far along one axis as along the other, with `gap` pixels free between them. */
+static bool direction(enum scenes_relation *relation_out, const struct scenes_extent *subject,
                       const struct scenes_extent *object, double gap)
 {
     const double clear = 1.5;
@@ -65,8 +67,8 @@ int64_t scenes_statements(struct scenes_statement *statements, const struct scen
          * neighbour. */
         bool faces = layout->things[statement.subject].facing != 0 ||
                      layout->things[statement.object].facing != 0;
-        if (scenes_direction(&statement.relation, &extents[statement.subject],
-                             &extents[statement.object], unit * (faces ? 10 : 4)))
+        if (direction(&statement.relation, &extents[statement.subject], &extents[statement.object],
+                      unit * (faces ? 10 : 4)))
             statements[n++] = statement;
     }
     return n;

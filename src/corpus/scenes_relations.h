@@ -13,11 +13,6 @@ struct scenes_extent {
 void scenes_measure(struct scenes_extent extents[SCENES_MAX_THINGS],
                     const struct scenes_picture *picture, int64_t n_things);
 
-/* The direction of `subject` from `object`; false where a person might say another one: unless
- * it is 1.5 times as far along one axis as along the other, with `gap` pixels free between them. */
-bool scenes_direction(enum scenes_relation *relation_out, const struct scenes_extent *subject,
-                      const struct scenes_extent *object, double gap);
-
 /* Every statement of a scene drawn `size` pixels a side: those of the layout, and for things of
  * neighbouring numbers (order[k] and order[k + 1]) that are in different quarters their direction.
  * `statements` has room for 2 * SCENES_MAX_THINGS; the number of them is returned. */

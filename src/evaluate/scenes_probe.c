@@ -127,8 +127,9 @@ static enum status set_picture(struct probe_item *item, const struct scenes_prob
         memset(pixels, 0, (size_t)item->micro->pixels_per_image * sizeof *pixels);
         goto out;
     }
-    TRY(image_preprocess(pixels, record->image, record->image_size, record->id, probe->image_mode,
-                         config->image_height, config->image_width));
+    const struct image_source source = {record->image, record->image_size, record->id};
+    TRY(image_preprocess(pixels, source, probe->image_mode, config->image_height,
+                         config->image_width));
 out:
     return status;
 }

@@ -48,8 +48,15 @@ enum status image_pad_square(struct image *image_out, const struct image *image)
  * rounds it. */
 void image_normalise(float *pixels, const struct image *image);
 
-/* Decode, pad or squash to height x width, normalise: what the model sees. */
-enum status image_preprocess(float *pixels, const void *bytes, size_t size, const char *name,
-                             enum image_mode mode, int64_t height, int64_t width);
+/* The bytes of a picture and the name that sentences give it. */
+struct image_source {
+    const uint8_t *bytes;
+    size_t size;
+    const char *name;
+};
+/* Decode, pad or squash to height x width, normalise: what the model sees, f32 [height, width, 3].
+ * On failure pixels may have been written. */
+enum status image_preprocess(float *pixels, struct image_source source, enum image_mode mode,
+                             int64_t height, int64_t width);
 
 #endif

@@ -6,13 +6,6 @@
 
 #include "image/image.h"
 
-/* The bytes of one picture and the name that sentences give it. */
-struct image_source {
-    const uint8_t *bytes;
-    size_t size;
-    const char *name;
-};
-
 /* Refuses sizes beyond the limits of image.h, before anything is allocated. */
 enum status image_check_size(int64_t height, int64_t width, const char *name);
 /* image->rgb for height x width x 3 bytes, not zeroed. */

@@ -107,13 +107,13 @@ static void done(void *context, int64_t y)
     resize_stream_done(((struct preprocess *)context)->stream, y);
 }
 
-enum status image_preprocess(float *pixels, const void *bytes, size_t size, const char *name,
-                             enum image_mode mode, int64_t height, int64_t width)
+enum status image_preprocess(float *pixels, struct image_source source, enum image_mode mode,
+                             int64_t height, int64_t width)
 {
     struct preprocess p = {.pixels = pixels, .height = height, .width = width, .mode = mode};
     struct row_sink sink = {&p, start, place, done};
     normalisation_init(&p.table);
-    enum status status = image_stream(&sink, (struct image_source){bytes, size, name});
+    enum status status = image_stream(&sink, source);
     resize_stream_destroy(p.stream);
     return status;
 }

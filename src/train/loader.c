@@ -217,9 +217,10 @@ static enum status fill_sequence(void *context, int64_t job)
     const struct record *record = &sample->record;
     struct rle mask = {0};
     if (place->rows.image_row < 0) goto out;
-    TRY(image_preprocess(micro_batch_pixels(preparation->micro, sequence), record->image,
-                         record->image_size, record->id, options->image_mode,
-                         options->config->image_height, options->config->image_width));
+    const struct image_source source = {record->image, record->image_size, record->id};
+    TRY(image_preprocess(micro_batch_pixels(preparation->micro, sequence), source,
+                         options->image_mode, options->config->image_height,
+                         options->config->image_width));
     for (int64_t q = 0; q < place->rows.n_regions; q++) {
         TRY(region_mask(&mask, record, sample->regions[q], options->region_mode));
         TRY(micro_batch_set_region(preparation->micro, sequence, q, &mask));

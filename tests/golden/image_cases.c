@@ -92,8 +92,8 @@ static enum status run_picture(const char *directory, const json_t *row,
         golden_report_case(report, "stored pictures", same, "%s differs", png);
     }
     pixels = memory_new(rgb_size(&resized), sizeof *pixels);
-    TRY(image_preprocess(pixels, bytes, n_bytes, path, pad ? IMAGE_MODE_PAD : IMAGE_MODE_SQUASH,
-                         size, size));
+    struct image_source whole = {bytes, n_bytes, path};
+    TRY(image_preprocess(pixels, whole, pad ? IMAGE_MODE_PAD : IMAGE_MODE_SQUASH, size, size));
     check_pixels(report, row, pixels, size);
 out:
     free(path);

@@ -129,9 +129,9 @@ static void preprocess_is_its_steps(void **state)
     for (int pad = 0; pad < 2; pad++) {
         float pixels[64 * 48 * 3], want[64 * 48 * 3];
         struct image image = {0}, square = {0}, small = {0};
-        assert_int_equal(image_preprocess(pixels, bytes, size, "x",
-                                          pad ? IMAGE_MODE_PAD : IMAGE_MODE_SQUASH, 64, 48),
-                         OK);
+        struct image_source source = {bytes, size, "x"};
+        assert_int_equal(
+            image_preprocess(pixels, source, pad ? IMAGE_MODE_PAD : IMAGE_MODE_SQUASH, 64, 48), OK);
         assert_int_equal(image_decode(&image, bytes, size, "x"), OK);
         assert_int_equal(image_pad_square(&square, &image), OK);
         assert_int_equal(image_resize_bicubic(&small, pad ? &square : &image, 64, 48), OK);
