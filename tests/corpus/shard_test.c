@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "base/file.h"
+#include "base/random.h"
 #include "base/text_buffer.h"
 #include "base/thread_pool.h"
 #include "corpus/corpus_index.h"
@@ -260,6 +261,46 @@ static void truncated_files_are_refused(void **state)
     free(directory);
 }
 
+/* Short pieces of ones, zeros or noise over a shard that no index describes: counts, offsets and
+ * lengths become anything. */
+static void garbage_is_never_read_as_something_else(void **state)
+{
+    const uint64_t n_tries = 600;
+    char *directory = write_corpus(*state, "c", 6);
+    char *path = path_join(directory, "test-00000.h5");
+    unsigned char *bytes = NULL;
+    size_t size = 0;
+    int refused = 0;
+    assert_int_equal(file_read(&bytes, &size, path, 1 << 24), OK);
+    const int fd = open(path, O_WRONLY);
+    for (uint64_t try = 0; try < n_tries; try++) {
+        const struct random_stream draws = random_substream(random_stream(1, "garbage"), try);
+        const size_t at = random_below(draws, 0, size - 8);
+        const size_t length = 1 + random_below(draws, 1, 8);
+        const uint64_t word = try % 3 == 0 ? UINT64_MAX : try % 3 == 1 ? 0 : random_u64(draws, 2);
+        struct shard shard = {0};
+        assert_int_equal(pwrite(fd, &word, length, (off_t)at), (ssize_t)length);
+        const bool opened = shard_open(&shard, path) == OK;
+        for (int i = 0; opened && i < 6; i++) {
+            struct record wanted = test_record(i);
+            struct record found = {0};
+            if (shard_read(&shard, i, &found) != OK)
+                refused++;
+            else
+                assert_true(test_records_equal(&wanted, &found));
+            record_release(&wanted);
+            record_release(&found);
+        }
+        shard_close(&shard);
+        assert_int_equal(pwrite(fd, bytes + at, length, (off_t)at), (ssize_t)length);
+    }
+    assert_true(refused > 50);
+    close(fd);
+    free(bytes);
+    free(path);
+    free(directory);
+}
+
 /* A shard alone, without an index that knows its size: HDF5 and the ranges must notice. */
 static void truncated_shards_are_refused_without_an_index(void **state)
 {
@@ -423,6 +464,7 @@ int main(void)
         TEST(same_input_same_bytes),
         TEST(equal_pictures_are_stored_once),
         TEST(flipped_bytes_are_noticed),
+        TEST(garbage_is_never_read_as_something_else),
         TEST(truncated_files_are_refused),
         TEST(truncated_shards_are_refused_without_an_index),
         TEST(a_corpus_may_be_empty),
