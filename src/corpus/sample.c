@@ -65,6 +65,7 @@ enum status sample_build(struct sample *sample_out, const char **skipped_out, st
     sample.has_image = made.uses_image;
     sample.regions = made.regions;
     sample.n_regions = made.n_regions;
+    sample.n_dropped_relations = made.n_dropped_relations;
     made.regions = NULL;
     TRY(check_regions(&sample, request->tokenizer, record->id));
     sample.record = *record;

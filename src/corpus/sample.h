@@ -17,6 +17,7 @@ struct sample {           /* zeroed is empty and releasable */
     int64_t *regions; /* [n_regions] indices into record.regions in the order of the <mask> tokens;
                          -1: the whole picture */
     int64_t n_regions;
+    int64_t n_dropped_relations; /* of the record, by limits or options of the task */
 };
 void sample_release(struct sample *sample);
 
