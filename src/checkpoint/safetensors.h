@@ -1,7 +1,8 @@
 /* Reads safetensors files, strictly: a file that breaks the format in any way is refused when it is
  * opened, with a sentence that names file, tensor and field; after that every read is in bounds.
  *
- *     8 bytes, little endian: N;  N bytes of JSON: {"NAME": {"dtype", "shape", "data_offsets"}, ...,
+ *     8 bytes, little endian: N;  N bytes of JSON: {"NAME": {"dtype", "shape", "data_offsets"},
+ *         ...,
  *     "__metadata__": {string: string}};  the data, indexed by the offsets without gap or overlap
  */
 #ifndef ROBIN_CHECKPOINT_SAFETENSORS_H
@@ -41,7 +42,8 @@ const struct safetensor *safetensors_find(const struct safetensors *file, const 
 /* Elements first .. first + n - 1 as they are stored. ERR_IO; out of bounds is our error. */
 enum status safetensors_read(const struct safetensors *file, const struct safetensor *tensor,
                              void *out, int64_t first, int64_t n);
-/* The same as fp32: from F32, F16, BF16 (exactly) or F64 (rounded). ERR_UNSUPPORTED for integers. */
+/* The same as fp32: from F32, F16, BF16 (exactly) or F64 (rounded). ERR_UNSUPPORTED for
+ * integers. */
 enum status safetensors_read_float(const struct safetensors *file, const struct safetensor *tensor,
                                    float *out, int64_t first, int64_t n);
 

@@ -1,7 +1,7 @@
 /* The tensors of a model as others publish them: one safetensors file, or a folder with
  * model.safetensors, or with model.safetensors.index.json and the files it names. Everything is
- * checked when it is opened: every name of the index is in the file that the index says, and no file
- * holds a name that the index does not. */
+ * checked when it is opened: every name of the index is in the file that the index says, and no
+ * file holds a name that the index does not. */
 #ifndef ROBIN_CHECKPOINT_WEIGHT_FILES_H
 #define ROBIN_CHECKPOINT_WEIGHT_FILES_H
 

@@ -159,7 +159,8 @@ out:
     return status;
 }
 
-/* The row behind "<|im_start|>assistant\n" that begins at `row`; -1 if that does not stand there. */
+/* The row behind "<|im_start|>assistant\n" that begins at `row`; -1 if that does not stand
+ * there. */
 static int64_t content_row(const struct sample_rows *rows, int64_t row,
                            const struct template_ids *ids)
 {

@@ -1,7 +1,7 @@
-/* What a model knows of held-out scenes: colours, names and relations, asked one by one and in whole
- * graphs, with the picture, with the picture zeroed (every pixel the mean colour; masks stay), and
- * with another scene's picture. Teacher-forced: an answer is right if every token of it is the most
- * likely one behind the true tokens before it. */
+/* What a model knows of held-out scenes: colours, names and relations, asked one by one and in
+ * whole graphs, with the picture, with the picture zeroed (every pixel the mean colour; masks
+ * stay), and with another scene's picture. Teacher-forced: an answer is right if every token of it
+ * is the most likely one behind the true tokens before it. */
 #ifndef ROBIN_EVALUATE_SCENES_PROBE_H
 #define ROBIN_EVALUATE_SCENES_PROBE_H
 

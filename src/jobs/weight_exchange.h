@@ -18,10 +18,10 @@ struct import_options {
     uint64_t seed;            /* of that initialisation */
 };
 
-/* Names are matched as they are; open_clip's `visual.*` become the tower's. Keys of CLIP's text half
- * and buffers that are no parameters are passed over and counted. Refused, naming file and tensor:
- * any other name, a shape or dtype that does not fit, a tensor given twice, a parameter that no
- * source has (unless its whole module is to be new). */
+/* Names are matched as they are; open_clip's `visual.*` become the tower's. Keys of CLIP's text
+ * half and buffers that are no parameters are passed over and counted. Refused, naming file and
+ * tensor: any other name, a shape or dtype that does not fit, a tensor given twice, a parameter
+ * that no source has (unless its whole module is to be new). */
 enum status weights_import(const struct model_config *config, const struct import_options *options);
 
 struct export_options {

@@ -1,4 +1,5 @@
-/* Export: the weights of a checkpoint as safetensors, with the config.json that names their sizes. */
+/* Export: the weights of a checkpoint as safetensors, with the config.json that names their
+ * sizes. */
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>

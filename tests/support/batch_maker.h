@@ -1,5 +1,6 @@
 /* Makes model batches from samples as the reference collates them: ids with -200 for the image and
- * <mask><pos> pairs, labels with -100. Packed one behind the other, each cut at a maximum length. */
+ * <mask><pos> pairs, labels with -100. Packed one behind the other, each cut at a maximum
+ * length. */
 #ifndef ROBIN_TESTS_BATCH_MAKER_H
 #define ROBIN_TESTS_BATCH_MAKER_H
 
