@@ -13,21 +13,6 @@
 #define COUNT(array)        (sizeof(array) / sizeof((array)[0]))
 #define DEFAULT_SHARD_BYTES INT64_C(5000000000)
 
-/* Parses; with --help prints the usage instead. */
-static enum status read_options(const struct option_row *rows, size_t n_rows, const char *command,
-                                const struct command_call *call, bool *helped_out)
-{
-    enum status status = OK;
-    TRY(options_parse(rows, n_rows, command, call, helped_out));
-    if (*helped_out) {
-        char *usage = options_usage(rows, n_rows, command);
-        fputs(usage, stdout);
-        free(usage);
-    }
-out:
-    return status;
-}
-
 enum status checkpoint_import_command(struct command_call *call)
 {
     enum status status = OK;
@@ -45,7 +30,7 @@ enum status checkpoint_import_command(struct command_call *call)
          "module that starts from new weights: vision_tower, projector, mask_extractor or lm"},
         {"--seed", "N", OPTION_INTEGER, false, 0, 9e15, &seed, "of the new weights, default 0"},
     };
-    TRY(read_options(rows, COUNT(rows), "checkpoint import", call, &helped));
+    TRY(options_read(rows, COUNT(rows), "checkpoint import", call, &helped));
     if (helped) goto out;
     TRY(run_config_load(&config, path, NULL, 0));
 
@@ -98,7 +83,7 @@ enum status checkpoint_export_command(struct command_call *call)
         {"--shard-bytes", "N", OPTION_INTEGER, false, 1, 9e15, &shard_bytes,
          "largest file, default 5e9"},
     };
-    TRY(read_options(rows, COUNT(rows), "checkpoint export", call, &helped));
+    TRY(options_read(rows, COUNT(rows), "checkpoint export", call, &helped));
     if (helped) goto out;
     TRY(run_config_load(&config, path, NULL, 0));
     TRY(dtype_from_name(&export.dtype, dtype));
@@ -125,7 +110,7 @@ enum status checkpoint_verify_command(struct command_call *call)
     const struct option_row rows[] = {
         {"FILE.ckpt", NULL, OPTION_TEXT, true, 0, 0, &path, "checkpoint to read and check"},
     };
-    TRY(read_options(rows, COUNT(rows), "checkpoint verify", call, &helped));
+    TRY(options_read(rows, COUNT(rows), "checkpoint verify", call, &helped));
     if (helped) goto out;
     TRY(run_checkpoint_open(&checkpoint, path));
     TRY(run_checkpoint_verify(checkpoint));

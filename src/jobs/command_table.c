@@ -3,6 +3,7 @@
 #include "jobs/command.h"
 #include "jobs/data_commands.h"
 #include "jobs/help_command.h"
+#include "jobs/mixture_command.h"
 #include "jobs/tokenizer_command.h"
 
 const struct command commands[] = {
@@ -15,6 +16,9 @@ const struct command commands[] = {
     {"data tokenizer", "CORPUS --out DIR --task NAME...",
      "learn a small vocabulary from a corpus; --help lists the options", data_tokenizer_command},
     {"data verify", "DIR", "read and check every record of a corpus", data_verify_command},
+    {"data mixture", "CONFIG.yaml",
+     "count what the sources of a configuration amount to: samples, tokens, unigram loss",
+     data_mixture_command},
     {"checkpoint import", "CONFIG.yaml --from PATH... --out DIR",
      "make a checkpoint from Hugging Face or open_clip safetensors", checkpoint_import_command},
     {"checkpoint export", "CONFIG.yaml --from PATH --out DIR",

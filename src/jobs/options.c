@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -150,5 +151,19 @@ enum status options_parse(const struct option_row *rows, size_t n_rows, const ch
                  command, rows[i].name, command);
     }
 out:
+    return status;
+}
+
+enum status options_read(const struct option_row *rows, size_t n_rows, const char *command,
+                         const struct command_call *call, bool *help_out)
+{
+    enum status status = OK;
+    char *usage = NULL;
+    TRY(options_parse(rows, n_rows, command, call, help_out));
+    if (!*help_out) goto out;
+    usage = options_usage(rows, n_rows, command);
+    if (fputs(usage, stdout) < 0) FAIL(ERR_IO, "cannot write to standard output");
+out:
+    free(usage);
     return status;
 }

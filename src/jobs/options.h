@@ -38,6 +38,10 @@ struct option_row {
 enum status options_parse(const struct option_row *rows, size_t n_rows, const char *command,
                           const struct command_call *call, bool *help_out);
 
+/* options_parse; with --help the usage is printed on standard output, and *help_out says so. */
+enum status options_read(const struct option_row *rows, size_t n_rows, const char *command,
+                         const struct command_call *call, bool *help_out);
+
 /* The usage text, to free(). */
 char *options_usage(const struct option_row *rows, size_t n_rows, const char *command);
 

@@ -72,7 +72,6 @@ enum status data_tokenizer_command(struct command_call *call)
     enum status status = OK;
     static const char command[] = "data tokenizer";
     struct comm *comm = NULL;
-    char *usage = NULL;
     struct request request = {.vocabulary = 512, .n_records = 1000};
     const struct option_row rows[] = {
         {"CORPUS", NULL, OPTION_TEXT, true, 0, 0, &request.corpus, "where the sentences come from"},
@@ -86,16 +85,11 @@ enum status data_tokenizer_command(struct command_call *call)
     };
     const size_t n_rows = sizeof rows / sizeof rows[0];
     bool help;
-    TRY(options_parse(rows, n_rows, command, call, &help));
-    if (help) {
-        usage = options_usage(rows, n_rows, command);
-        if (fputs(usage, stdout) < 0) FAIL(ERR_IO, "cannot write to standard output");
-        goto out;
-    }
+    TRY(options_read(rows, n_rows, command, call, &help));
+    if (help) goto out;
     TRY(comm_create(&comm, NULL));
     TRY(comm_agree(comm, comm_rank(comm) == 0 ? train(&request) : OK));
 out:
-    free(usage);
     free(request.tasks.values);
     comm_destroy(comm);
     return status;
