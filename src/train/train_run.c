@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/text_buffer.h"
+#include "train/unigram.h"
 
 /* Up to this many skipped samples the share is not judged. */
 #define SKIPPED_GRACE 1000
@@ -83,9 +84,22 @@ out:
     return status;
 }
 
+/* What the loop adds up beside the run's progress. */
+struct tally {
+    struct loader *loader;
+    struct unigram unigram;
+    int64_t n_skipped;
+    double loss; /* of the last step */
+};
+
 static enum status next_micro(void *context, struct micro_batch **micro_out)
 {
-    return loader_next_micro(context, micro_out);
+    enum status status = OK;
+    struct tally *tally = context;
+    TRY(loader_next_micro(tally->loader, micro_out));
+    unigram_add(&tally->unigram, &(*micro_out)->batch);
+out:
+    return status;
 }
 
 static enum status report_step(const struct train_run *run, const struct global_batch *batch,
@@ -113,15 +127,15 @@ out:
 
 /* Batch and step; progress moves on by one. */
 static enum status one_step(const struct train_run *run, struct run_progress *progress,
-                            int64_t *n_skipped)
+                            struct tally *tally)
 {
     enum status status = OK;
     const struct global_batch *batch = NULL;
     struct train_result result;
     const double start = now();
     TRY(loader_next_batch(run->loader, &batch));
-    *n_skipped += batch->n_skipped;
-    TRY(note_skipped(run, batch, *n_skipped));
+    tally->n_skipped += batch->n_skipped;
+    TRY(note_skipped(run, batch, tally->n_skipped));
     TRY(check_targets(run, batch));
     const double waited = now() - start;
     const struct train_input input = {
@@ -130,10 +144,11 @@ static enum status one_step(const struct train_run *run, struct run_progress *pr
         .n_samples = batch->n_samples,
         .n_micro = batch->n_mine,
         .next = next_micro,
-        .context = run->loader,
+        .context = tally,
     };
     TRY(train_step(run->parts, &input, &result));
     result.seconds[PHASE_DATA] += waited;
+    tally->loss = result.loss;
     for (int64_t i = 0; i < batch->n_samples; i++)
         progress->order_hash = order_hash_next(progress->order_hash, batch->ids[i]);
     progress->step++;
@@ -167,17 +182,30 @@ out:
     return status;
 }
 
+/* Collective. A loss means something only beside one that needs no model. */
+static enum status compare_with_unigram(const struct train_run *run, struct tally *tally)
+{
+    enum status status = OK;
+    double entropy = 0;
+    TRY(unigram_entropy(&tally->unigram, run->parts->comm, &entropy));
+    log_info("last loss %.4f; knowing no more than how often each token comes would give %.4f",
+             tally->loss, entropy);
+out:
+    return status;
+}
+
 enum status train_run(const struct train_run *run, struct run_progress *progress)
 {
     enum status status = OK;
     const int64_t first = progress->step;
-    int64_t n_skipped = 0;
+    struct tally tally = {.loader = run->loader};
+    unigram_init(&tally.unigram, model_config_of(run->parts->model)->lm.vocab);
     ASSERT(optimizer_steps_done(run->parts->optimizer) == first,
            "the optimizer and the run are not at the same step: %" PRId64 " and %" PRId64,
            optimizer_steps_done(run->parts->optimizer), first);
     while (progress->step < run->total_steps) {
         struct stop_requests requests;
-        TRY(one_step(run, progress, &n_skipped));
+        TRY(one_step(run, progress, &tally));
         TRY(poll_requests(run, &requests));
         const bool last = progress->step == run->total_steps;
         const bool enough = run->stop_after > 0 && progress->step - first >= run->stop_after;
@@ -191,6 +219,8 @@ enum status train_run(const struct train_run *run, struct run_progress *progress
         status = ERR_STOPPED;
         goto out;
     }
+    if (progress->step > first) TRY(compare_with_unigram(run, &tally));
 out:
+    unigram_release(&tally.unigram);
     return status;
 }
