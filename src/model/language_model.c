@@ -62,31 +62,35 @@ static void make_rope_tables(struct language_model *lm)
     }
 }
 
-enum status language_model_init(struct language_model *lm, const struct lm_config *config,
-                                const struct flat_weights *flat, int64_t n_positions)
+static void take_rope_tables(struct language_model *lm, struct arena *arena)
 {
-    enum status status = OK;
+    lm->cos = take_floats(arena, lm->n_positions, head_size(lm->config) / 2);
+    lm->sin = take_floats(arena, lm->n_positions, head_size(lm->config) / 2);
+}
+
+size_t language_model_tables(const struct lm_config *config, int64_t n_positions)
+{
+    struct language_model lm = {.config = config, .n_positions = n_positions};
+    struct arena measuring;
+    arena_init_measuring(&measuring);
+    take_rope_tables(&lm, &measuring);
+    return measuring.used;
+}
+
+void language_model_init(struct language_model *lm, const struct lm_config *config,
+                         const struct flat_weights *flat, struct arena *arena, int64_t n_positions)
+{
     *lm = (struct language_model){.config = config, .n_positions = n_positions};
-    size_t bytes =
-        size_multiply((size_t)n_positions, (size_t)head_size(config) / 2 * sizeof(float));
-    lm->cos = malloc(bytes);
-    lm->sin = malloc(bytes);
-    if (lm->cos == NULL || lm->sin == NULL)
-        FAIL(ERR_MEMORY, "no memory for the rotary tables of %lld positions (%zu bytes each)",
-             (long long)n_positions, bytes);
+    take_rope_tables(lm, arena);
     make_rope_tables(lm);
     lm->embedding = weight_find(flat, "model.embed_tokens.weight");
     lm->layers = memory_new((size_t)config->layers, sizeof *lm->layers);
     for (int64_t i = 0; i < config->layers; i++) init_layer(&lm->layers[i], flat, config, i);
-out:
-    return status;
 }
 
 void language_model_release(struct language_model *lm)
 {
     free(lm->layers);
-    free(lm->cos);
-    free(lm->sin);
     *lm = (struct language_model){0};
 }
 

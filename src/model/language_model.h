@@ -53,9 +53,12 @@ struct lm_activations {
     void *norm_workspace, *attention_workspace;
 };
 
-/* ERR_MEMORY. Finds the weights; the tables of RoPE are made for positions 0 .. n_positions-1. */
-enum status language_model_init(struct language_model *lm, const struct lm_config *config,
-                                const struct flat_weights *flat, int64_t n_positions);
+/* Finds the weights; the tables of RoPE are taken from the arena, for positions 0 .. n_positions-1.
+ */
+void language_model_init(struct language_model *lm, const struct lm_config *config,
+                         const struct flat_weights *flat, struct arena *arena, int64_t n_positions);
+/* The bytes of those tables in an arena. */
+size_t language_model_tables(const struct lm_config *config, int64_t n_positions);
 void language_model_release(struct language_model *lm);
 
 void lm_activations_init(struct lm_activations *activations, const struct lm_config *config);

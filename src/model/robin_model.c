@@ -159,12 +159,27 @@ out:
     return status;
 }
 
+/* Positions that can occur: those the model has, as far as a batch can hold them. */
+static int64_t n_positions_of(const struct model *model)
+{
+    int64_t n_positions = model->config.lm.max_positions;
+    if (n_positions > model->options.limits.max_tokens)
+        n_positions = max_int64(model->options.limits.max_tokens, 1);
+    return n_positions;
+}
+
+static size_t weight_bytes(const struct model *model)
+{
+    return size_multiply((size_t)model->table->n_weight_elements, sizeof(float));
+}
+
 static struct model_memory measure(struct model *model)
 {
     struct model_memory memory = {0};
     struct arena arena;
     arena_init_measuring(&arena);
-    memory.weights = size_multiply((size_t)model->table->n_weight_elements, sizeof(float));
+    memory.weights =
+        weight_bytes(model) + language_model_tables(&model->config.lm, n_positions_of(model));
     memory.gradients = size_multiply((size_t)model->table->n_gradient_elements, sizeof(float));
     lay_out(model, &arena, &model->options.limits, &memory);
     return memory;
@@ -197,23 +212,17 @@ out:
     return status;
 }
 
-static enum status bind_modules(struct model *model)
+static void bind_modules(struct model *model)
 {
-    enum status status = OK;
     const struct model_config *config = &model->config;
-    int64_t n_positions = config->lm.max_positions;
-    if (n_positions > model->options.limits.max_tokens)
-        n_positions = max_int64(model->options.limits.max_tokens, 1);
     struct flat_weights flat = {.table = model->table,
-                                .values = (const float *)(void *)model->weights.base,
+                                .values = arena_take(&model->weights, weight_bytes(model)),
                                 .gradients = (float *)(void *)model->gradients.base};
     tower_init(&model->tower, config, &flat);
     extractor_init(&model->extractor, config, &flat);
     projector_init(&model->projector, config, &flat);
-    TRY(language_model_init(&model->lm, &config->lm, &flat, n_positions));
+    language_model_init(&model->lm, &config->lm, &flat, &model->weights, n_positions_of(model));
     lm_head_init(&model->head, &config->lm, &flat);
-out:
-    return status;
 }
 
 enum status model_create(struct model **model_out, const struct model_config *config,
@@ -225,7 +234,7 @@ enum status model_create(struct model **model_out, const struct model_config *co
     model->stream = stream;
     TRY(prepare(model, config, options, kernels));
     TRY(take_memory(model));
-    TRY(bind_modules(model));
+    bind_modules(model);
     parameters_zero_padding(model_weights(model), model->table);
     model_zero_gradients(model);
     *model_out = model;

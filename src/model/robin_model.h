@@ -29,7 +29,8 @@ struct model_options {
 };
 
 /* What memory a model takes, by kind, in bytes: planned by the same code that lays it out.
- * Activations live from the forward to the backward; workspace is scratch that modules share. */
+ * Weights include the tables of RoPE; activations live from the forward to the backward; workspace
+ * is scratch that modules share. */
 struct model_memory {
     size_t weights, gradients, activations, workspace;
     size_t by_module[N_MODULES]; /* of the activations */
