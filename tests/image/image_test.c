@@ -120,27 +120,57 @@ static void resize_is_the_plain_sum(void **state)
     }
 }
 
+/* Row by row as in one piece: against padding, resizing and normalising whole pictures. */
+static void check_preprocess(const struct image *image, enum image_mode mode, int64_t height,
+                             int64_t width)
+{
+    uint8_t *bytes = NULL;
+    size_t size = 0, n = (size_t)(height * width * 3);
+    float *pixels = malloc(n * sizeof *pixels), *want = malloc(n * sizeof *want);
+    struct image square = {0}, small = {0};
+    assert_int_equal(image_encode_png(&bytes, &size, image), OK);
+    struct image_source source = {bytes, size, "x"};
+    assert_int_equal(image_preprocess(pixels, source, mode, height, width), OK);
+    assert_int_equal(image_pad_square(&square, image), OK);
+    const struct image *whole = mode == IMAGE_MODE_PAD ? &square : image;
+    assert_int_equal(image_resize_bicubic(&small, whole, height, width), OK);
+    image_normalise(want, &small);
+    assert_memory_equal(pixels, want, n * sizeof *want);
+    image_release(&square);
+    image_release(&small);
+    free(bytes);
+    free(pixels);
+    free(want);
+}
+
 static void preprocess_is_its_steps(void **state)
+{
+    (void)state;
+    static const int64_t sizes[][2] = {{1, 1},  {1, 9},   {9, 1},  {37, 5},   {5, 37},
+                                       {40, 6}, {23, 64}, {64, 7}, {131, 67}, {67, 131}};
+    static const int64_t targets[][2] = {{16, 16}, {64, 64}, {7, 33}, {64, 48}};
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        struct image image = random_image(sizes[i][0], sizes[i][1]);
+        for (size_t t = 0; t < sizeof targets / sizeof targets[0]; t++) {
+            check_preprocess(&image, IMAGE_MODE_PAD, targets[t][0], targets[t][1]);
+            check_preprocess(&image, IMAGE_MODE_SQUASH, targets[t][0], targets[t][1]);
+        }
+        image_release(&image);
+    }
+}
+
+/* Damage that shows late, when rows have already left. */
+static void preprocess_refuses_damage(void **state)
 {
     (void)state;
     unsigned char *bytes = NULL;
     size_t size = 0;
-    read_bytes(&bytes, &size, DATA "progressive_odd.jpg");
-    for (int pad = 0; pad < 2; pad++) {
-        float pixels[64 * 48 * 3], want[64 * 48 * 3];
-        struct image image = {0}, square = {0}, small = {0};
-        struct image_source source = {bytes, size, "x"};
-        assert_int_equal(
-            image_preprocess(pixels, source, pad ? IMAGE_MODE_PAD : IMAGE_MODE_SQUASH, 64, 48), OK);
-        assert_int_equal(image_decode(&image, bytes, size, "x"), OK);
-        assert_int_equal(image_pad_square(&square, &image), OK);
-        assert_int_equal(image_resize_bicubic(&small, pad ? &square : &image, 64, 48), OK);
-        image_normalise(want, &small);
-        assert_memory_equal(pixels, want, sizeof want);
-        image_release(&image);
-        image_release(&square);
-        image_release(&small);
-    }
+    float pixels[32 * 32 * 3];
+    read_bytes(&bytes, &size, DATA "exif_rotated.jpg");
+    struct image_source source = {bytes, size - 40, "p/q.jpg"};
+    status_clear();
+    assert_int_equal(image_preprocess(pixels, source, IMAGE_MODE_PAD, 32, 32), ERR_FORMAT);
+    assert_non_null(strstr(status_message(), "p/q.jpg: damaged JPEG"));
     free(bytes);
 }
 
@@ -345,6 +375,7 @@ int main(void)
         cmocka_unit_test(known_files),
         cmocka_unit_test(resize_is_the_plain_sum),
         cmocka_unit_test(preprocess_is_its_steps),
+        cmocka_unit_test(preprocess_refuses_damage),
         cmocka_unit_test(normalising_rounds_as_the_reference),
         cmocka_unit_test(padding_is_centred),
         cmocka_unit_test(encoding_is_lossless_or_near),
