@@ -130,14 +130,34 @@ char *run_config_write(const struct run_config *config)
     return text_take(&out);
 }
 
+#define COMMENT_COLUMNS 100
+
+/* The text as comment lines, broken between words. */
+static void append_comment(struct text_buffer *out, const char *text, int depth)
+{
+    size_t column = COMMENT_COLUMNS; /* the first word opens a line */
+    for (const char *word = text; *word != '\0';) {
+        size_t length = strcspn(word, " ");
+        if (column + 1 + length > COMMENT_COLUMNS) {
+            if (word != text) text_append_char(out, '\n');
+            indent(out, depth);
+            text_append_char(out, '#');
+            column = 2 * (size_t)depth + 1;
+        }
+        text_printf(out, " %.*s", (int)length, word);
+        column += 1 + length;
+        word += length + strspn(word + length, " ");
+    }
+    text_append_char(out, '\n');
+}
+
 static void reference_comment(struct text_buffer *out, const struct config_key *key, int depth)
 {
-    indent(out, depth);
-    text_printf(out, "# %s\n", key->sentence);
-    indent(out, depth);
-    text_append(out, "# ");
-    append_facts(out, key);
-    text_append_char(out, '\n');
+    struct text_buffer facts = {0};
+    append_facts(&facts, key);
+    append_comment(out, key->sentence, depth);
+    append_comment(out, text_of(&facts), depth);
+    text_release(&facts);
 }
 
 /* A key that must be given has a value of its type in the reference, to be replaced; to free(). */
