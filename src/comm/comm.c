@@ -310,7 +310,7 @@ static void print_failure(const struct comm *comm, char *const *sentences, char 
         return;
     }
     char others[64] = "";
-    if (failed > 1) snprintf(others, sizeof others, " (and %d more ranks failed)", failed - 1);
+    if (failed > 1) snprintf(others, sizeof others, " (and %d more)", failed - 1);
     log_error("rank %d of %d (%s): %s%s", first, comm->size, hosts[first], sentences[first],
               others);
 }

@@ -99,7 +99,11 @@ const struct config_key config_keys[] = {
      .choices = "segmentation|box|box_segmentation", .unit = "",
      .sentence = "the mask of a region: its own, its filled box, or its own with the box's border"},
     {"data.max_length", CONFIG_INTEGER, AT(data.max_length), "2048", RANGE(1, 16777216),
-     .unit = "tokens", .sentence = "a longer sample is cut here"},
+     .unit = "tokens", .sentence = "of one sample, at most"},
+    {"data.too_long", CONFIG_CHOICE, AT(data.too_long), "cut", .choices = "cut|skip|refuse",
+     .unit = "",
+     .sentence = "what happens to a sample beyond max_length: cut there (as released), passed "
+                 "over, or an error"},
     {"data.max_tokens", CONFIG_INTEGER, AT(data.max_tokens), "8192", RANGE(1, 16777216),
      .unit = "tokens", .sentence = "of a micro-batch, at most"},
     {"data.loader_threads", CONFIG_INTEGER, AT(data.loader_threads), "1", RANGE(1, 256),

@@ -28,6 +28,7 @@ enum config_job { CONFIG_JOB_TRAIN, CONFIG_JOB_EVALUATE };
 enum config_device { CONFIG_DEVICE_CPU };
 enum config_kernels { CONFIG_KERNELS_CPU, CONFIG_KERNELS_REF };
 enum config_image_mode { CONFIG_IMAGE_PAD, CONFIG_IMAGE_SQUASH };
+enum config_too_long { CONFIG_TOO_LONG_CUT, CONFIG_TOO_LONG_SKIP, CONFIG_TOO_LONG_REFUSE };
 enum config_region_mode {
     CONFIG_REGION_SEGMENTATION,
     CONFIG_REGION_BOX,
@@ -64,6 +65,7 @@ struct config_data {
     int64_t n_sources;
     int image_mode, region_mode;
     int64_t max_length; /* tokens of one sample */
+    int too_long;       /* what happens to a longer one */
     int64_t max_tokens; /* tokens of one micro-batch */
     int64_t loader_threads, prefetch;
 };

@@ -2,7 +2,6 @@
 #include "jobs/mixture_command.h"
 
 #include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -11,6 +10,7 @@
 #include "jobs/options.h"
 #include "train/mixture.h"
 #include "train/run_setup.h"
+#include "train/unigram.h"
 
 struct totals {
     int64_t samples, skipped, images, regions, rows, targets, cut, longest;
@@ -28,18 +28,6 @@ static void add_sample(struct totals *totals, const struct sample *sample,
     if (rows->n_rows > totals->longest) totals->longest = rows->n_rows;
     for (int64_t r = 1; r < rows->n_rows; r++)
         if (rows->label[r] != IGNORE_LABEL) totals->target_count[rows->label[r]]++;
-}
-
-/* Loss of a model that knows how often each token is a target, and nothing else. */
-static double unigram_loss(const struct totals *totals, int64_t vocab)
-{
-    double loss = 0;
-    for (int64_t v = 0; v < vocab; v++) {
-        if (totals->target_count[v] == 0) continue;
-        const double share = (double)totals->target_count[v] / (double)totals->targets;
-        loss -= share * log(share);
-    }
-    return loss;
 }
 
 static enum status count_item(struct totals *totals, const struct order_item *item,
@@ -79,7 +67,7 @@ static void print_totals(const struct totals *totals, const struct run_config *c
     printf("target tokens        %" PRId64 "\n", totals->targets);
     if (totals->targets > 0)
         printf("unigram loss         %.4f (of knowing how often each token is a target)\n",
-               unigram_loss(totals, config->model.lm_vocab));
+               unigram_loss(totals->target_count, config->model.lm_vocab));
 }
 
 static enum status count_epoch(const struct run_config *config)

@@ -154,6 +154,7 @@ static enum status start_loader(struct train_job *job)
         .order = job->mixture.order,
         .source = corpus_source_samples(&job->mixture.samples),
         .config = &job->model.config,
+        .too_long = (enum too_long)config->data.too_long,
         .pack = {.mode = microbatch ? PACK_SEQUENTIAL : PACK_BALANCED,
                  .n_ranks = comm_size(job->comm),
                  .limits = job->model.options.limits,

@@ -54,6 +54,32 @@ static int64_t samples_per_batch(const struct loader *loader)
 
 /* ---- measuring ---- */
 
+static void forget_place(struct place *place)
+{
+    sample_release(&place->sample);
+    sample_rows_release(&place->rows);
+    place->built = false;
+}
+
+/* A sample that is too long was cut; that may not be wanted. */
+static enum status judge_length(const struct loader *loader, struct place *place)
+{
+    enum status status = OK;
+    const struct record *record = &place->sample.record;
+    if (loader->options.too_long == TOO_LONG_REFUSE)
+        FAIL(ERR_LIMIT,
+             "sample %016" PRIx64 " (record %s) has %" PRId64 " tokens, and data.max_length is "
+             "%" PRId64 "; raise it, or let data.too_long cut or skip",
+             place->item.id, record->id != NULL ? record->id : "none",
+             place->rows.n_rows + place->rows.n_cut, loader->options.rows.max_length);
+    if (loader->options.too_long == TOO_LONG_SKIP) {
+        forget_place(place);
+        place->skipped = "longer than data.max_length";
+    }
+out:
+    return status;
+}
+
 static enum status build_place(const struct loader *loader, struct place *place)
 {
     enum status status = OK;
@@ -61,16 +87,10 @@ static enum status build_place(const struct loader *loader, struct place *place)
                                      &place->skipped));
     if (place->skipped == NULL)
         TRY(sample_rows_create(&place->rows, &place->sample, &loader->options.rows));
+    if (place->rows.n_cut > 0) TRY(judge_length(loader, place));
     place->built = true;
 out:
     return status;
-}
-
-static void forget_place(struct place *place)
-{
-    sample_release(&place->sample);
-    sample_rows_release(&place->rows);
-    place->built = false;
 }
 
 /* Job `slot` of a batch: builds the sample and writes its size. */

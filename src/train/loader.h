@@ -32,12 +32,16 @@ struct sample_source {
     void *context;
 };
 
+/* What happens to a sample beyond the maximum length. */
+enum too_long { TOO_LONG_CUT, TOO_LONG_SKIP, TOO_LONG_REFUSE };
+
 struct loader_options {
     struct comm *comm; /* borrowed, like everything here */
     const struct order *order;
     struct sample_source source;
     const struct model_config *config;
     struct sample_rows_options rows;
+    enum too_long too_long;
     struct pack_options pack;
     bool mean_of_means; /* the weight of a target is 1 / (micro-batches * targets of its own);
                            else 1 / targets of the global batch */

@@ -186,10 +186,10 @@ out:
 static enum status compare_with_unigram(const struct train_run *run, struct tally *tally)
 {
     enum status status = OK;
-    double entropy = 0;
-    TRY(unigram_entropy(&tally->unigram, run->parts->comm, &entropy));
+    double baseline = 0;
+    TRY(unigram_loss_of_all(&tally->unigram, run->parts->comm, &baseline));
     log_info("last loss %.4f; knowing no more than how often each token comes would give %.4f",
-             tally->loss, entropy);
+             tally->loss, baseline);
 out:
     return status;
 }

@@ -24,17 +24,22 @@ void unigram_add(struct unigram *unigram, const struct model_batch *batch)
 }
 
 /* H = - sum_v p_v log p_v, p_v = count_v / total */
-enum status unigram_entropy(struct unigram *unigram, struct comm *comm, double *entropy_out)
+double unigram_loss(const int64_t *counts, int64_t vocab)
+{
+    double total = 0, entropy = 0;
+    for (int64_t v = 0; v < vocab; v++) total += (double)counts[v];
+    for (int64_t v = 0; v < vocab; v++) {
+        const double p = (double)counts[v] / total;
+        if (counts[v] > 0) entropy -= p * log(p);
+    }
+    return entropy;
+}
+
+enum status unigram_loss_of_all(struct unigram *unigram, struct comm *comm, double *loss_out)
 {
     enum status status = OK;
-    double total = 0, entropy = 0;
     TRY(comm_sum_int64(comm, unigram->counts, unigram->vocab));
-    for (int64_t v = 0; v < unigram->vocab; v++) total += (double)unigram->counts[v];
-    for (int64_t v = 0; v < unigram->vocab; v++) {
-        const double p = (double)unigram->counts[v] / total;
-        if (unigram->counts[v] > 0) entropy -= p * log(p);
-    }
-    *entropy_out = entropy;
+    *loss_out = unigram_loss(unigram->counts, unigram->vocab);
 out:
     return status;
 }

@@ -18,8 +18,11 @@ void unigram_init(struct unigram *unigram, int64_t vocab);
 void unigram_release(struct unigram *unigram);
 void unigram_add(struct unigram *unigram, const struct model_batch *batch);
 
-/* Collective. The entropy in nats per target of the counts of all ranks, which become those of
- * everyone; 0 without targets. */
-enum status unigram_entropy(struct unigram *unigram, struct comm *comm, double *entropy_out);
+/* Collective. The loss over the targets of all ranks, whose counts become those of everyone. */
+enum status unigram_loss_of_all(struct unigram *unigram, struct comm *comm, double *loss_out);
+
+/* Nats per target when the counts [vocab] are all that is known: their entropy; 0 without targets.
+ */
+double unigram_loss(const int64_t *counts, int64_t vocab);
 
 #endif

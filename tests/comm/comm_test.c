@@ -164,7 +164,7 @@ static void test_agree(void **state)
     (void)state;
     check_failure("work agree one", 3, 2, "error: rank 2 of 3 (");
     check_failure("work agree one", 4, 2, "): disk of this rank is full");
-    check_failure("work agree some", 4, 2, "): bad record 1 (and 2 more ranks failed)");
+    check_failure("work agree some", 4, 2, "): bad record 1 (and 2 more)");
     check_failure("work agree all", 4, 2, "error: cannot open corpora/x: no such file");
     check_failure("work agree all", 1, 2, "error: cannot open corpora/x: no such file");
 }

@@ -62,6 +62,9 @@ static struct order *make_order(void)
     return order;
 }
 
+static enum too_long too_long = TOO_LONG_CUT;
+static int64_t max_length = 30;
+
 static struct loader *make_loader(const struct order *order, struct behaviour *behaviour,
                                   int64_t prefetch, enum pack_mode mode)
 {
@@ -71,7 +74,8 @@ static struct loader *make_loader(const struct order *order, struct behaviour *b
         .order = order,
         .source = {build, behaviour},
         .config = &config,
-        .rows = {.mask_id = 500, .vocab = 512, .image_rows = 4, .max_length = 30},
+        .rows = {.mask_id = 500, .vocab = 512, .image_rows = 4, .max_length = max_length},
+        .too_long = too_long,
         .pack = {.mode = mode,
                  .n_ranks = comm_size(comm),
                  .limits = {.max_images = 1,
@@ -192,6 +196,33 @@ static void test_errors_reach_all_ranks(void **state)
         assert_non_null(strstr(status_message(), "sample 0000000000000003 (record none) holds id"));
 }
 
+/* Records 8, 9 and 10 have more than 10 words. */
+static void test_too_long(void **state)
+{
+    (void)state;
+    max_length = 10;
+    for (too_long = TOO_LONG_CUT; too_long <= TOO_LONG_SKIP; too_long++) {
+        struct order *order = make_order();
+        struct behaviour behaviour = {.skip = -1, .fail = -1, .beyond = -1};
+        struct loader *loader = make_loader(order, &behaviour, 2, PACK_BALANCED);
+        const struct global_batch *batch = NULL;
+        int64_t n_long = 0;
+        assert_int_equal(loader_next_batch(loader, &batch), OK);
+        for (int64_t i = 0; i < GLOBAL_BATCH; i++) {
+            const bool is_long = (batch->ids[i] & 0xff) > 7;
+            n_long += is_long;
+            if (is_long)
+                assert_int_equal(batch->sizes[i].tokens, too_long == TOO_LONG_CUT ? 10 : 0);
+        }
+        assert_true(n_long > 0);
+        assert_int_equal(batch->n_cut, too_long == TOO_LONG_CUT ? n_long : 0);
+        assert_int_equal(batch->n_skipped, too_long == TOO_LONG_CUT ? 0 : n_long);
+        loader_destroy(loader);
+        order_destroy(order);
+    }
+    expect_error((struct behaviour){.skip = -1, .fail = -1, .beyond = -1}, ERR_LIMIT);
+}
+
 int main(void)
 {
     if (comm_create(&comm, NULL) != OK) return 1;
@@ -199,6 +230,7 @@ int main(void)
         cmocka_unit_test(test_each_sample_once),
         cmocka_unit_test(test_left_early),
         cmocka_unit_test(test_errors_reach_all_ranks),
+        cmocka_unit_test(test_too_long),
     };
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);
     comm_destroy(comm);
