@@ -99,28 +99,30 @@ $(BUILD)/golden-objects/%.o: tests/golden/%.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
+# As many jobs as cores, unless the caller chose.
+JOBS = $(if $(filter --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc))
 # Through a second make: where packages were missing, this one has looked for them in vain.
 check: packages ## build and run the tests; ONLY=PATTERN runs those whose path holds PATTERN
-	@$(MAKE) --no-print-directory all tests
+	@$(MAKE) --no-print-directory $(JOBS) all tests
 	@tests/run.sh $(BUILD) $(ONLY)
 
 check-large: packages ## the reference tensors of true size, with memory and minutes
-	@$(MAKE) --no-print-directory tests
+	@$(MAKE) --no-print-directory $(JOBS) tests
 	@tests/run_large.sh $(BUILD)
 
 demo: packages ## train a tiny ROBIN from rendered scenes on 4 ranks and show its scores
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory $(JOBS) all
 	@launch/demo.sh
 
 bench: packages ## measure tokens/s, loader images/s, tokenizer MB/s on this machine
-	@$(MAKE) --no-print-directory all
-	@$(MAKE) --no-print-directory bench-programs
+	@$(MAKE) --no-print-directory $(JOBS) all
+	@$(MAKE) --no-print-directory $(JOBS) bench-programs
 	@tests/run_bench.sh $(BUILD)
 .PHONY: bench-programs
 bench-programs: $(BENCH_PROGRAMS)
 
 lint: packages ## check layers, sizes, names, formatting, headers, dead symbols, config keys
-	@$(MAKE) --no-print-directory all tests
+	@$(MAKE) --no-print-directory $(JOBS) all tests
 	@python3 tests/lint/lint.py $(BUILD)
 print-compile: # for lint: how a header is compiled
 	@echo $(CC) $(CPPFLAGS) $(CFLAGS)
