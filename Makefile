@@ -2,6 +2,7 @@
 #
 #   SAN=address   build/asan: address and undefined-behaviour sanitizers
 #   DEBUG=1       build/debug: costly assertions
+#   V=1           print every command
 #   MARCH=...     the processor to build for (default: this one)
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
@@ -10,6 +11,8 @@ SHELL := /bin/bash
 VARIANT := $(if $(SAN),asan,$(if $(DEBUG),debug,cpu))
 BUILD := build/$(VARIANT)
 MARCH ?= native
+# One short line a command, or the command itself with V=1.
+quiet = $(if $(V),,@echo '  $(1) $@';)
 PREFIX ?= /usr/local
 # Reference tensors and samples that are not part of the repository; tests skip what is not there.
 ROBIN_SHARED ?= ../shared
@@ -17,7 +20,7 @@ export ROBIN_SHARED
 
 MPICC ?= mpicc
 CLANG_FORMAT ?= clang-format
-PACKAGES := yaml-0.1 jansson libjpeg libpng libpcre2-8 libutf8proc cairo openblas
+PACKAGES := yaml-0.1 jansson libjpeg libpng libutf8proc cairo openblas
 CC := $(MPICC)
 CPPFLAGS := -Isrc -Ikernels -Itests -D_GNU_SOURCE
 CPPFLAGS += $(shell pkg-config --cflags hdf5 2>/dev/null || echo -I/usr/include/hdf5/serial)
@@ -63,7 +66,7 @@ help: ## this list
 robin-dist: $(BUILD)/robin-dist
 	@cp -f $< $@
 $(BUILD)/robin-dist: $(BUILD)/src/main.o $(if $(SAN),$(BUILD)/tests/support/keep_libraries.o) $(LIBRARY)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(call quiet,link)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 # main alone knows the version: a commit then links one program anew and not every test.
 VERSION := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 $(BUILD)/src/main.o: CPPFLAGS += -DROBIN_VERSION='"$(VERSION)"'
@@ -82,22 +85,22 @@ $(BUILD)/library.list: FORCE
 FORCE:
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(call quiet,compile)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 packages: # installs the Debian packages that are missing
 	@launch/setup.sh --check >/dev/null || launch/setup.sh
 
 tests: $(TEST_PROGRAMS) $(GOLDEN_TOOL) ## build the tests
 $(TEST_PROGRAMS): $(BUILD)/%: $(BUILD)/%.o $(TEST_SUPPORT_OBJECTS) $(LIBRARY)
-	$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
+	$(call quiet,link)$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
 $(BENCH_PROGRAMS): $(BUILD)/%: $(BUILD)/%.o $(TEST_SUPPORT_OBJECTS) $(LIBRARY)
-	$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
+	$(call quiet,link)$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
 $(BUILD)/tests/golden: $(GOLDEN_OBJECTS) $(BUILD)/tests/support/batch_maker.o $(LIBRARY)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(call quiet,link)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 $(BUILD)/golden-objects/%.o: tests/golden/%.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(call quiet,compile)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 # As many jobs as cores, unless the caller chose.
 JOBS = $(if $(filter --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc))

@@ -5,7 +5,7 @@
 #        launch/setup.sh --check    only says what is missing; exit code 1 if something is
 #
 # On a cluster without apt, load modules that give the same: a C compiler, MPI (Open MPI 4.1 or 5),
-# HDF5 (the serial library), OpenBLAS, libyaml, jansson, libjpeg-turbo, libpng, PCRE2, utf8proc,
+# HDF5 (the serial library), OpenBLAS, libyaml, jansson, libjpeg-turbo, libpng, utf8proc,
 # cairo; for the tests cmocka, for `make lint` clang-format and universal-ctags.
 set -euo pipefail
 
@@ -16,7 +16,7 @@ packages=(
     libopenblas-dev
     libyaml-dev libjansson-dev
     libjpeg62-turbo-dev libpng-dev
-    libpcre2-dev libutf8proc-dev
+    libutf8proc-dev
     libcairo2-dev
     libcmocka-dev
     python3 python3-h5py

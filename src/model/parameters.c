@@ -67,7 +67,7 @@ static enum status check_sizes(const struct model_config *config)
     if (lm->heads % lm->kv_heads != 0)
         FAIL(ERR_SHAPE, "lm.heads is %lld, not a multiple of lm.kv_heads = %lld",
              (long long)lm->heads, (long long)lm->kv_heads);
-    if (lm->hidden % lm->heads != 0 || lm->hidden / lm->heads % 2 != 0)
+    if (lm->layers > 0 && (lm->hidden % lm->heads != 0 || lm->hidden / lm->heads % 2 != 0))
         FAIL(ERR_SHAPE,
              "lm.hidden is %lld: divided by lm.heads = %lld it must give an even head size",
              (long long)lm->hidden, (long long)lm->heads);

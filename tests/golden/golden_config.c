@@ -124,7 +124,7 @@ enum status golden_config_read(struct golden_config *config, const char *directo
                                                .lm = {.vocab = 2,
                                                       .hidden = 2,
                                                       .ffn = 2,
-                                                      .layers = 1,
+                                                      .layers = 0,
                                                       .heads = 1,
                                                       .kv_heads = 1,
                                                       .max_positions = 32768,

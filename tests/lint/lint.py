@@ -42,7 +42,6 @@ OWNED = [
     (r"\byaml_(parser|event|emitter|document)_", ("src/config",), "libyaml"),
     (r"\b(jpeg_|png_)[a-z]", ("src/image",), "libjpeg and libpng"),
     (r"\bcblas_", ("kernels",), "BLAS"),
-    (r"\bpcre2_", ("src/text",), "PCRE2"),
     (r"\bcairo_", ("src/report", "src/corpus"), "cairo"),
 ]
 
