@@ -65,11 +65,26 @@ static void set_up_schedule(struct train_job *job)
 
 /* ---- memory ---- */
 
+/* Most bytes of the micro-batches that wait, and the one in use: pixels, footprints and grids. */
+static double prepared_bytes(const struct train_job *job)
+{
+    const struct model_config *config = &job->model.config;
+    const struct model_limits *limits = &job->model.options.limits;
+    const int64_t side = config->extractor.mask_side;
+    int64_t region = side * side * (int64_t)sizeof(float);
+    for (int level = 0; level < N_LEVELS; level++)
+        region += level_side(config->image_height, level) * level_side(config->image_width, level);
+    const int64_t image = config->image_height * config->image_width * 3 * (int64_t)sizeof(float);
+    return (double)(job->config->data.prefetch + 1) *
+           ((double)limits->max_images * (double)image +
+            (double)limits->max_regions * (double)region);
+}
+
 static void print_plan(const struct train_job *job, const struct model_memory *memory,
                        const struct parameter_table *table)
 {
     char *text = model_memory_table(memory);
-    log_info("%d ranks, data-parallel; %" PRId64 " threads and %" PRId64 " loader threads each",
+    log_info("mesh: data %d; on each rank %" PRId64 " computing and %" PRId64 " loader threads",
              comm_size(job->comm), job->config->threads, job->config->data.loader_threads);
     for (int m = 0; m < N_MODULES; m++)
         log_info("%s: %" PRId64 " parameters, %s", module_names[m],
@@ -78,25 +93,38 @@ static void print_plan(const struct train_job *job, const struct model_memory *m
     log_info("memory of each rank:");
     for (char *line = text, *end; (end = strchr(line, '\n')) != NULL; line = end + 1)
         log_info("  %.*s", (int)(end - line), line);
-    log_info("  %-28s %12.1f MB", "moments of the optimizer",
-             (double)table->n_gradient_elements * 8 / 1e6);
-    const double picture =
-        (double)(job->model.config.image_height * job->model.config.image_width) * 12;
-    log_info("  %-28s %12.1f MB", "pictures prepared, at most",
-             picture * (double)(job->model.options.limits.max_images * job->config->data.prefetch) /
-                 1e6);
+    const double moments = (double)table->n_gradient_elements * 2 * sizeof(float);
+    const double prepared = prepared_bytes(job);
+    const double all =
+        (double)(memory->weights + memory->gradients + memory->activations + memory->workspace) +
+        moments + prepared;
+    log_info("  %-28s %12.1f MB", "moments of the optimizer", moments / 1e6);
+    log_info("  %-28s %12.1f MB", "micro-batches prepared", prepared / 1e6);
+    log_info("  %-28s %12.1f MB", "in all", all / 1e6);
     free(text);
+}
+
+/* Said before the memory is taken: where it does not suffice, the lines tell what wants it. */
+static enum status plan_model(struct train_job *job)
+{
+    enum status status = OK;
+    struct model_memory memory;
+    struct parameter_table *table = NULL;
+    TRY(model_plan(&memory, &job->model.config, &job->model.options, job->model.kernels));
+    TRY(parameter_table_create(&table, &job->model.config, job->model.options.trainable));
+    print_plan(job, &memory, table);
+out:
+    parameter_table_destroy(table);
+    return status;
 }
 
 static enum status create_model(struct train_job *job)
 {
     enum status status = OK;
-    struct model_memory memory;
     const struct config_optimizer *keys = &job->config->optimizer;
-    TRY(model_plan(&memory, &job->model.config, &job->model.options, job->model.kernels));
+    TRY(plan_model(job));
     TRY(run_model_create(&job->model, job->config));
     const struct parameter_table *table = model_parameters(job->model.model);
-    print_plan(job, &memory, table);
     const double tower = keys->tower_lr > 0 ? keys->tower_lr : keys->lr;
     const double projector = keys->projector_lr > 0 ? keys->projector_lr : keys->lr;
     const struct optimizer_options options = {
