@@ -23,7 +23,7 @@ export ROBIN_SHARED=$shared ROBIN_BUILD=$build PYTHONDONTWRITEBYTECODE=1
 # MPI and HDF5 keep memory until the process ends; leaks of ours are found in the other programs.
 export HWLOC_HIDE_ERRORS=${HWLOC_HIDE_ERRORS:-2}
 export ASAN_OPTIONS=${ASAN_OPTIONS:-allocator_may_return_null=1}
-export LSAN_OPTIONS=${LSAN_OPTIONS:-suppressions=tests/support/lsan.supp:print_suppressions=0}
+export LSAN_OPTIONS=${LSAN_OPTIONS:-suppressions=$PWD/tests/support/lsan.supp:print_suppressions=0}
 
 passed=0
 failed=0
