@@ -16,10 +16,7 @@
 #include "support/corpus_records.h"
 #include "train/corpus_source.h"
 
-enum { SIDE = 512, GLOBAL_BATCH = 16, STEPS = 8, REGIONS = 4, MAX_FILE = 1 << 24 };
-
-static const struct model_config config = {
-    .image_height = SIDE, .image_width = SIDE, .extractor = {.mask_side = 112}};
+enum { GLOBAL_BATCH = 16, STEPS = 8, REGIONS = 4, MAX_FILE = 1 << 24 };
 
 struct photographs {
     int64_t n;
@@ -165,17 +162,17 @@ static void load_all(void *context)
     exit(1);
 }
 
-/* A run of the loader over the corpus in `folder`. */
-static enum status measure_loader(double *images_per_second_out, const char *folder,
-                                  const char *tokenizer_folder)
+/* A run of the loader over the corpus in `folder`, for a model of pictures `side` pixels a side. */
+static enum status measure_loader(double *images_per_second_out, struct comm *comm, int64_t side,
+                                  const char *folder, const char *tokenizer_folder)
 {
     enum status status = OK;
-    struct comm *comm = NULL;
+    const struct model_config config = {
+        .image_height = side, .image_width = side, .extractor = {.mask_side = 112}};
     struct corpus *corpus = NULL;
     struct order *order = NULL;
     struct tokenizer *tokenizer = NULL;
     const struct task *tasks[] = {task_find("sg")};
-    TRY(comm_create(&comm, NULL));
     TRY(corpus_open(&corpus, folder));
     TRY(tokenizer_open(&tokenizer, tokenizer_folder));
     struct order_source drawn = {
@@ -190,7 +187,7 @@ static enum status measure_loader(double *images_per_second_out, const char *fol
                                     .config = &config,
                                     .rows = {.mask_id = tokenizer_id(tokenizer, "<mask>"),
                                              .vocab = tokenizer_size(tokenizer),
-                                             .image_rows = (SIDE / 16) * (SIDE / 16),
+                                             .image_rows = (side / 16) * (side / 16),
                                              .max_length = 4096},
                                     .pack = {.mode = PACK_BALANCED,
                                              .n_ranks = 1,
@@ -206,7 +203,6 @@ out:
     order_destroy(order);
     tokenizer_close(tokenizer);
     corpus_close(corpus);
-    comm_destroy(comm);
     return status;
 }
 
@@ -221,6 +217,8 @@ int main(void)
     char *threads = text_format("%d threads", bench_threads());
     struct photographs photographs = {0};
     struct decoding decoding = {.photographs = &photographs};
+    struct comm *comm = NULL;
+    TRY(comm_create(&comm, NULL));
     TRY(photographs_read(&photographs, pattern));
     if (photographs.n == 0) {
         bench_row("loader", "photographs", "skipped: no %s", pattern);
@@ -229,12 +227,16 @@ int main(void)
     TRY(stream_create(&decoding.stream, bench_threads()));
     double bare = GLOBAL_BATCH * STEPS / bench_seconds(decode_all, &decoding), loader = 0;
     TRY(write_corpus(corpus, &photographs));
-    TRY(measure_loader(&loader, corpus, tokenizer));
     bench_row("libjpeg-turbo alone", threads, "%7.1f images/s", bare);
+    TRY(measure_loader(&loader, comm, 256, corpus, tokenizer));
+    bench_row("loader, 256 x 256", threads, "%7.1f images/s = %.0f %% of libjpeg-turbo", loader,
+              100 * loader / bare);
+    TRY(measure_loader(&loader, comm, 512, corpus, tokenizer));
     bench_row("loader, 512 x 512", threads, "%7.1f images/s = %.0f %% of libjpeg-turbo", loader,
               100 * loader / bare);
 out:
     if (status != OK) fprintf(stderr, "error: %s\n", status_message());
+    comm_destroy(comm);
     stream_destroy(decoding.stream);
     photographs_release(&photographs);
     directory_remove(folder);
