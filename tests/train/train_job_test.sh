@@ -79,6 +79,11 @@ succeeds 2 stopped train.stop_after=1
 cmp "$(step global2 5)" "$(step stopped 5)" || fail "a stopped run ends in other bits"
 [ "$(numbers global2)" = "$(numbers stopped)" ] || fail "a stopped run reports other numbers"
 
+train 2 moved train.stop_after=2
+[ $? = 3 ] || fail "stop_after=2"
+succeeds 3 moved # a checkpoint knows nothing of ranks
+same_curve global1 moved
+
 succeeds 1 saved train.save_every=1 train.keep_last=9
 cmp "$(step global1 5)" "$(step saved 5)" || fail "saving changes the run"
 rm "$(step saved 5)"
