@@ -15,7 +15,7 @@ import sys
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 
-WARN_ONLY = {"used by tests only", "symbols", "unread keys"}
+WARN_ONLY = {"used by tests only"}
 
 MAX_LINE = 100
 MAX_FILE_LINES = 800
