@@ -206,8 +206,10 @@ double pack_image_cost(const struct model_config *config)
     const double head = (double)lm->hidden / (double)lm->heads;
     const double attention =
         (double)lm->hidden * (2 * (double)lm->hidden + 2 * head * (double)lm->kv_heads);
+    /* the last summand stands for what a model without layers has left: projector and head */
     const double per_token =
-        (double)lm->layers * (attention + 3 * (double)lm->hidden * (double)lm->ffn);
+        (double)lm->layers * (attention + 3 * (double)lm->hidden * (double)lm->ffn) +
+        (double)lm->hidden * (double)lm->hidden;
     double per_image = 0;
     for (int level = 0; level < N_LEVELS; level++) {
         const double cells = (double)(level_side(config->image_height, level) *

@@ -69,7 +69,6 @@ ln -s "$work/scenes" "$work/here/scenes"
 cat >"$work/apart.sh" <<END
 #!/bin/bash
 # Rank 2 works in a folder without the corpus; with an argument it also has a seed of its own.
-export LSAN_OPTIONS="${LSAN_OPTIONS//=tests/=$PWD/tests}" # a path from the repository's root
 cd "$work/here"
 more=()
 if [ "\$OMPI_COMM_WORLD_RANK" = 2 ]; then

@@ -165,6 +165,26 @@ static void test_balance(void **state)
     pack_plan_release(&plan);
 }
 
+/* A tower is trained without a language model's layers: its pictures are still dealt evenly. */
+static void test_balance_without_layers(void **state)
+{
+    (void)state;
+    struct model_config bare = config;
+    bare.lm.layers = 0;
+    struct sample_size pictures[8];
+    for (int i = 0; i < 8; i++) pictures[i] = (struct sample_size){9, 1, 2, 1, 0};
+    struct pack_options options = options_for(PACK_BALANCED, 4);
+    options.image_cost = pack_image_cost(&bare);
+    struct pack_plan plan;
+    int64_t offender = -1;
+    assert_int_equal(pack_plan_make(&plan, &offender, pictures, 8, &options), OK);
+    int64_t dealt[4] = {0};
+    for (int64_t m = 0; m < plan.n_micro; m++)
+        dealt[plan.rank[m]] += plan.first[m + 1] - plan.first[m];
+    for (int rank = 0; rank < 4; rank++) assert_int_equal(dealt[rank], 2);
+    pack_plan_release(&plan);
+}
+
 static void test_skipped_and_too_long(void **state)
 {
     (void)state;
@@ -323,6 +343,7 @@ int main(void)
         cmocka_unit_test(test_each_sample_once_within_limits),
         cmocka_unit_test(test_sequential_groups_do_not_know_ranks),
         cmocka_unit_test(test_balance),
+        cmocka_unit_test(test_balance_without_layers),
         cmocka_unit_test(test_skipped_and_too_long),
         cmocka_unit_test(test_batches_conserve_rows_and_targets),
         cmocka_unit_test(test_cut),
