@@ -13,6 +13,7 @@
 #include "train/optimizer.h"
 #include "train/schedule.h"
 
+/* Reducing includes waiting for ranks that had more to compute. */
 enum train_phase { PHASE_DATA, PHASE_MODEL, PHASE_REDUCE, PHASE_OPTIMIZER, N_PHASES };
 extern const char *const train_phase_names[N_PHASES];
 
