@@ -21,7 +21,7 @@ packages=(
     libcmocka-dev
     python3 python3-h5py
     clang-format universal-ctags
-    time
+    procps time
 )
 
 missing() {
