@@ -67,7 +67,7 @@ out:
 static void add_relations(struct record *record, const struct scenes_layout *layout,
                           const struct scenes_extent *extents, const int64_t *order)
 {
-    struct scenes_statement statements[2 * SCENES_MAX_THINGS];
+    struct scenes_statement statements[SCENES_MAX_STATEMENTS];
     int64_t n = scenes_statements(statements, layout, extents, order, record->height);
     int64_t number[SCENES_MAX_THINGS];
     for (int64_t k = 0; k < layout->n_things; k++) number[order[k]] = k;

@@ -60,16 +60,18 @@ int64_t scenes_statements(struct scenes_statement *statements, const struct scen
     int64_t n = 0;
     double unit = (double)size / SCENES_UNITS;
     for (int64_t i = 0; i < layout->n_statements; i++) statements[n++] = layout->statements[i];
-    for (int64_t k = 0; k + 1 < layout->n_things; k++) {
-        struct scenes_statement statement = {.subject = order[k], .object = order[k + 1]};
-        if (layout->cell[statement.subject] == layout->cell[statement.object]) continue;
-        /* Nearer than this, things might be said to touch, or a character to look at its
-         * neighbour. */
-        bool faces = layout->things[statement.subject].facing != 0 ||
-                     layout->things[statement.object].facing != 0;
-        if (direction(&statement.relation, &extents[statement.subject], &extents[statement.object],
-                      unit * (faces ? 10 : 4)))
-            statements[n++] = statement;
+    for (int64_t k = 0; k < layout->n_things; k++) {
+        for (int64_t l = k + 1; l < layout->n_things; l++) {
+            struct scenes_statement statement = {.subject = order[k], .object = order[l]};
+            if (layout->cell[statement.subject] == layout->cell[statement.object]) continue;
+            /* Nearer than this, things might be said to touch, or a character to look at its
+             * neighbour. */
+            bool faces = layout->things[statement.subject].facing != 0 ||
+                         layout->things[statement.object].facing != 0;
+            if (direction(&statement.relation, &extents[statement.subject],
+                          &extents[statement.object], unit * (faces ? 10 : 4)))
+                statements[n++] = statement;
+        }
     }
     return n;
 }

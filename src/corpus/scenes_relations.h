@@ -13,9 +13,11 @@ struct scenes_extent {
 void scenes_measure(struct scenes_extent extents[SCENES_MAX_THINGS],
                     const struct scenes_picture *picture, int64_t n_things);
 
-/* Every statement of a scene drawn `size` pixels a side: those of the layout, and for things of
- * neighbouring numbers (order[k] and order[k + 1]) that are in different quarters their direction.
- * `statements` has room for 2 * SCENES_MAX_THINGS; the number of them is returned. */
+#define SCENES_MAX_STATEMENTS (SCENES_MAX_THINGS + SCENES_MAX_THINGS * (SCENES_MAX_THINGS - 1) / 2)
+
+/* Every statement of a scene drawn `size` pixels a side: those of the layout, and for things in
+ * different quarters their direction, the subject being the one that comes first in `order`.
+ * `statements` has room for SCENES_MAX_STATEMENTS; the number of them is returned. */
 int64_t scenes_statements(struct scenes_statement *statements, const struct scenes_layout *layout,
                           const struct scenes_extent *extents, const int64_t *order, int64_t size);
 

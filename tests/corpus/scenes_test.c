@@ -440,7 +440,7 @@ static void shares_are_balanced(void **state)
         record_release(&record);
     }
     for (int i = 0; i < SCENES_RELATIONS; i++)
-        assert_in_range(relations[i] * 100, 3 * n_relations, 15 * n_relations);
+        assert_in_range(relations[i] * 100, 2 * n_relations, 20 * n_relations);
     for (int i = 0; i < SCENES_NAMES; i++)
         assert_in_range(names[i] * 100, 5 * n_things, 20 * n_things);
     assert_true(n_small * 100 < 3 * n_things);
