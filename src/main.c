@@ -1,4 +1,5 @@
 /* Entry point: everything else is src/jobs. The only place that prints errors. */
+#include "base/allocator.h"
 #include "base/log.h"
 #include "jobs/command.h"
 
@@ -8,6 +9,7 @@
 
 int main(int argc, char **argv)
 {
+    allocator_keep_blocks();
     struct command_call call = {
         .n_arguments = argc - 1, .arguments = argv + 1, .version = ROBIN_VERSION};
     enum status status = command_run(&call);

@@ -8,6 +8,7 @@
 
 #include <jpeglib.h>
 
+#include "base/allocator.h"
 #include "base/file.h"
 #include "base/text_buffer.h"
 #include "base/thread_pool.h"
@@ -16,7 +17,7 @@
 #include "support/corpus_records.h"
 #include "train/corpus_source.h"
 
-enum { GLOBAL_BATCH = 16, STEPS = 8, REGIONS = 4, MAX_FILE = 1 << 24 };
+enum { GLOBAL_BATCH = 16, STEPS = 40, REGIONS = 4, MAX_FILE = 1 << 24 };
 
 struct photographs {
     int64_t n;
@@ -208,6 +209,7 @@ out:
 
 int main(void)
 {
+    allocator_keep_blocks(); /* as the program does */
     enum status status = OK;
     const char *shared = getenv("ROBIN_SHARED");
     if (shared == NULL) shared = "../shared";
