@@ -316,3 +316,24 @@ out:
     names_free(names, n);
     return status;
 }
+
+enum status run_checkpoint_open_path(struct run_checkpoint **checkpoint_out, const char *path)
+{
+    enum status status = OK;
+    const size_t length = strlen(path);
+    const bool is_latest = length > 7 && strcmp(path + length - 7, "/latest") == 0;
+    char *folder = text_format("%.*s", (int)(is_latest ? length - 7 : length), path);
+    char *inner = path_join(folder, "checkpoints"), *self = path_join(folder, ".");
+    *checkpoint_out = NULL;
+    if (!file_exists(self))
+        TRY(run_checkpoint_open(checkpoint_out, folder));
+    else
+        TRY(run_checkpoint_open_newest(checkpoint_out, file_exists(inner) ? inner : folder));
+    if (*checkpoint_out == NULL)
+        FAIL(ERR_IO, "%s holds no checkpoint; run the stage before this one", path);
+out:
+    free(folder);
+    free(inner);
+    free(self);
+    return status;
+}

@@ -66,6 +66,9 @@ enum status run_checkpoint_verify(const struct run_checkpoint *checkpoint);
  * Damaged newer ones are named in a warning and passed over; that all are damaged is an error. */
 enum status run_checkpoint_open_newest(struct run_checkpoint **checkpoint_out,
                                        const char *directory);
+/* What people name: a file is opened as it is; of a folder of checkpoints, a run directory or the
+ * file `latest`, the newest whole one. ERR_IO if there is none. */
+enum status run_checkpoint_open_path(struct run_checkpoint **checkpoint_out, const char *path);
 const char *run_checkpoint_path(const struct run_checkpoint *checkpoint);
 
 #endif

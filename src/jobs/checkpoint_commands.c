@@ -75,7 +75,7 @@ enum status checkpoint_export_command(struct command_call *call)
     const struct option_row rows[] = {
         {"CONFIG.yaml", NULL, OPTION_TEXT, true, 0, 0, &path, "whose model.* gives the sizes"},
         {"--from", "PATH", OPTION_TEXT, true, 0, 0, &export.checkpoint,
-         "a .ckpt file, or a directory of checkpoints: its newest whole one"},
+         "a .ckpt file, or a run directory: its newest whole checkpoint"},
         {"--out", "DIR", OPTION_TEXT, true, 0, 0, &export.directory, "folder to write"},
         {"--module", "MODULE", OPTION_TEXTS, false, 0, 0, &modules,
          "only this module (may be given several times); lm alone is a plain Qwen2"},

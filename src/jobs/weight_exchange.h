@@ -25,7 +25,7 @@ struct import_options {
 enum status weights_import(const struct model_config *config, const struct import_options *options);
 
 struct export_options {
-    const char *checkpoint;  /* a .ckpt file, or a directory of them: its newest whole one */
+    const char *checkpoint;  /* as run_checkpoint_open_path takes it */
     const char *directory;   /* folder to write */
     bool modules[N_MODULES]; /* what goes out; lm alone becomes a plain Qwen2ForCausalLM */
     enum dtype dtype;        /* DTYPE_F32, DTYPE_BF16 or DTYPE_F16 */

@@ -115,20 +115,6 @@ out:
     return status;
 }
 
-static enum status open_checkpoint(struct run_checkpoint **checkpoint_out, const char *path)
-{
-    enum status status = OK;
-    size_t length = strlen(path);
-    if (length > 5 && strcmp(path + length - 5, ".ckpt") == 0) {
-        TRY(run_checkpoint_open(checkpoint_out, path));
-        goto out;
-    }
-    TRY(run_checkpoint_open_newest(checkpoint_out, path));
-    if (*checkpoint_out == NULL) FAIL(ERR_IO, "%s: no checkpoint in this directory", path);
-out:
-    return status;
-}
-
 static enum status refuse_existing(const char *directory)
 {
     enum status status = OK;
@@ -153,7 +139,7 @@ enum status weights_export(const struct model_config *config, const struct expor
     int64_t n = 0;
 
     TRY(refuse_existing(options->directory));
-    TRY(open_checkpoint(&checkpoint, options->checkpoint));
+    TRY(run_checkpoint_open_path(&checkpoint, options->checkpoint));
     TRY(parameter_table_create(&table, config, trainable));
     weights = malloc((size_t)table->n_weight_elements * sizeof *weights);
     if (weights == NULL)

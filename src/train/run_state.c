@@ -147,28 +147,6 @@ out:
     return status;
 }
 
-/* A file is opened as it is, of a folder (or its file `latest`) the newest whole checkpoint. */
-static enum status open_weights(struct run_checkpoint **checkpoint_out, const char *path)
-{
-    enum status status = OK;
-    const size_t length = strlen(path);
-    const bool is_latest = length > 7 && strcmp(path + length - 7, "/latest") == 0;
-    char *folder = text_format("%.*s", (int)(is_latest ? length - 7 : length), path);
-    char *inner = path_join(folder, "checkpoints"), *self = path_join(folder, ".");
-    *checkpoint_out = NULL;
-    if (!file_exists(self))
-        TRY(run_checkpoint_open(checkpoint_out, folder));
-    else
-        TRY(run_checkpoint_open_newest(checkpoint_out, file_exists(inner) ? inner : folder));
-    if (*checkpoint_out == NULL)
-        FAIL(ERR_IO, "%s holds no checkpoint; run the stage before this one", path);
-out:
-    free(folder);
-    free(inner);
-    free(self);
-    return status;
-}
-
 static enum status take_module(const struct train_parts *parts, const struct run_start *start,
                                const struct run_checkpoint *checkpoint, enum module module)
 {
@@ -199,7 +177,7 @@ static enum status take_modules(const struct train_parts *parts, const struct ru
 {
     enum status status = OK;
     struct run_checkpoint *checkpoint = NULL;
-    TRY(open_weights(&checkpoint, start->path));
+    TRY(run_checkpoint_open_path(&checkpoint, start->path));
     for (int module = 0; module < N_MODULES; module++)
         if (start->modules[module]) TRY(take_module(parts, start, checkpoint, (enum module)module));
 out:
