@@ -36,12 +36,12 @@ char *corpus_shard_path(const char *directory, const char *name, int64_t shard)
     return text_format("%s/%s-%05" PRId64 ".h5", directory, name, shard);
 }
 
-static void serialise(struct text_buffer *text, const struct corpus_index *index)
+static void serialise(struct text_buffer *text, const struct corpus_index *index, int64_t version)
 {
     text_printf(text,
-                "{\n  \"format\": \"" SHARD_FORMAT "\",\n  \"schema_version\": %d,\n"
+                "{\n  \"format\": \"" SHARD_FORMAT "\",\n  \"schema_version\": %" PRId64 ",\n"
                 "  \"name\": \"%s\",\n  \"records\": %" PRId64 ",\n  \"shards\": [",
-                SHARD_SCHEMA_VERSION, index->name, index->n_records);
+                version, index->name, index->n_records);
     for (int64_t i = 0; i < index->n_shards; i++) {
         const struct index_shard *shard = &index->shards[i];
         text_printf(
@@ -61,7 +61,7 @@ enum status corpus_index_write(const struct corpus_index *index, const char *dir
     enum status status = OK;
     struct text_buffer text = {0};
     char *path = path_join(directory, CORPUS_INDEX_FILE);
-    serialise(&text, index);
+    serialise(&text, index, SHARD_SCHEMA_VERSION);
     TRY(file_write_atomic(path, text.text, text.length));
 out:
     free(path);
@@ -88,7 +88,8 @@ out:
     return status;
 }
 
-static enum status read_fields(struct corpus_index *index, const json_t *root, const char *path)
+static enum status read_fields(struct corpus_index *index, int64_t *version_out, const json_t *root,
+                               const char *path)
 {
     enum status status = OK;
     const struct json_place place = {path, ""};
@@ -97,10 +98,12 @@ static enum status read_fields(struct corpus_index *index, const json_t *root, c
     const char *name = NULL;
     json_t *shards = NULL;
     TRY(json_field_integer(&version, root, "schema_version", 0, INT32_MAX, place));
-    if (version != SHARD_SCHEMA_VERSION)
+    if (version < SHARD_SCHEMA_OLDEST || version > SHARD_SCHEMA_VERSION)
         FAIL(ERR_FORMAT,
-             "%s: schema_version is %" PRId64 "; this program reads %d: build the corpus again",
-             path, version, SHARD_SCHEMA_VERSION);
+             "%s: schema_version is %" PRId64
+             "; this program reads %d to %d: build the corpus again",
+             path, version, SHARD_SCHEMA_OLDEST, SHARD_SCHEMA_VERSION);
+    *version_out = version;
     TRY(json_field_string(&name, root, "name", place));
     if (!corpus_name_is_valid(name))
         FAIL(ERR_FORMAT, "%s: '%s' cannot be the name of a corpus", path, name);
@@ -135,6 +138,7 @@ enum status corpus_index_read(struct corpus_index *index_out, const char *direct
     unsigned char *bytes = NULL;
     size_t size = 0;
     json_t *root = NULL;
+    int64_t version = 0;
     if (!file_exists(path))
         FAIL(ERR_IO,
              "%s is no corpus: it has no %s; make one with 'robin-dist data build' or "
@@ -142,8 +146,8 @@ enum status corpus_index_read(struct corpus_index *index_out, const char *direct
              directory, CORPUS_INDEX_FILE);
     TRY(file_read(&bytes, &size, path, INDEX_MAX_BYTES));
     TRY(json_line_parse(&root, (const char *)bytes, size, path, 1));
-    TRY(read_fields(&index, root, path));
-    serialise(&text, &index);
+    TRY(read_fields(&index, &version, root, path));
+    serialise(&text, &index, version);
     if (text.length != size || memcmp(text.text, bytes, size) != 0)
         FAIL(ERR_FORMAT,
              "%s: its fields and its crc32c do not agree: damaged or edited; copy it again", path);

@@ -193,6 +193,24 @@ static void describe_relations(struct text_buffer *out, const struct record *rec
     }
 }
 
+static void describe_turn(struct text_buffer *out, const struct record *record,
+                          const struct record_turn *turn)
+{
+    text_append(out, "    Q: ");
+    append_printable(out, turn->question);
+    for (int64_t i = 0; i < turn->n_choices; i++) {
+        text_printf(out, "\n       %s ", i == turn->choice ? "*" : "-");
+        append_printable(out, turn->choices[i]);
+    }
+    text_append(out, "\n    A: ");
+    append_printable(out, turn->answer);
+    for (int64_t i = 0; i < turn->n_objects; i++) {
+        text_append(out, i == 0 ? "\n       about " : ", ");
+        append_printable(out, record->objects[turn->objects[i]].name);
+    }
+    text_append_char(out, '\n');
+}
+
 static void describe_texts(struct text_buffer *out, const struct record *record)
 {
     if (record->n_texts > 0) text_append(out, "texts\n");
@@ -201,14 +219,13 @@ static void describe_texts(struct text_buffer *out, const struct record *record)
         text_append(out, "  ");
         append_printable(out, text->task);
         if (text->region >= 0) text_printf(out, " about region%" PRId64, text->region + 1);
-        text_append_char(out, '\n');
-        for (int64_t j = 0; j < text->n_turns; j++) {
-            text_append(out, "    Q: ");
-            append_printable(out, text->turns[j].question);
-            text_append(out, "\n    A: ");
-            append_printable(out, text->turns[j].answer);
-            text_append_char(out, '\n');
+        if (text->origin != NULL && text->origin[0] != '\0') {
+            text_append(out, "  (");
+            append_printable(out, text->origin);
+            text_append_char(out, ')');
         }
+        text_append_char(out, '\n');
+        for (int64_t j = 0; j < text->n_turns; j++) describe_turn(out, record, &text->turns[j]);
     }
 }
 

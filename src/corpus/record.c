@@ -19,10 +19,15 @@ static void object_release(struct record_object *object)
 static void text_release_turns(struct record_text *text)
 {
     for (int64_t i = 0; i < text->n_turns; i++) {
-        free(text->turns[i].question);
-        free(text->turns[i].answer);
+        struct record_turn *turn = &text->turns[i];
+        for (int64_t c = 0; c < turn->n_choices; c++) free(turn->choices[c]);
+        free(turn->choices);
+        free(turn->objects);
+        free(turn->question);
+        free(turn->answer);
     }
     free(text->turns);
+    free(text->origin);
     free(text->task);
 }
 
@@ -39,6 +44,7 @@ void record_release(struct record *record)
     free(record->objects);
     free(record->relations);
     free(record->texts);
+    free(record->points);
     free(record->image);
     free(record->source);
     free(record->id);
@@ -175,6 +181,40 @@ out:
     return status;
 }
 
+static enum status check_turn(const struct record_turn *turn, int64_t text, int64_t n_objects)
+{
+    enum status status = OK;
+    TRY(check_string(turn->question, "question of text", text));
+    TRY(check_string(turn->answer, "answer of text", text));
+    for (int64_t i = 0; i < turn->n_choices; i++)
+        TRY(check_string(turn->choices[i], "choice of text", text));
+    if (turn->choice < 0 || turn->choice >= (turn->n_choices > 0 ? turn->n_choices : 1))
+        FAIL(ERR_FORMAT, "choice of text %lld is %lld; it has %lld choices", (long long)text,
+             (long long)turn->choice, (long long)turn->n_choices);
+    if (turn->n_choices > 0 && strcmp(turn->answer, turn->choices[turn->choice]) != 0)
+        FAIL(ERR_FORMAT, "answer of text %lld is not its choice %lld", (long long)text,
+             (long long)turn->choice);
+    for (int64_t i = 0; i < turn->n_objects; i++)
+        if (turn->objects[i] < 0 || turn->objects[i] >= n_objects)
+            FAIL(ERR_FORMAT, "objects of text %lld has %lld; there are %lld objects",
+                 (long long)text, (long long)turn->objects[i], (long long)n_objects);
+out:
+    return status;
+}
+
+static enum status check_points(const struct record *record)
+{
+    for (int64_t i = 0; i < record->n_points; i++) {
+        const struct record_point p = record->points[i];
+        if (!(p.x >= 0 && p.x <= (double)record->width && p.y >= 0 &&
+              p.y <= (double)record->height))
+            return status_fail(
+                ERR_FORMAT, "point %lld is (%g, %g); the picture is %lld x %lld (width x height)",
+                (long long)i, p.x, p.y, (long long)record->width, (long long)record->height);
+    }
+    return OK;
+}
+
 static enum status check_texts(const struct record *record)
 {
     enum status status = OK;
@@ -189,11 +229,13 @@ static enum status check_texts(const struct record *record)
         if (text->n_turns < 1) FAIL(ERR_FORMAT, "text %lld has no turn", (long long)i);
         n_turns += text->n_turns;
         TRY(check_count(n_turns, "turns"));
-        for (int64_t j = 0; j < text->n_turns; j++) {
-            TRY(check_string(text->turns[j].question, "question of text", i));
-            TRY(check_string(text->turns[j].answer, "answer of text", i));
-        }
+        if (text->origin != NULL) TRY(check_string(text->origin, "origin of text", i));
+        for (int64_t j = 0; j < text->n_turns; j++)
+            TRY(check_turn(&text->turns[j], i, record->n_objects));
     }
+    const struct record_extras extras = record_count_extras(record);
+    TRY(check_count(extras.n_choices, "choices"));
+    TRY(check_count(extras.n_references, "objects of turns"));
 out:
     return status;
 }
@@ -228,10 +270,12 @@ enum status record_check(const struct record *record)
     TRY(check_count(record->n_objects, "objects"));
     TRY(check_count(record->n_relations, "relations"));
     TRY(check_count(record->n_texts, "texts"));
+    TRY(check_count(record->n_points, "points"));
     TRY(check_regions(record));
     TRY(check_objects(record));
     TRY(check_relations(record));
     TRY(check_texts(record));
+    TRY(check_points(record));
 out:
     if (status != OK) status_add_context("record %s", record->id == NULL ? "?" : record->id);
     return status;
@@ -302,6 +346,49 @@ static uint32_t add_text(uint32_t crc, const struct record_text *text)
     return crc;
 }
 
+struct record_extras record_count_extras(const struct record *record)
+{
+    struct record_extras extras = {0};
+    for (int64_t i = 0; i < record->n_texts; i++) {
+        const struct record_text *text = &record->texts[i];
+        extras.n_origins += text->origin != NULL && text->origin[0] != '\0';
+        for (int64_t j = 0; j < text->n_turns; j++) {
+            extras.n_choices += text->turns[j].n_choices;
+            extras.n_references += text->turns[j].n_objects;
+        }
+    }
+    return extras;
+}
+
+static uint32_t add_turn_extras(uint32_t crc, const struct record_turn *turn)
+{
+    crc = add_integer(crc, turn->n_choices);
+    for (int64_t i = 0; i < turn->n_choices; i++) crc = add_string(crc, turn->choices[i]);
+    crc = add_integer(crc, turn->choice);
+    crc = add_integer(crc, turn->n_objects);
+    for (int64_t i = 0; i < turn->n_objects; i++) crc = add_integer(crc, turn->objects[i]);
+    return crc;
+}
+
+/* Nothing is added for a record without any of it: schema 1 had none. */
+static uint32_t add_extras(uint32_t crc, const struct record *record)
+{
+    const struct record_extras extras = record_count_extras(record);
+    if (record->n_points + extras.n_choices + extras.n_references + extras.n_origins == 0)
+        return crc;
+    crc = add_integer(crc, record->n_points);
+    for (int64_t i = 0; i < record->n_points; i++) {
+        crc = add_real(crc, record->points[i].x);
+        crc = add_real(crc, record->points[i].y);
+    }
+    for (int64_t i = 0; i < record->n_texts; i++) {
+        const struct record_text *text = &record->texts[i];
+        crc = add_string(crc, text->origin == NULL ? "" : text->origin);
+        for (int64_t j = 0; j < text->n_turns; j++) crc = add_turn_extras(crc, &text->turns[j]);
+    }
+    return crc;
+}
+
 uint32_t record_checksum(const struct record *record)
 {
     uint32_t crc = add_string(0, record->id);
@@ -318,5 +405,5 @@ uint32_t record_checksum(const struct record *record)
         crc = add_relation(crc, &record->relations[i]);
     crc = add_integer(crc, record->n_texts);
     for (int64_t i = 0; i < record->n_texts; i++) crc = add_text(crc, &record->texts[i]);
-    return crc;
+    return add_extras(crc, record);
 }

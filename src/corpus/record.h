@@ -33,18 +33,41 @@ struct record_relation {
         *kind; /* "spatial", "interactional", "functional", "social", "emotional" or "" (unknown) */
 };
 
+struct record_point {
+    double x, y; /* pixels of the original image */
+};
+
 struct record_turn {
-    char *question, *answer; /* `regionN` in them counts from 1 over regions */
+    char *question, *answer; /* raw text, but for the marks below */
+    char **choices;          /* answers to choose from */
+    int64_t n_choices;       /* 0: an open question */
+    int64_t choice;          /* the right one: answer is choices[choice]; 0 without choices */
+    int64_t *objects;        /* that the turn is about or rests on, in the order of the source */
+    int64_t n_objects;
 };
 
 /* Sentences about the picture or one region of it. By `task`:
  *     "caption"      the picture, or a region, in words: the answer; the question may be ""
  *     "refexp"       an expression that fits one region only: the answer; the question is ""
- *     "description"  a region in a few sentences: the answer; the question is ""
- *     "vqa"          a question with a short answer
- *     "conversation" questions and answers as they are to be learnt */
+ *     "description"  a region in a few sentences: the answer; the question is ""; objects, where
+ *                    known, are the subject and then the others that were in mind
+ *     "name"         another name of a region: the answer
+ *     "summary"      the picture in words with marked phrases: the answer
+ *     "vqa"          a question with a short answer; objects: what it takes to answer
+ *     "grounded"     a caption with marked phrases: the answer
+ *     "cot"          two turns: question and reasoning with marked phrases; "" and the answer
+ *     "choice"       a question with choices
+ *     "vcr"          two turns with choices: question and answer; "" and the reason
+ *     "statement"    "<p>car</p> behind <p>suitcase</p>", "yes" or "no"
+ *     "conversation" questions and answers as they are to be learnt
+ *     "llava"        the same to the last byte of the source: nothing in it is a mark
+ * Marks; N counts from 1 over regions or points:
+ *     regionN                           a region by its number
+ *     <regionN>, <pointN>               the place of a region or point in the sentence
+ *     <p>phrase</p><regionN><regionM>   a phrase and its regions */
 struct record_text {
     char *task;
+    char *origin;   /* its id, split or order in the source; NULL or "": not known */
     int64_t region; /* what it is about; -1: the whole picture */
     struct record_turn *turns;
     int64_t n_turns;
@@ -64,17 +87,26 @@ struct record {            /* zeroed is empty and releasable; owns everything */
     int64_t n_relations;
     struct record_text *texts;
     int64_t n_texts;
+    struct record_point *points;
+    int64_t n_points;
 };
 
 void record_release(struct record *record);
 
 /* Everything a stored record must be: UTF-8 without NUL, sizes within the limits, indices in range,
  * boxes with area inside the picture, masks of its size whose runs sum to it and that hold a pixel,
- * kinds among the five or "". Does not look into the picture's bytes.
+ * kinds among the five or "", points inside the picture, the answer among the choices. Does not
+ * look into the picture's bytes.
  * Errors  ERR_FORMAT, ERR_LIMIT; the sentence begins with "record ID: FIELD" */
 enum status record_check(const struct record *record);
 
 /* CRC-32C of every field in the serialisation of datasets/README.md ("The check of a record"). */
 uint32_t record_checksum(const struct record *record);
+
+/* How many choices, references to objects and origins its texts hold together. */
+struct record_extras {
+    int64_t n_choices, n_references, n_origins;
+};
+struct record_extras record_count_extras(const struct record *record);
 
 #endif

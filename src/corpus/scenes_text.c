@@ -10,7 +10,7 @@
 static void add_turn(struct record_text *text, char *question, char *answer)
 {
     text->turns = memory_resize(text->turns, (size_t)text->n_turns + 1, sizeof *text->turns);
-    text->turns[text->n_turns++] = (struct record_turn){question, answer};
+    text->turns[text->n_turns++] = (struct record_turn){.question = question, .answer = answer};
 }
 
 static struct record_text *add_text(struct record *record, const char *task, int64_t region)

@@ -12,11 +12,12 @@
 struct shard { /* zeroed is closed */
     char *path;
     int fd;
-    int64_t number; /* its place in the corpus, from 0 */
+    int64_t number;   /* its place in the corpus, from 0 */
+    uint32_t version; /* of its schema */
     char corpus[SHARD_MAX_NAME_BYTES + 1];
     uint32_t records_crc; /* CRC-32C over the records' checksums (little-endian, in order) */
     uint64_t offset[N_SHARD_TABLES]; /* of the table's first byte in the file */
-    uint64_t count[N_SHARD_TABLES];  /* rows; of strings and images, bytes */
+    uint64_t count[N_SHARD_TABLES];  /* rows; of strings and images, bytes; 0 without the table */
 };
 
 /* Opens the file, checks its schema and remembers where its tables lie. HDF5 is used here alone,

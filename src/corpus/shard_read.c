@@ -73,15 +73,15 @@ static enum status attributes_read(struct shard *shard, hid_t file)
 {
     enum status status = OK;
     char format[SHARD_MAX_NAME_BYTES + 1];
-    uint32_t version;
     uint64_t number;
     TRY(attribute_read_text(file, "format", format, shard->path));
     if (strcmp(format, SHARD_FORMAT) != 0)
         FAIL(ERR_FORMAT, "%s: format is '%s', not '%s'", shard->path, format, SHARD_FORMAT);
-    TRY(attribute_read(file, "schema_version", H5T_STD_U32LE, &version, shard->path));
-    if (version != SHARD_SCHEMA_VERSION)
-        FAIL(ERR_FORMAT, "%s: schema_version is %u; this program reads %d: build the corpus again",
-             shard->path, version, SHARD_SCHEMA_VERSION);
+    TRY(attribute_read(file, "schema_version", H5T_STD_U32LE, &shard->version, shard->path));
+    if (shard->version < SHARD_SCHEMA_OLDEST || shard->version > SHARD_SCHEMA_VERSION)
+        FAIL(ERR_FORMAT,
+             "%s: schema_version is %u; this program reads %d to %d: build the corpus again",
+             shard->path, shard->version, SHARD_SCHEMA_OLDEST, SHARD_SCHEMA_VERSION);
     TRY(attribute_read_text(file, "corpus", shard->corpus, shard->path));
     TRY(attribute_read(file, "shard", H5T_STD_U64LE, &number, shard->path));
     if (number > INT32_MAX) FAIL(ERR_FORMAT, "%s: attribute 'shard' is out of range", shard->path);
@@ -97,14 +97,14 @@ static enum status table_look(struct shard *shard, enum shard_table table, hid_t
 {
     enum status status = OK;
     const char *name = shard_table_name(table);
-    const hid_t wanted = shard_table_type(table);
+    const hid_t wanted = shard_table_type(table, shard->version);
     const hid_t found = H5Dget_type(set);
     const hid_t space = H5Dget_space(set);
     const hid_t layout = H5Dget_create_plist(set);
     hsize_t rows = 0;
     if (H5Tequal(found, wanted) <= 0)
-        FAIL(ERR_FORMAT, "%s: table /%s does not have the columns of schema %d", shard->path, name,
-             SHARD_SCHEMA_VERSION);
+        FAIL(ERR_FORMAT, "%s: table /%s does not have the columns of schema %u", shard->path, name,
+             shard->version);
     if (H5Pget_layout(layout) != H5D_CONTIGUOUS || H5Pget_external_count(layout) != 0)
         FAIL(ERR_FORMAT, "%s: table /%s is not contiguous; it was rewritten by another tool",
              shard->path, name);
@@ -163,7 +163,8 @@ enum status shard_open(struct shard *shard_out, const char *path)
     if (file < 0) TRY(shard_fail_hdf5(ERR_FORMAT, "read the header of", path));
     TRY(attributes_read(&shard, file));
     for (int table = 0; table < N_SHARD_TABLES; table++)
-        TRY(table_open(&shard, (enum shard_table)table, file, (uint64_t)about.st_size));
+        if (shard_table_exists((enum shard_table)table, shard.version))
+            TRY(table_open(&shard, (enum shard_table)table, file, (uint64_t)about.st_size));
     *shard_out = shard;
 out:
     if (file >= 0) H5Fclose(file);
@@ -201,8 +202,10 @@ out:
  * and turns in one known order, so each must begin where the one before ended. */
 struct parse {
     struct row_record row;
+    struct row_more more;
     void *tables[N_SHARD_TABLES]; /* this record's rows of each table */
     uint64_t string_at, run_at, attribute_at, turn_at;
+    uint64_t choice_at, reference_at; /* from 0: rows of this record */
     struct record *record;
 };
 
@@ -377,11 +380,107 @@ out:
     return status;
 }
 
+/* Rows that belong to turn `number`: as many as follow the ones before it. */
+static enum status parse_choices(struct parse *parse, uint32_t number, struct record_turn *turn)
+{
+    enum status status = OK;
+    const struct row_choice *rows = parse->tables[TABLE_CHOICES];
+    const uint64_t first = parse->choice_at, end = parse->more.choice_count;
+    int64_t n_right = 0;
+    while (parse->choice_at < end && rows[parse->choice_at].turn == number) parse->choice_at++;
+    TRY(items_new(parse->choice_at - first, sizeof *turn->choices, &turn->choices,
+                  &turn->n_choices));
+    for (int64_t i = 0; i < turn->n_choices; i++) {
+        const struct row_choice *row = &rows[first + (uint64_t)i];
+        TRY(parse_string(parse, row->text_offset, row->text_size, "choice", &turn->choices[i]));
+        if (row->is_right > 1 || row->reserved != 0)
+            FAIL(ERR_FORMAT, "choice: is_right is %u, reserved %u", row->is_right, row->reserved);
+        n_right += row->is_right;
+        if (row->is_right) turn->choice = i;
+    }
+    if (turn->n_choices > 0 && n_right != 1)
+        FAIL(ERR_FORMAT, "a turn has %lld right choices", (long long)n_right);
+out:
+    return status;
+}
+
+static enum status parse_references(struct parse *parse, uint32_t number, struct record_turn *turn)
+{
+    enum status status = OK;
+    const struct row_reference *rows = parse->tables[TABLE_REFERENCES];
+    const uint64_t first = parse->reference_at, end = parse->more.reference_count;
+    while (parse->reference_at < end && rows[parse->reference_at].turn == number)
+        parse->reference_at++;
+    TRY(items_new(parse->reference_at - first, sizeof *turn->objects, &turn->objects,
+                  &turn->n_objects));
+    for (int64_t i = 0; i < turn->n_objects; i++)
+        turn->objects[i] = rows[first + (uint64_t)i].object;
+out:
+    return status;
+}
+
+static enum status parse_origins(struct parse *parse)
+{
+    enum status status = OK;
+    struct record *record = parse->record;
+    const struct row_origin *rows = parse->tables[TABLE_ORIGINS];
+    for (uint64_t i = 0; i < parse->more.origin_count; i++) {
+        if (rows[i].text >= (uint64_t)record->n_texts ||
+            (i > 0 && rows[i].text <= rows[i - 1].text))
+            FAIL(ERR_FORMAT, "origin %llu is of text %u; there are %lld in order",
+                 (unsigned long long)i, rows[i].text, (long long)record->n_texts);
+        TRY(parse_string(parse, rows[i].text_offset, rows[i].text_size, "origin",
+                         &record->texts[rows[i].text].origin));
+    }
+out:
+    return status;
+}
+
+static enum status parse_more(struct parse *parse)
+{
+    enum status status = OK;
+    struct record *record = parse->record;
+    const struct row_point *points = parse->tables[TABLE_POINTS];
+    uint32_t number = 0;
+    TRY(items_new(parse->more.point_count, sizeof *record->points, &record->points,
+                  &record->n_points));
+    for (int64_t i = 0; i < record->n_points; i++)
+        record->points[i] = (struct record_point){points[i].x, points[i].y};
+    for (int64_t i = 0; i < record->n_texts; i++) {
+        for (int64_t j = 0; j < record->texts[i].n_turns; j++) {
+            TRY(parse_choices(parse, number, &record->texts[i].turns[j]));
+            TRY(parse_references(parse, number++, &record->texts[i].turns[j]));
+        }
+    }
+    if (parse->choice_at != parse->more.choice_count ||
+        parse->reference_at != parse->more.reference_count)
+        FAIL(ERR_FORMAT, "choices or references of turns that it does not have, or out of order");
+    TRY(parse_origins(parse));
+out:
+    return status;
+}
+
+/* The record's row of /more, if it has one. */
+static enum status more_read(struct parse *parse, const struct shard *shard)
+{
+    enum status status = OK;
+    void *row = NULL;
+    if (parse->row.more == 0) return OK;
+    if (shard->version == 1) FAIL(ERR_FORMAT, "field 'reserved' is %u, not 0", parse->row.more);
+    TRY(rows_read(shard, TABLE_MORE, parse->row.more - 1, 1, &row));
+    memcpy(&parse->more, row, sizeof parse->more);
+out:
+    free(row);
+    return status;
+}
+
 /* The record's rows of every table, each range checked. */
 static enum status parse_load(struct parse *parse, const struct shard *shard)
 {
     enum status status = OK;
     const struct row_record *row = &parse->row;
+    TRY(more_read(parse, shard));
+    const struct row_more *more = &parse->more;
     const struct {
         enum shard_table table;
         uint64_t first, count, limit;
@@ -395,8 +494,11 @@ static enum status parse_load(struct parse *parse, const struct shard *shard)
         {TABLE_TURNS, row->turn_first, row->turn_count, RECORD_MAX_ITEMS},
         {TABLE_STRINGS, row->string_first, row->string_count, UINT32_MAX},
         {TABLE_IMAGES, row->image_offset, row->image_size, RECORD_MAX_IMAGE_BYTES},
+        {TABLE_POINTS, more->point_first, more->point_count, RECORD_MAX_ITEMS},
+        {TABLE_CHOICES, more->choice_first, more->choice_count, RECORD_MAX_ITEMS},
+        {TABLE_REFERENCES, more->reference_first, more->reference_count, RECORD_MAX_ITEMS},
+        {TABLE_ORIGINS, more->origin_first, more->origin_count, RECORD_MAX_ITEMS},
     };
-    if (row->reserved != 0) FAIL(ERR_FORMAT, "field 'reserved' is %u, not 0", row->reserved);
     for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++) {
         if (ranges[i].count > ranges[i].limit)
             FAIL(ERR_LIMIT, "%llu rows of /%s; the limit is %llu",
@@ -429,6 +531,7 @@ static enum status parse_record(struct parse *parse)
     TRY(parse_objects(parse));
     TRY(parse_relations(parse));
     TRY(parse_texts(parse));
+    if (row->more != 0) TRY(parse_more(parse));
     const uint32_t crc = record_checksum(record);
     if (crc != row->crc32c)
         FAIL(ERR_FORMAT, "crc32c is %08x but its contents give %08x: damaged; copy the shard again",

@@ -1,8 +1,8 @@
 /* The tables of a shard as HDF5 types, from one list of columns. */
 #include "corpus/shard_schema.h"
 
-#include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
 
 enum column_type { U8, U32, U64, I64, F64 };
 
@@ -36,7 +36,7 @@ static const struct column record_columns[] = {
     COLUMN(row_record, height, U32),
     COLUMN(row_record, width, U32),
     COLUMN(row_record, crc32c, U32),
-    COLUMN(row_record, reserved, U32),
+    COLUMN(row_record, more, U32),
 };
 static const struct column region_columns[] = {
     COLUMN(row_region, x1, F64), COLUMN(row_region, y1, F64), COLUMN(row_region, x2, F64),
@@ -67,6 +67,30 @@ static const struct column turn_columns[] = {
     COLUMN(row_turn, question_size, U32),
     COLUMN(row_turn, answer_size, U32),
 };
+static const struct column more_columns[] = {
+    RANGE(row_more, point),
+    RANGE(row_more, choice),
+    RANGE(row_more, reference),
+    RANGE(row_more, origin),
+};
+static const struct column point_columns[] = {
+    COLUMN(row_point, x, F64),
+    COLUMN(row_point, y, F64),
+};
+static const struct column choice_columns[] = {
+    COLUMN(row_choice, text_offset, U64), COLUMN(row_choice, text_size, U32),
+    COLUMN(row_choice, turn, U32),        COLUMN(row_choice, is_right, U32),
+    COLUMN(row_choice, reserved, U32),
+};
+static const struct column reference_columns[] = {
+    COLUMN(row_reference, turn, U32),
+    COLUMN(row_reference, object, U32),
+};
+static const struct column origin_columns[] = {
+    COLUMN(row_origin, text_offset, U64),
+    COLUMN(row_origin, text_size, U32),
+    COLUMN(row_origin, text, U32),
+};
 static const struct column run_columns[] = {{NULL, U32, 0}};
 static const struct column byte_columns[] = {{NULL, U8, 0}};
 
@@ -88,6 +112,11 @@ static const struct table {
     [TABLE_TURNS] = {"turns", sizeof(struct row_turn), COLUMNS(turn_columns)},
     [TABLE_STRINGS] = {"strings", 1, COLUMNS(byte_columns)},
     [TABLE_IMAGES] = {"images", 1, COLUMNS(byte_columns)},
+    [TABLE_MORE] = {"more", sizeof(struct row_more), COLUMNS(more_columns)},
+    [TABLE_POINTS] = {"points", sizeof(struct row_point), COLUMNS(point_columns)},
+    [TABLE_CHOICES] = {"choices", sizeof(struct row_choice), COLUMNS(choice_columns)},
+    [TABLE_REFERENCES] = {"references", sizeof(struct row_reference), COLUMNS(reference_columns)},
+    [TABLE_ORIGINS] = {"origins", sizeof(struct row_origin), COLUMNS(origin_columns)},
 };
 
 const char *shard_table_name(enum shard_table table)
@@ -112,7 +141,17 @@ static hid_t column_type(enum column_type type)
     return -1;
 }
 
-hid_t shard_table_type(enum shard_table which)
+bool shard_table_exists(enum shard_table table, uint32_t version)
+{
+    return version > 1 || table < TABLE_MORE;
+}
+
+static const char *column_name(const struct column *column, uint32_t version)
+{
+    return version == 1 && strcmp(column->name, "more") == 0 ? "reserved" : column->name;
+}
+
+hid_t shard_table_type(enum shard_table which, uint32_t version)
 {
     const struct table *table = &tables[which];
     if (table->columns[0].name == NULL) return H5Tcopy(column_type(table->columns[0].type));
@@ -120,7 +159,8 @@ hid_t shard_table_type(enum shard_table which)
     if (type < 0) return type;
     for (size_t i = 0; i < table->n_columns; i++) {
         const struct column *column = &table->columns[i];
-        if (H5Tinsert(type, column->name, column->offset, column_type(column->type)) < 0) {
+        if (H5Tinsert(type, column_name(column, version), column->offset,
+                      column_type(column->type)) < 0) {
             H5Tclose(type);
             return -1;
         }

@@ -1,16 +1,19 @@
-/* What a shard file holds: ten one-dimensional tables. These rows are the bytes on disk, so this
- * header, the column lists of shard_schema.c and datasets/README.md change together, and
- * SHARD_SCHEMA_VERSION with them. HDF5 is called here, in shard_write.c and in shard_read.c. */
+/* What a shard file holds: one-dimensional tables, ten of schema 1 and five more of schema 2. These
+ * rows are the bytes on disk, so this header, the column lists of shard_schema.c and
+ * datasets/README.md change together, and SHARD_SCHEMA_VERSION with them. HDF5 is called here, in
+ * shard_write.c and in shard_read.c. */
 #ifndef ROBIN_CORPUS_SHARD_SCHEMA_H
 #define ROBIN_CORPUS_SHARD_SCHEMA_H
 
 #include <hdf5.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/status.h"
 
 #define SHARD_FORMAT         "robin-corpus"
-#define SHARD_SCHEMA_VERSION 1
+#define SHARD_SCHEMA_VERSION 2
+#define SHARD_SCHEMA_OLDEST  1 /* the oldest that is read */
 #define SHARD_MAX_NAME_BYTES 200
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
@@ -27,6 +30,11 @@ enum shard_table {
     TABLE_TURNS,
     TABLE_STRINGS, /* bytes */
     TABLE_IMAGES,  /* bytes */
+    TABLE_MORE,    /* from here on: not in schema 1 */
+    TABLE_POINTS,
+    TABLE_CHOICES,
+    TABLE_REFERENCES,
+    TABLE_ORIGINS,
     N_SHARD_TABLES
 };
 
@@ -45,7 +53,7 @@ struct row_record {
     uint32_t id_size, source_size;
     uint32_t height, width;
     uint32_t crc32c;
-    uint32_t reserved; /* 0 */
+    uint32_t more; /* row of /more, counted from 1; 0: the record has none. Schema 1: reserved, 0 */
 };
 
 struct row_region {
@@ -83,11 +91,45 @@ struct row_turn {
     uint32_t question_size, answer_size;
 };
 
+/* What only some records have. Rows of the three below stand in the order of turns and texts. */
+struct row_more {
+    uint64_t point_first, point_count;
+    uint64_t choice_first, choice_count;
+    uint64_t reference_first, reference_count;
+    uint64_t origin_first, origin_count;
+};
+
+struct row_point {
+    double x, y;
+};
+
+struct row_choice {
+    uint64_t text_offset;
+    uint32_t text_size;
+    uint32_t turn;     /* of the record's turns, from 0 */
+    uint32_t is_right; /* 1 for one choice of a turn */
+    uint32_t reserved; /* 0 */
+};
+
+struct row_reference {
+    uint32_t turn; /* of the record's turns, from 0 */
+    uint32_t object;
+};
+
+struct row_origin {
+    uint64_t text_offset;
+    uint32_t text_size;
+    uint32_t text; /* of the record's texts, from 0 */
+};
+
 const char *shard_table_name(enum shard_table table);
 size_t shard_table_row_bytes(enum shard_table table);
 
-/* The table's type on disk, to H5Tclose; negative on failure. */
-hid_t shard_table_type(enum shard_table table);
+/* The table is part of that schema. */
+bool shard_table_exists(enum shard_table table, uint32_t version);
+
+/* The table's type on disk in that schema, to H5Tclose; negative on failure. */
+hid_t shard_table_type(enum shard_table table, uint32_t version);
 
 /* File access shared by reader and writer: no flock (file systems of clusters refuse it), library
  * format fixed at 1.8 (its metadata carries checksums, and the bytes stay the same under later

@@ -229,6 +229,68 @@ out:
     return status;
 }
 
+static enum status add_turn_extras(struct shard_writer *writer, const struct record_turn *turn,
+                                   uint32_t number)
+{
+    enum status status = OK;
+    for (int64_t i = 0; i < turn->n_choices; i++) {
+        struct row_choice choice = {.turn = number, .is_right = i == turn->choice};
+        TRY(add_string(writer, turn->choices[i], &choice.text_offset, &choice.text_size));
+        TRY(table_append(writer, TABLE_CHOICES, &choice, sizeof choice));
+    }
+    for (int64_t i = 0; i < turn->n_objects; i++) {
+        const struct row_reference reference = {number, (uint32_t)turn->objects[i]};
+        TRY(table_append(writer, TABLE_REFERENCES, &reference, sizeof reference));
+    }
+out:
+    return status;
+}
+
+static enum status add_text_extras(struct shard_writer *writer, const struct record *record)
+{
+    enum status status = OK;
+    uint32_t turn = 0;
+    for (int64_t i = 0; i < record->n_texts; i++)
+        for (int64_t j = 0; j < record->texts[i].n_turns; j++)
+            TRY(add_turn_extras(writer, &record->texts[i].turns[j], turn++));
+    for (int64_t i = 0; i < record->n_texts; i++) {
+        const char *text = record->texts[i].origin;
+        struct row_origin origin = {.text = (uint32_t)i};
+        if (text == NULL || text[0] == '\0') continue;
+        TRY(add_string(writer, text, &origin.text_offset, &origin.text_size));
+        TRY(table_append(writer, TABLE_ORIGINS, &origin, sizeof origin));
+    }
+out:
+    return status;
+}
+
+/* *number_out: the new row of /more, counted from 1; 0 if the record needs none. */
+static enum status add_more(struct shard_writer *writer, const struct record *record,
+                            uint32_t *number_out)
+{
+    enum status status = OK;
+    const struct record_extras extras = record_count_extras(record);
+    struct row_more row = {.point_first = table_rows(writer, TABLE_POINTS),
+                           .point_count = (uint64_t)record->n_points,
+                           .choice_first = table_rows(writer, TABLE_CHOICES),
+                           .choice_count = (uint64_t)extras.n_choices,
+                           .reference_first = table_rows(writer, TABLE_REFERENCES),
+                           .reference_count = (uint64_t)extras.n_references,
+                           .origin_first = table_rows(writer, TABLE_ORIGINS),
+                           .origin_count = (uint64_t)extras.n_origins};
+    *number_out = 0;
+    if (row.point_count + row.choice_count + row.reference_count + row.origin_count == 0) return OK;
+    for (int64_t i = 0; i < record->n_points; i++) {
+        const struct row_point point = {record->points[i].x, record->points[i].y};
+        TRY(table_append(writer, TABLE_POINTS, &point, sizeof point));
+    }
+    TRY(add_text_extras(writer, record));
+    TRY(table_append(writer, TABLE_MORE, &row, sizeof row));
+    *number_out = (uint32_t)table_rows(writer, TABLE_MORE);
+out:
+    return status;
+}
+
 enum status shard_writer_add(struct shard_writer *writer, const struct record *record)
 {
     enum status status = OK;
@@ -251,6 +313,7 @@ enum status shard_writer_add(struct shard_writer *writer, const struct record *r
     TRY(add_objects(writer, record));
     TRY(add_relations(writer, record));
     TRY(add_texts(writer, record));
+    TRY(add_more(writer, record, &row.more));
     row.region_count = table_rows(writer, TABLE_REGIONS) - row.region_first;
     row.run_count = table_rows(writer, TABLE_RUNS) - row.run_first;
     row.object_count = table_rows(writer, TABLE_OBJECTS) - row.object_first;
@@ -299,7 +362,7 @@ static bool attributes_write(hid_t file, const struct shard_writer *writer)
 static bool table_create(hid_t file, enum shard_table table, uint64_t rows, uint64_t *offset_out)
 {
     const hsize_t dims[1] = {rows};
-    const hid_t type = shard_table_type(table);
+    const hid_t type = shard_table_type(table, SHARD_SCHEMA_VERSION);
     const hid_t space = H5Screate_simple(1, dims, NULL);
     const hid_t layout = H5Pcreate(H5P_DATASET_CREATE);
     hid_t set = -1;
@@ -318,7 +381,7 @@ static bool table_create(hid_t file, enum shard_table table, uint64_t rows, uint
     return made && closed;
 }
 
-/* Ten links and five attributes stay inside the root's own header, which has a checksum. */
+/* Fifteen links and five attributes stay inside the root's own header, which has a checksum. */
 static hid_t file_creation(void)
 {
     const hid_t creation = H5Pcreate(H5P_FILE_CREATE);

@@ -40,6 +40,7 @@ assert base64.b64decode(images[0].get("href").split(",")[1], validate=True)[:2] 
 assert len(list(page.iter(svg + "path"))) == len(list(page.iter(svg + "rect"))) >= 20
 EOF
 
+"$robin" data verify tests/data/corpus_schema1 || fail "a corpus of schema 1"
 refused "--count is missing" scenes --out "$work/x"
 refused "--count is '0'" scenes --count 0 --out "$work/x"
 refused "--size" scenes --count 1 --size 7 --out "$work/x"
@@ -51,6 +52,7 @@ refused "cannot create directory" scenes --count 1 --out /proc/none/x
 for python in python3 /usr/bin/python3; do
     "$python" -c 'import h5py' 2>/dev/null || continue
     "$python" tests/corpus/read_shards_check.py "$work/one" || fail "h5py"
+    "$python" tests/corpus/read_shards_check.py tests/data/corpus_schema1 || fail "h5py, schema 1"
     exit 0
 done
 echo "without h5py: the reader of tests/corpus/read_shards_check.py was not run"

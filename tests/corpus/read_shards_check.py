@@ -20,7 +20,7 @@ TABLES = {
     "records": [("image_offset", u64), ("image_size", u64)]
     + [(f"{name}_{end}", u64) for name in RANGES for end in ("first", "count")]
     + [("id_offset", u64), ("source_offset", u64), ("id_size", u32), ("source_size", u32),
-       ("height", u32), ("width", u32), ("crc32c", u32), ("reserved", u32)],
+       ("height", u32), ("width", u32), ("crc32c", u32), ("more", u32)],
     "regions": [(c, f64) for c in ("x1", "y1", "x2", "y2")]
     + [("run_first", u64), ("run_count", u64)],
     "runs": u32,
@@ -35,7 +35,15 @@ TABLES = {
               ("answer_size", u32)],
     "strings": u8,
     "images": u8,
+    "more": [(f"{name}_{end}", u64) for name in ("point", "choice", "reference", "origin")
+             for end in ("first", "count")],
+    "points": [("x", f64), ("y", f64)],
+    "choices": [("text_offset", u64), ("text_size", u32), ("turn", u32), ("is_right", u32),
+                ("reserved", u32)],
+    "references": [("turn", u32), ("object", u32)],
+    "origins": [("text_offset", u64), ("text_size", u32), ("text", u32)],
 }
+NOT_IN_1 = ["more", "points", "choices", "references", "origins"]
 
 
 def crc_table():
@@ -63,11 +71,15 @@ assert crc32c(b"123456789") == 0xE3069283
 class Shard:
     def __init__(self, path):
         with h5py.File(path, "r") as file:
-            assert sorted(file) == sorted(TABLES), list(file)
             self.attributes = dict(file.attrs)
+            self.version = int(self.attributes["schema_version"])
+            expected = [t for t in TABLES if self.version > 1 or t not in NOT_IN_1]
+            assert sorted(file) == sorted(expected), list(file)
             self.tables = {}
-            for name, columns in TABLES.items():
-                table = file[name]
+            for name in expected:
+                table, columns = file[name], TABLES[name]
+                if self.version == 1 and name == "records":
+                    columns = columns[:-1] + [("reserved", u32)]
                 assert table.dtype == np.dtype(columns), (name, table.dtype)
                 assert table.chunks is None and table.compression is None, name
                 self.tables[name] = table[...]
@@ -89,7 +101,7 @@ class Shard:
         self.at = int(row["string_first"])
         first = int(row["image_offset"])
         image = self.tables["images"][first:first + int(row["image_size"])].tobytes()
-        assert len(image) == row["image_size"] and row["reserved"] == 0
+        assert len(image) == row["image_size"]
         record = {"id": self.text(row, "id"), "source": self.text(row, "source"),
                   "height": int(row["height"]), "width": int(row["width"]), "image": image}
         record["regions"] = [
@@ -106,14 +118,37 @@ class Shard:
              "predicate": self.text(r, "predicate"), "kind": self.text(r, "kind")}
             for r in self.rows("relations", row, "relation")]
         record["texts"] = [
-            {"task": self.text(t, "task"), "region": int(t["region"]),
-             "turns": [[self.text(turn, "question"), self.text(turn, "answer")]
-                       for turn in self.rows("turns", t, "turn")]}
+            {"task": self.text(t, "task"), "region": int(t["region"]), "origin": "",
+             "turns": [{"question": self.text(turn, "question"),
+                        "answer": self.text(turn, "answer"), "choices": [], "choice": 0,
+                        "objects": []} for turn in self.rows("turns", t, "turn")]}
             for t in self.rows("texts", row, "text")]
+        self.add_more(record, int(row["reserved" if self.version == 1 else "more"]))
         assert self.at == row["string_first"] + row["string_count"]
         check_masks(record)
         assert crc32c(message(record)) == row["crc32c"], (record["id"], "crc32c")
         return record
+
+    def add_more(self, record, number):
+        record["points"] = []
+        if number == 0:
+            return
+        assert self.version > 1
+        more = self.tables["more"][number - 1]
+        turns = [turn for text in record["texts"] for turn in text["turns"]]
+        record["points"] = [[float(p["x"]), float(p["y"])]
+                            for p in self.rows("points", more, "point")]
+        for choice in self.rows("choices", more, "choice"):
+            turn = turns[choice["turn"]]
+            if choice["is_right"]:
+                turn["choice"] = len(turn["choices"])
+            turn["choices"].append(self.text(choice, "text"))
+        for turn in turns:
+            assert not turn["choices"] or turn["choices"][turn["choice"]] == turn["answer"]
+        for reference in self.rows("references", more, "reference"):
+            turns[reference["turn"]]["objects"].append(int(reference["object"]))
+        for origin in self.rows("origins", more, "origin"):
+            record["texts"][origin["text"]]["origin"] = self.text(origin, "text")
 
 
 def check_masks(record):
@@ -150,15 +185,33 @@ def message(record):
     out.append(integer(len(record["texts"])))
     for text in record["texts"]:
         out += [string(text["task"]), integer(text["region"]), integer(len(text["turns"]))]
-        out += [string(part) for turn in text["turns"] for part in turn]
-    return b"".join(out)
+        for turn in text["turns"]:
+            out += [string(turn["question"]), string(turn["answer"])]
+    return b"".join(out + more_message(record))
+
+
+def more_message(record):
+    turns = [turn for text in record["texts"] for turn in text["turns"]]
+    if not (record["points"] or any(text["origin"] for text in record["texts"]) or
+            any(turn["choices"] or turn["objects"] for turn in turns)):
+        return []
+    out = [integer(len(record["points"]))]
+    out += [struct.pack("<2d", *point) for point in record["points"]]
+    for text in record["texts"]:
+        out.append(string(text["origin"]))
+        for turn in text["turns"]:
+            out.append(integer(len(turn["choices"])))
+            out += map(string, turn["choices"])
+            out += [integer(turn["choice"]), integer(len(turn["objects"]))]
+            out += map(integer, turn["objects"])
+    return out
 
 
 def read_corpus(directory):
     with open(f"{directory}/index.json", "rb") as file:
         raw = file.read()
     index = json.loads(raw)
-    assert index["format"] == "robin-corpus" and index["schema_version"] == 1
+    assert index["format"] == "robin-corpus" and index["schema_version"] in (1, 2)
     end = raw.rindex(b'  "crc32c"')
     assert f"{crc32c(raw[:end]):08x}" == index["crc32c"], "index"
     records, ids = [], set()

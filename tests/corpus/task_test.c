@@ -48,7 +48,8 @@ static void add_text(struct record *record, const char *task, int64_t region, co
     struct record_text *text = &record->texts[record->n_texts++];
     *text = (struct record_text){.task = text_copy(task), .region = region, .n_turns = 1};
     text->turns = memory_new(1, sizeof *text->turns);
-    text->turns[0] = (struct record_turn){text_copy(question), text_copy(answer)};
+    text->turns[0] =
+        (struct record_turn){.question = text_copy(question), .answer = text_copy(answer)};
 }
 
 /* A picture of 10 x 10 with three things. */

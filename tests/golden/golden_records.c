@@ -176,7 +176,7 @@ static void add_text(struct record *record, const char *task, int64_t region, co
     struct record_text *text = &record->texts[record->n_texts++];
     *text = (struct record_text){.task = text_copy(task), .region = region, .n_turns = 1};
     text->turns = memory_new(1, sizeof *text->turns);
-    text->turns[0] = (struct record_turn){text_copy(""), text_copy(answer)};
+    text->turns[0] = (struct record_turn){.question = text_copy(""), .answer = text_copy(answer)};
 }
 
 /* Annotations to be ignored do not count in the release; crowds do. */

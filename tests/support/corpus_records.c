@@ -76,6 +76,35 @@ static void add_texts(struct record *record, int n)
     }
 }
 
+static void add_choices(struct record_turn *turn, int n)
+{
+    turn->choices = memory_new((size_t)n, sizeof *turn->choices);
+    for (; turn->n_choices < n; turn->n_choices++)
+        turn->choices[turn->n_choices] = text_format("choice %d", (int)turn->n_choices);
+    turn->choice = n / 2;
+    free(turn->answer);
+    turn->answer = text_copy(turn->choices[turn->choice]);
+}
+
+/* Points, choices, objects of turns, origins: in some records, in some of their texts. */
+static void add_extras(struct record *record, int index)
+{
+    if (index % 2 == 1) {
+        record->points = memory_new(2, sizeof *record->points);
+        record->points[record->n_points++] = (struct record_point){0, 0.25};
+        record->points[record->n_points++] = (struct record_point){(double)record->width, 3};
+    }
+    for (int64_t i = 0; i < record->n_texts; i++) {
+        struct record_turn *last = &record->texts[i].turns[record->texts[i].n_turns - 1];
+        if ((index + i) % 2 == 0) record->texts[i].origin = text_format("train %d", index);
+        if (i == 0) continue;
+        add_choices(last, 2 + index % 3);
+        last->objects = memory_new(2, sizeof *last->objects);
+        last->objects[last->n_objects++] = record->n_objects - 1;
+        last->objects[last->n_objects++] = 0;
+    }
+}
+
 struct record test_record(int index)
 {
     struct record record = {0};
@@ -98,6 +127,7 @@ struct record test_record(int index)
     add_objects(&record, 1 + index % 4, index);
     add_relations(&record, index % 9);
     add_texts(&record, index % 3);
+    if (index % 4 != 0) add_extras(&record, index);
     return record;
 }
 
@@ -120,15 +150,26 @@ static bool objects_equal(const struct record_object *a, const struct record_obj
     return true;
 }
 
+static bool turns_equal(const struct record_turn *a, const struct record_turn *b)
+{
+    if (strcmp(a->question, b->question) != 0 || strcmp(a->answer, b->answer) != 0 ||
+        a->n_choices != b->n_choices || a->choice != b->choice || a->n_objects != b->n_objects)
+        return false;
+    for (int64_t i = 0; i < a->n_choices; i++)
+        if (strcmp(a->choices[i], b->choices[i]) != 0) return false;
+    for (int64_t i = 0; i < a->n_objects; i++)
+        if (a->objects[i] != b->objects[i]) return false;
+    return true;
+}
+
 static bool texts_equal(const struct record_text *a, const struct record_text *b)
 {
-    if (strcmp(a->task, b->task) != 0 || a->region != b->region || a->n_turns != b->n_turns)
+    const char *a_origin = a->origin ? a->origin : "", *b_origin = b->origin ? b->origin : "";
+    if (strcmp(a->task, b->task) != 0 || a->region != b->region || a->n_turns != b->n_turns ||
+        strcmp(a_origin, b_origin) != 0)
         return false;
-    for (int64_t i = 0; i < a->n_turns; i++) {
-        if (strcmp(a->turns[i].question, b->turns[i].question) != 0 ||
-            strcmp(a->turns[i].answer, b->turns[i].answer) != 0)
-            return false;
-    }
+    for (int64_t i = 0; i < a->n_turns; i++)
+        if (!turns_equal(&a->turns[i], &b->turns[i])) return false;
     return true;
 }
 
@@ -143,7 +184,7 @@ bool test_records_equal(const struct record *a, const struct record *b)
     if (strcmp(a->id, b->id) != 0 || strcmp(a->source, b->source) != 0 || a->height != b->height ||
         a->width != b->width || a->image_size != b->image_size || a->n_regions != b->n_regions ||
         a->n_objects != b->n_objects || a->n_relations != b->n_relations ||
-        a->n_texts != b->n_texts)
+        a->n_texts != b->n_texts || a->n_points != b->n_points)
         return false;
     bool equal = a->image_size == 0 || memcmp(a->image, b->image, a->image_size) == 0;
     for (int64_t i = 0; i < a->n_regions; i++)
@@ -152,6 +193,8 @@ bool test_records_equal(const struct record *a, const struct record *b)
         equal = equal && objects_equal(&a->objects[i], &b->objects[i]);
     for (int64_t i = 0; i < a->n_relations; i++)
         equal = equal && relations_equal(&a->relations[i], &b->relations[i]);
+    for (int64_t i = 0; i < a->n_points; i++)
+        equal = equal && a->points[i].x == b->points[i].x && a->points[i].y == b->points[i].y;
     for (int64_t i = 0; i < a->n_texts; i++)
         equal = equal && texts_equal(&a->texts[i], &b->texts[i]);
     return equal;
