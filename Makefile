@@ -1,6 +1,7 @@
 # robin-dist. `make help` lists the targets.
 #
 #   SAN=address   build/asan: address and undefined-behaviour sanitizers
+#   SAN=fuzz      build/fuzz: the same with libFuzzer, by clang (`make fuzz`)
 #   DEBUG=1       build/debug: costly assertions
 #   V=1           print every command
 #   MARCH=...     the processor to build for (default: this one)
@@ -8,7 +9,7 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .SUFFIXES:
 
-VARIANT := $(if $(SAN),asan,$(if $(DEBUG),debug,cpu))
+VARIANT := $(if $(filter fuzz,$(SAN)),fuzz,$(if $(SAN),asan,$(if $(DEBUG),debug,cpu)))
 BUILD := build/$(VARIANT)
 MARCH ?= native
 # One short line a command, or the command itself with V=1.
@@ -20,6 +21,7 @@ export ROBIN_SHARED
 
 MPICC ?= mpicc
 CLANG_FORMAT ?= clang-format
+CLANG ?= clang
 PACKAGES := yaml-0.1 jansson libjpeg libpng libutf8proc cairo openblas
 CC := $(MPICC)
 CPPFLAGS := -Isrc -Ikernels -Itests -D_GNU_SOURCE
@@ -37,6 +39,13 @@ CFLAGS := $(filter-out -O3,$(CFLAGS)) -O1 -fsanitize=address,undefined
 CFLAGS += -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 LDFLAGS += -fsanitize=address,undefined -Wl,--export-dynamic-symbol=dlclose
 endif
+ifeq ($(SAN),fuzz)
+# Another compiler has other warnings: gcc's are the ones that count.
+CC := OMPI_CC=$(CLANG) MPICH_CC=$(CLANG) $(MPICC)
+CFLAGS := $(filter-out -O3 $(WARNINGS),$(CFLAGS)) -O1 -w -fsanitize=address,undefined
+CFLAGS += -fno-sanitize-recover=undefined -fno-omit-frame-pointer -fsanitize=fuzzer-no-link
+LDFLAGS += -fsanitize=address,undefined,fuzzer
+endif
 ifeq ($(DEBUG),1)
 CFLAGS := $(filter-out -O3,$(CFLAGS)) -O1 -DROBIN_DEBUG
 endif
@@ -52,6 +61,10 @@ TEST_SOURCES := $(filter-out tests/support/%,$(wildcard tests/*/*_test.c))
 TEST_PROGRAMS := $(TEST_SOURCES:%.c=$(BUILD)/%)
 TEST_SUPPORT_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/support/*.c))
 BENCH_PROGRAMS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/bench/*.c))
+# Every tests/fuzz/NAME_fuzz.c is a fuzz target: with a main that replays inputs, or libFuzzer's.
+FUZZ_PROGRAMS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/*_fuzz.c))
+FUZZ_OBJECTS := $(BUILD)/tests/fuzz/fuzz.o
+FUZZ_OBJECTS += $(if $(filter fuzz,$(VARIANT)),,$(BUILD)/tests/fuzz/fuzz_replay.o)
 # The golden tool is build/VARIANT/tests/golden: its objects cannot stand in a folder of that name.
 GOLDEN_SOURCES := $(wildcard tests/golden/*.c)
 GOLDEN_OBJECTS := $(GOLDEN_SOURCES:tests/golden/%.c=$(BUILD)/golden-objects/%.o)
@@ -90,11 +103,13 @@ $(BUILD)/%.o: %.c
 packages: # installs the Debian packages that are missing
 	@launch/setup.sh --check >/dev/null || launch/setup.sh
 
-tests: $(TEST_PROGRAMS) $(GOLDEN_TOOL) ## build the tests
+tests: $(TEST_PROGRAMS) $(FUZZ_PROGRAMS) $(GOLDEN_TOOL) ## build the tests
 $(TEST_PROGRAMS): $(BUILD)/%: $(BUILD)/%.o $(TEST_SUPPORT_OBJECTS) $(LIBRARY)
 	$(call quiet,link)$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
 $(BENCH_PROGRAMS): $(BUILD)/%: $(BUILD)/%.o $(TEST_SUPPORT_OBJECTS) $(LIBRARY)
 	$(call quiet,link)$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
+$(FUZZ_PROGRAMS): $(BUILD)/%: $(BUILD)/%.o $(FUZZ_OBJECTS) $(LIBRARY)
+	$(call quiet,link)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 $(BUILD)/tests/golden: $(GOLDEN_OBJECTS) $(BUILD)/tests/support/batch_maker.o $(LIBRARY)
 	@mkdir -p $(@D)
 	$(call quiet,link)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
@@ -135,6 +150,16 @@ format: ## let clang-format write the sources
 
 asan: packages ## build with address and undefined-behaviour sanitizers and run the tests
 	@$(MAKE) --no-print-directory SAN=address check
+
+fuzz: packages ## feed hostile input to every reader; SECONDS=60 each, or RUNS=N; TARGET=NAME for one
+	@launch/setup.sh --fuzz
+	@$(MAKE) --no-print-directory $(JOBS) all
+	@$(MAKE) --no-print-directory $(JOBS) SAN=fuzz fuzz-programs
+	@tests/run_fuzz.sh build/fuzz '$(FUZZ_LIMIT)' $(TARGET)
+FUZZ_LIMIT = $(if $(RUNS),-runs=$(RUNS),-max_total_time=$(or $(filter-out 0,$(FUZZ_SECONDS)),60))
+FUZZ_SECONDS = $(if $(filter command line environment,$(origin SECONDS)),$(SECONDS))
+.PHONY: fuzz fuzz-programs
+fuzz-programs: $(FUZZ_PROGRAMS)
 
 install: all ## copy the program and its configs below PREFIX
 	install -D robin-dist $(DESTDIR)$(PREFIX)/bin/robin-dist

@@ -3,6 +3,7 @@
 #
 # usage: launch/setup.sh            installs what is missing (needs root or sudo)
 #        launch/setup.sh --check    only says what is missing; exit code 1 if something is
+#        launch/setup.sh --fuzz     what `make fuzz` needs too: clang with libFuzzer
 #
 # On a cluster without apt, load modules that give the same: a C compiler, MPI (Open MPI 4.1 or 5),
 # HDF5 (the serial library), OpenBLAS, libyaml, jansson, libjpeg-turbo, libpng, utf8proc,
@@ -23,6 +24,8 @@ packages=(
     clang-format universal-ctags
     procps time
 )
+
+[ "${1:-}" != --fuzz ] || packages+=(clang libclang-rt-14-dev)
 
 missing() {
     local package

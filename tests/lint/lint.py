@@ -26,7 +26,7 @@ MAX_BRACES = 5  # the function's own and four inside it
 # Names that may stand in several folders.
 SHARED_NAMES = {"README.md", "LICENSE", ".gitignore"}
 # Folders of data and of configuration that need no README of their own.
-NO_README = (".ci", "tests/data", "tests/bad_configs/model")
+NO_README = (".ci", "tests/data", "tests/bad_configs/model", "tests/fuzz/seeds")
 
 FORBIDDEN_CALLS = {
     "strcpy": "text_copy or memcpy", "strcat": "text_append", "sprintf": "text_format",
