@@ -11,10 +11,18 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/assertion.h"
 #include "base/text_buffer.h"
 
 /* A launcher that notices a dead rank kills the others within a second: be faster. */
 #define WAKE_MS 100
+
+struct kept_call {
+    struct watchdog_call call;
+    int64_t ticket; /* from 1 */
+    int64_t entered_ms;
+    bool inside;
+};
 
 struct watchdog {
     struct watchdog_options options;
@@ -24,11 +32,9 @@ struct watchdog {
     pthread_mutex_t mutex; /* of everything below */
     pthread_cond_t wake;
     bool stopping;
-    const char *name; /* the last collective; NULL before the first */
-    int64_t sequence;
-    int64_t step; /* -1 before the first */
-    int64_t entered_ms;
-    bool inside;
+    int64_t step;    /* -1 before the first */
+    int64_t n_calls; /* so far; the last of them are kept, and all that have not come back */
+    struct kept_call kept[WATCHDOG_KEPT];
 };
 
 static int64_t now_ms(void)
@@ -43,16 +49,64 @@ static bool process_is_gone(pid_t pid)
     return kill(pid, 0) != 0 && errno == ESRCH;
 }
 
+/* The oldest call that has not come back; NULL when none is under way. Mutex held. */
+static const struct kept_call *oldest_inside(const struct watchdog *watchdog)
+{
+    const struct kept_call *oldest = NULL;
+    for (int i = 0; i < WATCHDOG_KEPT; i++) {
+        const struct kept_call *kept = &watchdog->kept[i];
+        if (kept->inside && (oldest == NULL || kept->ticket < oldest->ticket)) oldest = kept;
+    }
+    return oldest;
+}
+
+/* NULL if it is no longer kept. Mutex held. */
+static const struct kept_call *kept_of(const struct watchdog *watchdog, int64_t ticket)
+{
+    for (int i = 0; i < WATCHDOG_KEPT; i++)
+        if (watchdog->kept[i].ticket == ticket) return &watchdog->kept[i];
+    return NULL;
+}
+
+/* "sum_float, collective 7" or "gradients over dp, collective 7" */
+static char *call_text(const struct watchdog_call *call)
+{
+    const bool axis = strcmp(call->axis, "world") != 0;
+    return text_format("%s%s%s, collective %lld", call->name, axis ? " over " : "",
+                       axis ? call->axis : "", (long long)call->sequence);
+}
+
 /* Mutex held. */
 static void describe(const struct watchdog *watchdog, char *text, size_t size)
 {
     char step[64] = "before the first step";
     if (watchdog->step >= 0) snprintf(step, sizeof step, "step %lld", (long long)watchdog->step);
-    if (watchdog->name == NULL)
+    if (watchdog->n_calls == 0) {
         snprintf(text, size, "%s, before any collective", step);
-    else
-        snprintf(text, size, "%s, %s %s, collective %lld", step, watchdog->inside ? "in" : "after",
-                 watchdog->name, (long long)watchdog->sequence);
+        return;
+    }
+    const struct kept_call *kept = oldest_inside(watchdog);
+    const bool inside = kept != NULL;
+    if (!inside) kept = kept_of(watchdog, watchdog->n_calls);
+    char *call = call_text(&kept->call);
+    snprintf(text, size, "%s, %s %s", step, inside ? "in" : "after", call);
+    free(call);
+}
+
+/* The last few calls, newest first: " (before it: ...)". Mutex held. */
+static char *describe_last(const struct watchdog *watchdog)
+{
+    struct text_buffer text = {0};
+    for (int64_t ticket = watchdog->n_calls; ticket > 0; ticket--) {
+        const struct kept_call *kept = kept_of(watchdog, ticket);
+        if (kept == NULL) break;
+        char *one = call_text(&kept->call);
+        text_printf(&text, "%s%s%s", ticket == watchdog->n_calls ? " (last calls: " : "; ", one,
+                    kept->inside ? ", not back" : "");
+        free(one);
+    }
+    text_append(&text, watchdog->n_calls > 0 ? ")" : "");
+    return text_take(&text);
 }
 
 /* Every rank sees the death of another one of its machine; the lowest living one says so. */
@@ -77,18 +131,22 @@ static bool look(struct watchdog *watchdog, char *sentence, size_t size)
                  (long)peer.pid, place);
         return true;
     }
-    const double waited = (double)(now_ms() - watchdog->entered_ms) / 1000;
-    if (!watchdog->inside || waited < watchdog->options.timeout_seconds) return false;
+    const struct kept_call *oldest = oldest_inside(watchdog);
+    if (oldest == NULL) return false;
+    const double waited = (double)(now_ms() - oldest->entered_ms) / 1000;
+    if (waited < watchdog->options.timeout_seconds) return false;
+    char *last = describe_last(watchdog);
     snprintf(sentence, size,
-             "no answer for %.0f seconds at %s; another rank is stuck, dead or far behind", waited,
-             place);
+             "no answer for %.0f seconds at %s; another rank is stuck, dead or far behind%s",
+             waited, place, last);
+    free(last);
     return true;
 }
 
 static void *watch(void *argument)
 {
     struct watchdog *watchdog = argument;
-    char sentence[512];
+    char sentence[4096];
     bool giving_up = false;
     pthread_mutex_lock(&watchdog->mutex);
     while (!watchdog->stopping && !giving_up) {
@@ -157,22 +215,29 @@ void watchdog_stop(struct watchdog *watchdog)
     free(watchdog);
 }
 
-void watchdog_enter(struct watchdog *watchdog, const char *name)
+int64_t watchdog_enter(struct watchdog *watchdog, const struct watchdog_call *call)
 {
-    if (watchdog == NULL) return;
+    if (watchdog == NULL) return 0;
     pthread_mutex_lock(&watchdog->mutex);
-    watchdog->name = name;
-    watchdog->sequence++;
-    watchdog->entered_ms = now_ms();
-    watchdog->inside = true;
+    const int64_t ticket = ++watchdog->n_calls;
+    struct kept_call *place = NULL; /* the oldest that came back gives way */
+    for (int i = 0; i < WATCHDOG_KEPT; i++) {
+        struct kept_call *kept = &watchdog->kept[i];
+        if (!kept->inside && (place == NULL || kept->ticket < place->ticket)) place = kept;
+    }
+    ASSERT(place != NULL, "more than %d collectives under way at once", WATCHDOG_KEPT);
+    *place =
+        (struct kept_call){.call = *call, .ticket = ticket, .entered_ms = now_ms(), .inside = true};
     pthread_mutex_unlock(&watchdog->mutex);
+    return ticket;
 }
 
-void watchdog_leave(struct watchdog *watchdog)
+void watchdog_leave(struct watchdog *watchdog, int64_t ticket)
 {
     if (watchdog == NULL) return;
     pthread_mutex_lock(&watchdog->mutex);
-    watchdog->inside = false;
+    for (int i = 0; i < WATCHDOG_KEPT; i++)
+        if (watchdog->kept[i].ticket == ticket) watchdog->kept[i].inside = false;
     pthread_mutex_unlock(&watchdog->mutex);
 }
 

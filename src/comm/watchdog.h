@@ -29,12 +29,22 @@ struct watchdog_options {
 enum status watchdog_start(struct watchdog **watchdog_out, const struct watchdog_options *options);
 void watchdog_stop(struct watchdog *watchdog);
 
-/* Around every collective; `name` must live on. NULL watchdog: nothing happens. */
-void watchdog_enter(struct watchdog *watchdog, const char *name);
-void watchdog_leave(struct watchdog *watchdog);
+/* One call of one communicator. The texts must live on. */
+struct watchdog_call {
+    const char *name; /* "sum_float", or what is summed */
+    const char *axis; /* "world", "dp", "tp" ... */
+    int64_t sequence; /* counts from 1 along its communicator */
+};
+
+/* Around every collective, from any thread. Enter gives the number to leave with; the last
+ * WATCHDOG_KEPT calls stay known. NULL watchdog: nothing happens. */
+#define WATCHDOG_KEPT 16
+int64_t watchdog_enter(struct watchdog *watchdog, const struct watchdog_call *call);
+void watchdog_leave(struct watchdog *watchdog, int64_t ticket);
 void watchdog_set_step(struct watchdog *watchdog, int64_t step);
 
-/* "step 17, in sum_float, collective 123" of this rank, into `text`. */
+/* "step 17, in sum_float over dp, collective 123" of this rank, into `text`: the oldest call that
+ * has not come back, else the last one. */
 void watchdog_describe(struct watchdog *watchdog, char *text, size_t size);
 
 #endif

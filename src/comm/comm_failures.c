@@ -1,0 +1,76 @@
+/* The agreement of ranks on failure, and the last words. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "comm/comm_state.h"
+
+/* The last words name their rank themselves, hence not log_error. */
+void comm_end_run(struct comm_shared *shared, const char *line)
+{
+    dprintf(STDERR_FILENO, "error: %s\n", line);
+    MPI_Abort(shared->world, 1);
+    _exit(1); /* should MPI_Abort ever come back */
+}
+
+/* Rank 0: one sentence for all, naming the lowest failing rank unless everybody says the same. */
+static void print_failure(const struct comm *comm, char *const *sentences, char *const *hosts)
+{
+    int first = -1, failed = 0, same = 0;
+    for (int rank = 0; rank < comm->size; rank++) {
+        if (sentences[rank][0] == '\0') continue;
+        if (first < 0) first = rank;
+        failed++;
+        same += strcmp(sentences[rank], sentences[first]) == 0;
+    }
+    if (same == comm->size) {
+        log_error("%s", sentences[0]);
+        return;
+    }
+    char others[64] = "";
+    if (failed > 1) snprintf(others, sizeof others, " (and %d more)", failed - 1);
+    log_error("rank %d of %d (%s): %s%s", first, comm->size, hosts[first], sentences[first],
+              others);
+}
+
+enum status comm_agree(struct comm *comm, enum status own)
+{
+    enum status status = OK;
+    char **sentences = NULL, **hosts = NULL;
+    if (comm->size == 1) return own;
+    if (own == ERR_COMM) comm_abort(comm, "%s", status_message());
+    /* the lowest failing rank and its code in one number; ranks that are well bring 0 */
+    int64_t worst = own == OK ? 0 : (int64_t)(comm->size - comm->rank) * 256 + (int64_t)own;
+    TRY(comm_max_int64(comm, &worst, 1));
+    if (worst == 0) goto out;
+    const char *sentence = own == OK ? "" : status_message();
+    TRY(comm_gather_strings(comm, &sentences,
+                            own != OK && *sentence == '\0' ? "failed" : sentence));
+    TRY(comm_gather_strings(comm, &hosts, comm->shared->host));
+    status_clear();
+    status = (enum status)(worst % 256);
+    if (comm->rank == 0) print_failure(comm, sentences, hosts);
+out:
+    if (status == ERR_COMM) comm_abort(comm, "%s", status_message());
+    names_free(sentences, sentences == NULL ? 0 : (size_t)comm->size);
+    names_free(hosts, hosts == NULL ? 0 : (size_t)comm->size);
+    return status;
+}
+
+void comm_abort(struct comm *comm, const char *format, ...)
+{
+    char text[2048], place[256];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    watchdog_describe(comm->shared->watchdog, place, sizeof place);
+    char line[3072];
+    snprintf(line, sizeof line, "rank %d of %d (%s), %s: %s", comm->shared->rank,
+             comm->shared->size, comm->shared->host, place, text);
+    comm_end_run(comm->shared, line);
+}

@@ -1,0 +1,49 @@
+/* What a comm is, for the files of this folder. */
+#ifndef ROBIN_COMM_COMM_STATE_H
+#define ROBIN_COMM_COMM_STATE_H
+
+#include <mpi.h>
+#include <pthread.h>
+
+#include "comm/comm.h"
+#include "comm/watchdog.h"
+
+/* What all comms of a process share. */
+struct comm_shared {
+    MPI_Comm world; /* ends with MPI_Abort */
+    int rank, size; /* in it */
+    char host[MPI_MAX_PROCESSOR_NAME + 1];
+    int64_t chunk_elements;
+    bool check_calls, threaded;
+    struct watchdog *watchdog; /* NULL when alone */
+    pthread_mutex_t mutex;     /* of the counts */
+    struct comm_count *counts;
+    int64_t n_counts;
+};
+
+struct comm {
+    struct comm_shared *shared;
+    const char *axis;
+    MPI_Comm ranks;
+    MPI_Comm checks; /* a duplicate for check_calls, else MPI_COMM_NULL */
+    int rank, size;
+    int64_t sequence; /* calls so far */
+};
+
+/* MPI's code as our status, with what was being done and MPI's own text in the sentence. */
+enum status comm_check_mpi(int code, const char *doing);
+#define TRY_MPI(call, doing) TRY(comm_check_mpi(call, doing))
+
+/* A collective about to be called: counted, numbered, checked, under the watchdog's eyes. */
+struct comm_call {
+    const char *what, *kind;
+    int64_t n; /* elements of the whole tensor */
+    size_t element_size;
+};
+enum status comm_call_begin(struct comm *comm, const struct comm_call *call, int64_t *ticket_out);
+void comm_call_end(struct comm *comm, int64_t ticket);
+
+/* Prints the line and ends the run. */
+void comm_end_run(struct comm_shared *shared, const char *line) __attribute__((noreturn));
+
+#endif
