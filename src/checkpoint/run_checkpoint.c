@@ -53,11 +53,39 @@ out:
     return status;
 }
 
+/* A double by its bits: what goes on must be what stood there. */
+static enum status read_bits(double *value_out, const json_t *object, const char *key,
+                             struct json_place place)
+{
+    enum status status = OK;
+    uint64_t bits = 0;
+    TRY(read_hash(&bits, object, key, place));
+    memcpy(value_out, &bits, sizeof bits);
+out:
+    return status;
+}
+
+/* Of a checkpoint without them no step was skipped. */
+static enum status read_skips(struct run_progress *progress, const json_t *header,
+                              struct json_place place)
+{
+    enum status status = OK;
+    if (json_object_get(header, "skipped_steps") == NULL) return OK;
+    TRY(json_field_integer(&progress->skipped_steps, header, "skipped_steps", 0, progress->step,
+                           place));
+    TRY(json_field_integer(&progress->means.n, header, "mean_steps", 0, INT64_MAX, place));
+    TRY(read_bits(&progress->means.loss, header, "mean_loss", place));
+    TRY(read_bits(&progress->means.norm, header, "mean_norm", place));
+out:
+    return status;
+}
+
 static enum status read_progress(struct run_progress *progress, const json_t *header,
                                  struct json_place place)
 {
     enum status status = OK;
     TRY(json_field_integer(&progress->step, header, "step", 0, INT64_MAX, place));
+    TRY(read_skips(progress, header, place));
     TRY(json_field_integer(&progress->samples, header, "samples", 0, INT64_MAX, place));
     TRY(read_hash(&progress->order_hash, header, "order_hash", place));
     TRY(read_hash(&progress->order_key, header, "order_key", place));

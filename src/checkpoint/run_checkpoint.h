@@ -27,8 +27,16 @@ struct checkpoint_tensor {
     const float *data; /* to be written; NULL in a checkpoint that was opened */
 };
 
-struct run_progress {     /* all zero: imported weights that no run has trained */
-    int64_t step;         /* optimizer steps done */
+/* Running means of the steps that were taken: what a spike is measured by. */
+struct run_means {
+    double loss, norm;
+    int64_t n; /* steps in them */
+};
+
+struct run_progress {      /* all zero: imported weights that no run has trained */
+    int64_t step;          /* global batches consumed */
+    int64_t skipped_steps; /* of them, those whose update was left out */
+    struct run_means means;
     int64_t samples;      /* consumed since the run began */
     uint64_t order_hash;  /* rolling hash of their ids */
     uint64_t order_key;   /* what decides the order: seed, mixture, batch size */

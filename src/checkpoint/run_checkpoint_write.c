@@ -24,6 +24,13 @@ static void set_hash(json_t *object, const char *key, uint64_t hash)
     json_object_set_new(object, key, json_string(text));
 }
 
+static void set_bits(json_t *object, const char *key, double value)
+{
+    uint64_t bits = 0;
+    memcpy(&bits, &value, sizeof bits);
+    set_hash(object, key, bits);
+}
+
 static json_t *describe_tensor(const struct checkpoint_tensor *tensor)
 {
     json_t *entry = json_object();
@@ -44,6 +51,10 @@ static char *describe(const struct run_progress *progress, const struct checkpoi
     json_t *header = json_object();
     json_t *entries = json_array();
     json_object_set_new(header, "step", json_integer(progress->step));
+    json_object_set_new(header, "skipped_steps", json_integer(progress->skipped_steps));
+    json_object_set_new(header, "mean_steps", json_integer(progress->means.n));
+    set_bits(header, "mean_loss", progress->means.loss);
+    set_bits(header, "mean_norm", progress->means.norm);
     json_object_set_new(header, "samples", json_integer(progress->samples));
     set_hash(header, "order_hash", progress->order_hash);
     set_hash(header, "order_key", progress->order_key);

@@ -153,6 +153,45 @@ static void check_modules(const struct check *check)
                                   modules->values[i]);
 }
 
+static bool is_listed(const struct config_strings *list, const char *word)
+{
+    for (int64_t i = 0; i < list->n; i++)
+        if (strcmp(list->values[i], word) == 0) return true;
+    return false;
+}
+
+/* A part that learns at the rate 0 is one that was meant to be frozen, or a slip. */
+static void check_rates(const struct check *check)
+{
+    const struct config_optimizer *optimizer = &check->config->optimizer;
+    const struct {
+        const char *module, *path;
+        double lr;
+    } groups[] = {
+        {"vision_tower", "optimizer.tower_lr", optimizer->tower_lr},
+        {"projector", "optimizer.projector_lr", optimizer->projector_lr},
+        {"mask_extractor", "optimizer.extractor_lr", optimizer->extractor_lr},
+        {"lm", "optimizer.lm_lr", optimizer->lm_lr},
+    };
+    bool said = is_broken(check, "optimizer.lr");
+    for (size_t i = 0; i < sizeof groups / sizeof groups[0]; i++) {
+        const bool own = groups[i].lr != -1;
+        const char *path = own ? groups[i].path : "optimizer.lr";
+        const double lr = own ? groups[i].lr : optimizer->lr;
+        if (is_broken(check, path) || is_broken(check, "train.modules")) continue;
+        if (own && lr < 0)
+            config_errors_add(check->errors, place_of(check, path, NULL),
+                              "%s is %g but must be positive, or -1 for optimizer.lr", path, lr);
+        if (lr != 0 || !is_listed(&check->config->train.modules, groups[i].module)) continue;
+        if (own || !said)
+            config_errors_add(check->errors, place_of(check, path, "train.modules"),
+                              "%s is 0 but %s learns: nothing would change; use a positive rate, "
+                              "or take it out of train.modules",
+                              path, groups[i].module);
+        said = said || !own;
+    }
+}
+
 static void check_train(const struct check *check)
 {
     const struct run_config *config = check->config;
@@ -166,9 +205,7 @@ static void check_train(const struct check *check)
         !is_broken(check, "train.steps") && !is_broken(check, "train.epochs"))
         config_errors_add(check->errors, place_of(check, "train.steps", "train.epochs"),
                           "train.steps and train.epochs are both 0; give the run a length");
-    if (config->optimizer.lr == 0.0 && !is_broken(check, "optimizer.lr"))
-        config_errors_add(check->errors, place_of(check, "optimizer.lr", NULL),
-                          "optimizer.lr is 0: nothing would change; use a positive rate");
+    check_rates(check);
 }
 
 void config_check(const struct run_config *config, const struct config_place *places,

@@ -84,10 +84,12 @@ struct config_train {
     int64_t save_every, keep_last, log_every;
     int64_t stop_after; /* 0: no limit */
     double max_skipped;
+    double spike_factor;
+    int64_t max_skipped_steps, straggler_every;
 };
 
 struct config_optimizer {
-    double lr, projector_lr, tower_lr; /* the latter two: 0 means lr */
+    double lr, tower_lr, projector_lr, extractor_lr, lm_lr; /* all but the first: -1 means lr */
     double beta1, beta2, eps, weight_decay, clip_norm;
 };
 

@@ -53,14 +53,22 @@ out:
     return status;
 }
 
-static void set_up_schedule(struct train_job *job)
+static enum status set_up_schedule(struct train_job *job)
 {
+    enum status status = OK;
     const struct config_train *train = &job->config->train;
     const double epochs_steps =
         train->epochs * (double)order_epoch_size(job->mixture.order) / (double)train->global_batch;
     const int64_t steps = train->steps > 0 ? train->steps : (int64_t)ceil(epochs_steps);
     job->schedule = schedule_make(steps, job->config->schedule.warmup_ratio);
     job->schedule.constant = job->config->schedule.kind == CONFIG_SCHEDULE_CONSTANT;
+    if (steps == 1 && job->schedule.warmup_steps > 0)
+        FAIL(ERR_ARGUMENT,
+             "the run has one step, and schedule.warmup_ratio %g makes its learning rate 0: "
+             "nothing would change; use more steps, or a warmup_ratio of 0",
+             job->config->schedule.warmup_ratio);
+out:
+    return status;
 }
 
 /* ---- memory ---- */
@@ -118,6 +126,12 @@ out:
     return status;
 }
 
+/* A group's own rate; -1: the common one. */
+static double rate_or(double own, double common)
+{
+    return own >= 0 ? own : common;
+}
+
 static enum status create_model(struct train_job *job)
 {
     enum status status = OK;
@@ -125,13 +139,11 @@ static enum status create_model(struct train_job *job)
     TRY(plan_model(job));
     TRY(run_model_create(&job->model, job->config));
     const struct parameter_table *table = model_parameters(job->model.model);
-    const double tower = keys->tower_lr > 0 ? keys->tower_lr : keys->lr;
-    const double projector = keys->projector_lr > 0 ? keys->projector_lr : keys->lr;
     const struct optimizer_options options = {
-        .lr = {[MODULE_TOWER] = tower,
-               [MODULE_PROJECTOR] = projector,
-               [MODULE_EXTRACTOR] = keys->lr,
-               [MODULE_LM] = keys->lr},
+        .lr = {[MODULE_TOWER] = rate_or(keys->tower_lr, keys->lr),
+               [MODULE_PROJECTOR] = rate_or(keys->projector_lr, keys->lr),
+               [MODULE_EXTRACTOR] = rate_or(keys->extractor_lr, keys->lr),
+               [MODULE_LM] = rate_or(keys->lm_lr, keys->lr)},
         .beta1 = keys->beta1,
         .beta2 = keys->beta2,
         .eps = keys->eps,
@@ -165,6 +177,7 @@ static enum status start_or_resume(struct train_job *job)
         log_info("%s: going on after step %" PRId64, config->run_dir, job->progress.step);
     else
         TRY(run_take_init(&job->parts, config));
+    TRY(run_state_check_weights(&job->parts, resumed ? config->run_dir : config->train.init));
     job->progress.order_key = order_key(job->mixture.order);
     job->progress.config_hash = run_directory_config_hash(config);
 out:
@@ -228,7 +241,7 @@ static enum status prepare(struct train_job *job)
     job->listening = true;
     TRY(comm_agree(job->comm, run_model_size(&job->model, config, true)));
     TRY(comm_agree(job->comm, mixture_open(&job->mixture, config)));
-    set_up_schedule(job);
+    TRY(comm_agree(job->comm, set_up_schedule(job)));
     mixture_print(&job->mixture);
     if (comm_rank(job->comm) == 0) status = run_directory_prepare(config, job->version);
     TRY(comm_agree(job->comm, status));
@@ -255,6 +268,9 @@ static enum status run(struct train_job *job)
         .save_every = config->train.save_every,
         .keep_last = config->train.keep_last,
         .max_skipped = config->train.max_skipped,
+        .spike_factor = config->train.spike_factor,
+        .max_skipped_steps = config->train.max_skipped_steps,
+        .straggler_every = config->train.straggler_every,
     };
     return train_run(&run, &job->progress);
 }

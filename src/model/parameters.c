@@ -358,6 +358,21 @@ int64_t parameter_count(const struct parameter_table *table, enum module module)
     return count;
 }
 
+/* Modules stand in the order of their numbers: one ends where the next gradient starts. */
+void parameter_gradient_range(int64_t *first_out, int64_t *end_out,
+                              const struct parameter_table *table, enum module module)
+{
+    int64_t first = -1, end = table->n_gradient_elements;
+    for (int64_t i = table->n_parameters; i-- > 0;) {
+        const struct parameter *parameter = &table->parameters[i];
+        if (parameter->gradient_offset < 0) continue;
+        if (parameter->module > module) end = parameter->gradient_offset;
+        if (parameter->module == module) first = parameter->gradient_offset;
+    }
+    *first_out = first < 0 ? end : first;
+    *end_out = end;
+}
+
 /* ---- values ---- */
 
 static int64_t fan_in(const struct parameter *parameter)

@@ -69,6 +69,11 @@ const struct parameter *parameter_find(const struct parameter_table *table, cons
 /* Sum of n_elements over parameters of the module (without padding). */
 int64_t parameter_count(const struct parameter_table *table, enum module module);
 
+/* Where the gradients of a module stand in the flat gradients: first .. end - 1, padding included;
+ * the modules follow each other and fill it. Empty for a module without gradients. */
+void parameter_gradient_range(int64_t *first_out, int64_t *end_out,
+                              const struct parameter_table *table, enum module module);
+
 /* Zeros between the parameters, which optimizers and reductions walk over as well; done for every
  * new model. */
 void parameters_zero_padding(float *weights, const struct parameter_table *table);

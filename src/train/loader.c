@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/assertion.h"
+#include "base/clock.h"
 #include "base/text_buffer.h"
 #include "train/work_queue.h"
 
@@ -45,6 +46,7 @@ struct loader {
     struct preparation *first, *last; /* oldest first */
     int64_t n_prepared;               /* in this list */
     int64_t n_started;                /* micro-batches begun, of current and then following */
+    double waited;                    /* seconds, in this call of loader_next_batch */
 };
 
 static int64_t samples_per_batch(const struct loader *loader)
@@ -202,7 +204,9 @@ static enum status finish_measuring(struct batch *batch)
     enum status status = OK;
     struct global_batch *shared = &batch->shared;
     struct loader *loader = batch->loader;
+    const double start = monotonic_seconds();
     status = work_queue_wait(loader->queue, batch->measuring);
+    loader->waited += monotonic_seconds() - start;
     if (status != OK) status_add_context("step %" PRId64, shared->step);
     TRY(comm_agree(loader->options.comm, status));
     _Static_assert(sizeof(struct sample_size) % sizeof(int64_t) == 0, "sizes are sums of int64");
@@ -381,6 +385,7 @@ out:
 enum status loader_next_batch(struct loader *loader, const struct global_batch **batch_out)
 {
     enum status status = OK;
+    loader->waited = 0;
     if (loader->following == NULL && loader->current == NULL) TRY(measure_first(loader));
     ASSERT(loader->following != NULL, "no batch behind step %" PRId64, loader->next_step - 1);
     if (loader->current != NULL) {
@@ -396,6 +401,7 @@ enum status loader_next_batch(struct loader *loader, const struct global_batch *
     top_up(loader);
     if (loader->following != NULL) TRY(finish_measuring(loader->following));
     top_up(loader);
+    loader->current->shared.waited = loader->waited;
     *batch_out = &loader->current->shared;
 out:
     return status;

@@ -64,7 +64,8 @@ struct global_batch { /* the same on every rank, but for the last three */
     int64_t n_skipped, n_cut; /* samples; samples that lost rows at the maximum length */
     int64_t n_mine;           /* micro-batches of this rank */
     int64_t *mine;            /* [n_mine]: which of the plan's */
-    char *skipped;            /* "ID REASON\n" of the samples that this rank found wanting */
+    double waited; /* seconds that this rank waited for samples of its own, to be given this one */
+    char *skipped; /* "ID REASON\n" of the samples that this rank found wanting */
 };
 
 struct loader;

@@ -49,13 +49,21 @@ void optimizer_destroy(struct optimizer *optimizer)
 }
 
 enum status optimizer_gradient_norm(const struct optimizer *optimizer, const float *gradients,
-                                    double *norm_out)
+                                    double *norm_out, double *module_norms_out)
 {
     enum status status = OK;
-    double squares = 0;
-    TRY(optimizer->kernels->sum_squares(&squares, gradients, optimizer->table->n_gradient_elements,
-                                        optimizer->stream));
-    *norm_out = sqrt(squares);
+    double all = 0;
+    for (int m = 0; m < N_MODULES; m++) {
+        int64_t first = 0, end = 0;
+        double squares = 0;
+        parameter_gradient_range(&first, &end, optimizer->table, (enum module)m);
+        if (end > first)
+            TRY(optimizer->kernels->sum_squares(&squares, gradients + first, end - first,
+                                                optimizer->stream));
+        if (module_norms_out != NULL) module_norms_out[m] = sqrt(squares);
+        all += squares;
+    }
+    *norm_out = sqrt(all);
 out:
     return status;
 }

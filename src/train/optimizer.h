@@ -25,9 +25,10 @@ enum status optimizer_create(struct optimizer **optimizer_out, const struct para
                              struct stream *stream);
 void optimizer_destroy(struct optimizer *optimizer);
 
-/* The L2 norm of the flat gradients [n_gradient_elements], whose padding is zero. */
+/* The L2 norm of the flat gradients [n_gradient_elements], whose padding is zero, and of each
+ * module's part of them (module_norms_out [N_MODULES] may be NULL). */
 enum status optimizer_gradient_norm(const struct optimizer *optimizer, const float *gradients,
-                                    double *norm_out);
+                                    double *norm_out, double *module_norms_out);
 
 /* One step on the flat weights [n_weight_elements]: clips by `norm`, then AdamW with every rate
  * times `lr_factor`. */

@@ -3,12 +3,13 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/json_file.h"
 #include "base/log.h"
@@ -24,13 +25,6 @@ struct progress {
     int64_t tokens;          /* since the last line, like seconds */
     double seconds[N_PHASES];
 };
-
-static double now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
-}
 
 /* The length of the part of the file that tells of steps up to `steps_done`. */
 static enum status kept_length(size_t *length_out, const char *text, size_t size, const char *path,
@@ -80,7 +74,7 @@ enum status progress_open(struct progress **progress_out, const char *path, int6
     progress->total_steps = total_steps;
     progress->log_every = log_every;
     progress->first_step = steps_done;
-    progress->start = progress->last_line = now();
+    progress->start = progress->last_line = monotonic_seconds();
     TRY(drop_later_steps(path, steps_done));
     progress->file = fopen(path, "ae");
     if (progress->file == NULL) FAIL(ERR_IO, "cannot open %s: %s", path, strerror(errno));
@@ -99,13 +93,36 @@ void progress_close(struct progress *progress)
     free(progress);
 }
 
+/* JSON has no number for what is not finite. */
+static void put_number(FILE *file, const char *name, double value)
+{
+    if (isfinite(value))
+        fprintf(file, "\"%s\": %.17g, ", name, value);
+    else
+        fprintf(file, "\"%s\": null, ", name);
+}
+
+/* Why the step was not taken, and what it was about. */
+static void put_verdict(FILE *file, const struct progress_step *step)
+{
+    if (step->result->verdict == STEP_TAKEN) return;
+    fprintf(file, "\"not_taken\": \"%s\", \"sample_ids\": [",
+            step_verdict_texts[step->result->verdict]);
+    for (int64_t i = 0; i < step->n_samples; i++)
+        fprintf(file, "%s\"%016" PRIx64 "\"", i > 0 ? ", " : "", step->sample_ids[i]);
+    fprintf(file, "], ");
+}
+
 static enum status write_object(struct progress *progress, const struct progress_step *step)
 {
     enum status status = OK;
     const struct train_result *result = step->result;
     FILE *file = progress->file;
-    fprintf(file, "{\"step\": %" PRId64 ", \"loss\": %.17g, \"lr\": %.17g, \"grad_norm\": %.17g, ",
-            step->step, result->loss, step->lr, result->gradient_norm);
+    fprintf(file, "{\"step\": %" PRId64 ", ", step->step);
+    put_number(file, "loss", result->loss);
+    put_number(file, "lr", step->lr);
+    put_number(file, "grad_norm", result->gradient_norm);
+    put_verdict(file, step);
     fprintf(file,
             "\"tokens\": %" PRId64 ", \"targets\": %" PRId64 ", \"images\": %" PRId64
             ", \"samples\": %" PRId64 ", \"skipped\": %" PRId64 ", \"cut\": %" PRId64 ", ",
@@ -133,7 +150,7 @@ static char *time_left(double seconds)
 
 static void print_line(struct progress *progress, const struct progress_step *step)
 {
-    const double time = now(), elapsed = time - progress->last_line;
+    const double time = monotonic_seconds(), elapsed = time - progress->last_line;
     double all = 1e-9;
     for (int phase = 0; phase < N_PHASES; phase++) all += progress->seconds[phase];
     struct text_buffer shares = {0};

@@ -14,6 +14,7 @@ struct progress_step {
     double lr;    /* of the language model */
     int64_t n_tokens, n_targets, n_images, n_samples, n_skipped, n_cut;
     uint64_t order_hash;
+    const uint64_t *sample_ids; /* [n_samples]; listed for steps that were skipped */
     const struct train_result *result;
 };
 

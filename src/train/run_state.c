@@ -2,6 +2,7 @@
 #include "train/run_state.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -61,6 +62,40 @@ out:
     return status;
 }
 
+static enum status check_weights(const struct train_parts *parts, const char *where)
+{
+    enum status status = OK;
+    const struct parameter_table *table = model_parameters(parts->model);
+    for (int64_t i = 0; i < table->n_parameters; i++) {
+        const struct parameter *parameter = &table->parameters[i];
+        const float *values = model_weights(parts->model) + parameter->offset;
+        bool finite = true; /* a loop without a way out is a fast one */
+        for (int64_t e = 0; e < parameter->n_elements; e++) finite &= isfinite(values[e]) != 0;
+        for (int64_t e = 0; !finite && e < parameter->n_elements; e++)
+            if (!isfinite(values[e]))
+                FAIL(ERR_FORMAT, "%s: %s[%" PRId64 "] is %g; take weights that are all finite",
+                     where, parameter->name, e, (double)values[e]);
+    }
+out:
+    return status;
+}
+
+enum status run_state_check_weights(const struct train_parts *parts, const char *where)
+{
+    return comm_agree(parts->comm, check_weights(parts, where));
+}
+
+enum status run_state_weights_finite(const struct train_parts *parts, bool *finite_out)
+{
+    enum status status = OK;
+    int64_t n_bad = check_weights(parts, "") != OK;
+    status_clear();
+    TRY(comm_max_int64(parts->comm, &n_bad, 1));
+    *finite_out = n_bad == 0;
+out:
+    return status;
+}
+
 /* Reads one part of one parameter, which must be there in its shape. */
 static enum status read_tensor(const struct run_checkpoint *checkpoint,
                                const struct parameter *parameter, enum checkpoint_part part,
@@ -116,7 +151,7 @@ static enum status share_state(const struct train_parts *parts, struct run_progr
     TRY(comm_broadcast(parts->comm, optimizer_first_moment(parts->optimizer), bytes, 0));
     TRY(comm_broadcast(parts->comm, optimizer_second_moment(parts->optimizer), bytes, 0));
     TRY(comm_broadcast(parts->comm, progress, sizeof *progress, 0));
-    optimizer_set_steps_done(parts->optimizer, progress->step);
+    optimizer_set_steps_done(parts->optimizer, progress->step - progress->skipped_steps);
 out:
     return status;
 }

@@ -18,6 +18,12 @@ enum status run_state_save(const struct train_parts *parts, const char *director
 enum status run_state_resume(const struct train_parts *parts, const char *directory,
                              struct run_progress *progress_out, bool *found_out);
 
+/* Collective. ERR_FORMAT naming the first weight that is not finite, and its rank. `where` says
+ * what holds it. */
+enum status run_state_check_weights(const struct train_parts *parts, const char *where);
+/* Collective. The same without a sentence. */
+enum status run_state_weights_finite(const struct train_parts *parts, bool *finite_out);
+
 struct run_start {
     const char *path;        /* a checkpoint file, or the newest of a folder or run directory */
     bool modules[N_MODULES]; /* taken from it; the others are left alone */

@@ -6,23 +6,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/assertion.h"
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/text_buffer.h"
+#include "train/straggler.h"
 #include "train/unigram.h"
 
 /* Up to this many skipped samples the share is not judged. */
 #define SKIPPED_GRACE 1000
-
-static double now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
-}
 
 static enum status append_lines(const char *path, char *const *texts, int n)
 {
@@ -90,6 +84,7 @@ struct tally {
     struct unigram unigram;
     int64_t n_skipped;
     double loss; /* of the last step */
+    struct straggler_times times;
 };
 
 static enum status next_micro(void *context, struct micro_batch **micro_out)
@@ -117,12 +112,61 @@ static enum status report_step(const struct train_run *run, const struct global_
         .n_skipped = batch->n_skipped,
         .n_cut = batch->n_cut,
         .order_hash = progress->order_hash,
+        .sample_ids = batch->ids,
         .result = result,
     };
     if (run->report != NULL) status = progress_report(run->report, &step);
     TRY(comm_agree(run->parts->comm, status));
 out:
     return status;
+}
+
+static enum status save(const struct train_run *run, const struct run_progress *progress)
+{
+    enum status status = OK;
+    char *directory = path_join(run->run_dir, "checkpoints");
+    char *where = text_format("no checkpoint of step %" PRId64 " is written", progress->step);
+    TRY(run_state_check_weights(run->parts, where));
+    TRY(run_state_save(run->parts, directory, run->keep_last, progress));
+    log_info("checkpoint of step %" PRId64 " in %s", progress->step, directory);
+out:
+    free(where);
+    free(directory);
+    return status;
+}
+
+/* Collective. One skipped step more than the run may have: what was learnt before it is saved,
+ * unless the weights themselves are lost, and the run ends. */
+static enum status give_up(const struct train_run *run, const struct run_progress *before,
+                           const struct train_result *result)
+{
+    enum status status = OK;
+    bool finite = false;
+    TRY(run_state_weights_finite(run->parts, &finite));
+    if (finite) TRY(save(run, before));
+    FAIL(ERR_DIVERGED,
+         "step %" PRId64 ": %s (loss %g, norm of the gradient %g), and train.max_skipped_steps = "
+         "%" PRId64 " were skipped before it%s; lower optimizer.lr, or look at the samples that "
+         "%s/metrics.jsonl lists",
+         before->step + 1, step_verdict_texts[result->verdict], result->loss, result->gradient_norm,
+         run->max_skipped_steps,
+         finite ? "" : "; weights are not finite either, so nothing is saved", run->run_dir);
+out:
+    return comm_agree(run->parts->comm, status);
+}
+
+/* A step that was not taken counts, and is told; see give_up for one too many. */
+static void note_verdict(struct run_progress *progress, const struct train_result *result)
+{
+    if (result->verdict == STEP_TAKEN) {
+        run_means_add(&progress->means, result->loss, result->gradient_norm);
+        return;
+    }
+    progress->skipped_steps++;
+    log_info("warning: step %" PRId64 " is skipped: %s (loss %g, norm of the gradient %g); "
+             "weights and moments stay as they were",
+             progress->step + 1, step_verdict_texts[result->verdict], result->loss,
+             result->gradient_norm);
 }
 
 /* Batch and step; progress moves on by one. */
@@ -132,12 +176,12 @@ static enum status one_step(const struct train_run *run, struct run_progress *pr
     enum status status = OK;
     const struct global_batch *batch = NULL;
     struct train_result result;
-    const double start = now();
+    const double start = monotonic_seconds();
     TRY(loader_next_batch(run->loader, &batch));
     tally->n_skipped += batch->n_skipped;
     TRY(note_skipped(run, batch, tally->n_skipped));
     TRY(check_targets(run, batch));
-    const double waited = now() - start;
+    const double waited = monotonic_seconds() - start;
     const struct train_input input = {
         .step = batch->step,
         .sample_ids = batch->ids,
@@ -145,15 +189,25 @@ static enum status one_step(const struct train_run *run, struct run_progress *pr
         .n_micro = batch->n_mine,
         .next = next_micro,
         .context = tally,
+        .means = &progress->means,
+        .spike_factor = run->spike_factor,
     };
+    const struct run_progress before = *progress;
     TRY(train_step(run->parts, &input, &result));
-    result.seconds[PHASE_DATA] += waited;
+    note_verdict(progress, &result);
+    result.seconds[PHASE_DATA] += batch->waited;
+    result.seconds[PHASE_REDUCE] += waited - batch->waited; /* for the other ranks' samples */
+    straggler_add(&tally->times, result.seconds);
     tally->loss = result.loss;
     for (int64_t i = 0; i < batch->n_samples; i++)
         progress->order_hash = order_hash_next(progress->order_hash, batch->ids[i]);
     progress->step++;
     progress->samples += batch->n_samples;
+    struct straggler_found slowest = {0};
+    if (run->straggler_every > 0 && progress->step % run->straggler_every == 0)
+        TRY(straggler_compare(&tally->times, &slowest, run->parts->comm));
     TRY(report_step(run, batch, progress, &result));
+    if (progress->skipped_steps > run->max_skipped_steps) TRY(give_up(run, &before, &result));
 out:
     return status;
 }
@@ -168,17 +222,6 @@ static enum status poll_requests(const struct train_run *run, struct stop_reques
     TRY(comm_max_int64(run->parts->comm, wanted, 2));
     *requests_out = (struct stop_requests){.checkpoint = wanted[0] > 0, .stop = wanted[1] > 0};
 out:
-    return status;
-}
-
-static enum status save(const struct train_run *run, const struct run_progress *progress)
-{
-    enum status status = OK;
-    char *directory = path_join(run->run_dir, "checkpoints");
-    TRY(run_state_save(run->parts, directory, run->keep_last, progress));
-    log_info("checkpoint of step %" PRId64 " in %s", progress->step, directory);
-out:
-    free(directory);
     return status;
 }
 
@@ -200,9 +243,9 @@ enum status train_run(const struct train_run *run, struct run_progress *progress
     const int64_t first = progress->step;
     struct tally tally = {.loader = run->loader};
     unigram_init(&tally.unigram, model_config_of(run->parts->model)->lm.vocab);
-    ASSERT(optimizer_steps_done(run->parts->optimizer) == first,
+    ASSERT(optimizer_steps_done(run->parts->optimizer) == first - progress->skipped_steps,
            "the optimizer and the run are not at the same step: %" PRId64 " and %" PRId64,
-           optimizer_steps_done(run->parts->optimizer), first);
+           optimizer_steps_done(run->parts->optimizer), first - progress->skipped_steps);
     while (progress->step < run->total_steps) {
         struct stop_requests requests;
         TRY(one_step(run, progress, &tally));

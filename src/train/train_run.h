@@ -19,7 +19,10 @@ struct train_run { /* everything borrowed */
     int64_t stop_after; /* steps of this call, then a checkpoint and ERR_STOPPED; 0: no limit */
     int64_t save_every; /* 0: only at the end */
     int64_t keep_last;
-    double max_skipped; /* share of samples that may have nothing to learn */
+    double max_skipped;        /* share of samples that may have nothing to learn */
+    double spike_factor;       /* step_verdict.h */
+    int64_t max_skipped_steps; /* of the run; one more ends it */
+    int64_t straggler_every;   /* steps between comparisons of the ranks; 0: never */
 };
 
 /* Collective. Goes on from *progress until total_steps, and leaves a checkpoint of its last step.

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/log.h"
 #include "base/text_buffer.h"
 
 const char *const train_phase_names[N_PHASES] = {"data", "model", "reduce", "optimizer"};
@@ -25,6 +26,26 @@ static double lap(struct stop_clock *clock)
     return seconds;
 }
 
+/* " 0100000000000007, ... and 56 more", to free(). */
+static char *list_samples(const uint64_t *ids, int64_t n)
+{
+    const int64_t most = 8;
+    struct text_buffer text = {0};
+    for (int64_t i = 0; i < n && i < most; i++)
+        text_printf(&text, "%s %016" PRIx64, i > 0 ? "," : "", ids[i]);
+    if (n > most) text_printf(&text, " and %" PRId64 " more", n - most);
+    return text_take(&text);
+}
+
+/* Only the rank that computed it knows which samples it was. */
+static void warn_not_finite(int64_t step, const struct micro_batch *micro, double loss)
+{
+    char *samples = list_samples(micro->sample_id, micro->batch.n_sequences);
+    log_warn("step %" PRId64 ": the loss of the micro-batch with the samples%s is %g", step + 1,
+             samples, loss);
+    free(samples);
+}
+
 /* Adds the gradients of this rank's micro-batches; stops at the first that fails. */
 static enum status compute(const struct train_parts *parts, const struct train_input *input,
                            struct train_result *result, struct stop_clock *clock)
@@ -39,6 +60,7 @@ static enum status compute(const struct train_parts *parts, const struct train_i
         result->seconds[PHASE_DATA] += lap(clock);
         TRY_WHERE(model_step(parts->model, &micro->batch, true, NULL, &one),
                   "step %" PRId64 ", micro-batch %" PRId64 " of this rank", input->step, m);
+        if (!isfinite(one.weighted_loss)) warn_not_finite(input->step, micro, one.weighted_loss);
         result->loss += one.weighted_loss;
         micro_batch_destroy(micro);
         micro = NULL;
@@ -49,36 +71,26 @@ out:
     return status;
 }
 
-/* "samples 0100000000000007, ... and 56 more", to free(). */
-static char *list_samples(const struct train_input *input)
-{
-    const int64_t most = 8;
-    struct text_buffer text = {0};
-    text_append(&text, "samples");
-    for (int64_t i = 0; i < input->n_samples && i < most; i++)
-        text_printf(&text, "%s %016" PRIx64, i > 0 ? "," : "", input->sample_ids[i]);
-    if (input->n_samples > most)
-        text_printf(&text, " and %" PRId64 " more", input->n_samples - most);
-    return text_take(&text);
-}
-
-/* The numbers are sums over the ranks, so every rank decides alike. */
-static enum status check_numbers(const struct train_input *input, const struct train_result *result)
+/* Collective. The numbers are sums over the ranks, and still nothing but the worst verdict of all
+ * ranks counts: a rank that skipped alone would be another model from then on. */
+static enum status judge(const struct train_parts *parts, const struct train_input *input,
+                         struct train_result *result)
 {
     enum status status = OK;
-    char *samples = list_samples(input);
-    if (!isfinite(result->loss) || !isfinite(result->gradient_norm))
-        FAIL(ERR_DIVERGED,
-             "step %" PRId64 ": the loss is %g and the gradient's norm %g; lower optimizer.lr, or "
-             "look at the %s",
-             input->step, result->loss, result->gradient_norm, samples);
-    if (result->loss == 0)
-        FAIL(ERR_DIVERGED,
-             "step %" PRId64 ": the loss is exactly 0, so nothing is learnt; look at the labels of "
-             "the %s",
-             input->step, samples);
+    int64_t verdict =
+        step_verdict(input->means, input->spike_factor, result->loss, result->gradient_norm);
+    TRY(comm_max_int64(parts->comm, &verdict, 1));
+    result->verdict = (enum step_verdict)verdict;
+    if (result->loss == 0) {
+        char *samples = list_samples(input->sample_ids, input->n_samples);
+        status = status_fail(ERR_DIVERGED,
+                             "step %" PRId64 ": the loss is exactly 0, so nothing is learnt; look "
+                             "at the labels of the samples%s",
+                             input->step + 1, samples);
+        free(samples);
+    }
+    TRY(comm_agree(parts->comm, status));
 out:
-    free(samples);
     return status;
 }
 
@@ -97,10 +109,13 @@ enum status train_step(const struct train_parts *parts, const struct train_input
     TRY(comm_sum_double(parts->comm, &result.loss, 1));
     result.seconds[PHASE_REDUCE] = lap(&clock);
     TRY(comm_agree(parts->comm,
-                   optimizer_gradient_norm(parts->optimizer, gradients, &result.gradient_norm)));
-    TRY(comm_agree(parts->comm, check_numbers(input, &result)));
-    TRY(comm_agree(parts->comm, optimizer_step(parts->optimizer, model_weights(parts->model),
-                                               gradients, result.gradient_norm, result.lr_factor)));
+                   optimizer_gradient_norm(parts->optimizer, gradients, &result.gradient_norm,
+                                           result.module_norm)));
+    TRY(judge(parts, input, &result));
+    if (result.verdict == STEP_TAKEN)
+        TRY(comm_agree(parts->comm,
+                       optimizer_step(parts->optimizer, model_weights(parts->model), gradients,
+                                      result.gradient_norm, result.lr_factor)));
     result.seconds[PHASE_OPTIMIZER] = lap(&clock);
     *result_out = result;
 out:

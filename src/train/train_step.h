@@ -12,6 +12,7 @@
 #include "train/micro_batch.h"
 #include "train/optimizer.h"
 #include "train/schedule.h"
+#include "train/step_verdict.h"
 
 /* Reducing includes waiting for ranks that had more to compute. */
 enum train_phase { PHASE_DATA, PHASE_MODEL, PHASE_REDUCE, PHASE_OPTIMIZER, N_PHASES };
@@ -32,17 +33,22 @@ struct train_input {
     /* Gives micro-batch 0 .. n_micro - 1 in turn; they are destroyed after use. */
     enum status (*next)(void *context, struct micro_batch **micro_out);
     void *context;
+    const struct run_means *means; /* NULL: nothing is a spike */
+    double spike_factor;
 };
 
 struct train_result {
     double loss; /* the sum of target_weight * token loss over all ranks, before the update */
     double gradient_norm; /* before clipping */
+    double module_norm[N_MODULES];
     double lr_factor;
-    double seconds[N_PHASES]; /* of this rank */
+    enum step_verdict verdict; /* STEP_TAKEN, or why weights and moments stayed as they were */
+    double seconds[N_PHASES];  /* of this rank */
 };
 
-/* Collective. All ranks get the same status, agreed. ERR_DIVERGED when the loss or the gradient is
- * not finite, or the loss is exactly 0; the weights are then still those before the step. */
+/* Collective. All ranks get the same status and verdict. A loss that is not finite is OK here: the
+ * rank and the samples it comes from are named in a warning, the verdict tells, and nothing moved.
+ * ERR_DIVERGED when the loss is exactly 0. */
 enum status train_step(const struct train_parts *parts, const struct train_input *input,
                        struct train_result *result_out);
 

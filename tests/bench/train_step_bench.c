@@ -268,7 +268,7 @@ static enum status step(struct training *t)
     double norm;
     model_zero_gradients(t->model);
     TRY(model_step(t->model, &t->made.batch, true, NULL, &result));
-    TRY(optimizer_gradient_norm(t->optimizer, model_gradients(t->model), &norm));
+    TRY(optimizer_gradient_norm(t->optimizer, model_gradients(t->model), &norm, NULL));
     TRY(optimizer_step(t->optimizer, model_weights(t->model), model_gradients(t->model), norm, 1));
 out:
     return status;

@@ -42,6 +42,8 @@ static float large[1000];
 static struct run_progress progress_at(int64_t step)
 {
     return (struct run_progress){.step = step,
+                                 .skipped_steps = step / 2,
+                                 .means = {.loss = 0.1 * (double)step, .norm = 1e-300, .n = step},
                                  .samples = step * 8,
                                  .order_hash = 0xfedcba9876543210u + (uint64_t)step,
                                  .order_key = 7,

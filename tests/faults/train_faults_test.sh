@@ -153,7 +153,12 @@ both_kept "all 1 checkpoints are damaged"
 echo "going on from what is not the same"
 
 # ---- numbers that are none ----
-both 1 "the loss is .* and the gradient's norm .*; lower optimizer.lr, or look at the samples 00" \
+both 2 "the run has one step, and schedule.warmup_ratio 0.03 makes its learning rate 0" train.steps=1
+"$robin" "$work/train.yaml" run_dir="$work/nan" >"$work/log" 2>&1 || fail "a run to poison"
+tests/faults/poison_checkpoint.py "$work/nan/checkpoints/step-000000003.ckpt" || fail "poison"
+both 2 "$work/nan: .*\[[0-9]*\] is nan; take weights that are all finite" train.init="$work/nan"
+both 1 "step [0-9]*: .* is not finite (loss .*), and train.max_skipped_steps = 3 were skipped" \
+    train.max_skipped_steps=3 \
     optimizer.lr=10 optimizer.clip_norm=0 optimizer.eps=1e-30 optimizer.beta2=0.1 \
     schedule.warmup_ratio=0 schedule.kind=constant train.steps=400 train.log_every=1000
 echo "numbers that are none"

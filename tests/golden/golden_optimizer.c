@@ -191,7 +191,7 @@ static enum status run_steps(struct toy *toy, struct optimizer *optimizer, const
     parameters_fill(toy->weights, &toy->table, toy->config.seed);
     for (int64_t step = 0; step < toy->n_steps; step++) {
         fill_gradients(toy, step);
-        TRY(optimizer_gradient_norm(optimizer, toy->gradients, &norms[step]));
+        TRY(optimizer_gradient_norm(optimizer, toy->gradients, &norms[step], NULL));
         TRY(optimizer_step(optimizer, toy->weights, toy->gradients, norms[step], 1.0));
         if ((step + 1) % 4 == 0) TRY(compare_state(toy, optimizer, run, step + 1));
     }

@@ -118,7 +118,8 @@ static enum status train_step(struct run *run, const struct schedule *schedule, 
         TRY(model_step(run->model, &micros[m].made.batch, true, NULL, &result));
         run->losses[step] += result.weighted_loss;
     }
-    TRY(optimizer_gradient_norm(run->optimizer, model_gradients(run->model), &run->norms[step]));
+    TRY(optimizer_gradient_norm(run->optimizer, model_gradients(run->model), &run->norms[step],
+                                NULL));
     run->rates[step] = run->lr * factor;
     TRY(optimizer_step(run->optimizer, model_weights(run->model), model_gradients(run->model),
                        run->norms[step], factor));

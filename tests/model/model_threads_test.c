@@ -110,7 +110,7 @@ static struct outcome train(int n_threads)
         double norm;
         model_zero_gradients(model);
         kernel_ok(model_step(model, batch, true, NULL, &result));
-        kernel_ok(optimizer_gradient_norm(optimizer, model_gradients(model), &norm));
+        kernel_ok(optimizer_gradient_norm(optimizer, model_gradients(model), &norm, NULL));
         kernel_ok(optimizer_step(optimizer, model_weights(model), model_gradients(model), norm, 1));
     }
     struct outcome outcome = {

@@ -43,6 +43,11 @@ train() {
     fi
 }
 succeeds() { train "$@" || { cat "$work/log"; fail "train $*"; }; }
+# As above, one step of two: the first rate is 0, so what the run began with is what it saves.
+begins() {
+    train "$@" train.steps=2 train.stop_after=1
+    [ $? = 3 ] || { cat "$work/log"; fail "begin $*"; }
+}
 # Metrics without the times.
 numbers() { sed 's/, "seconds".*//' "$work/$1/metrics.jsonl"; }
 field() { sed -E "s/.*\"$1\": \"?([^,\"]*).*/\1/" "$work/$2/metrics.jsonl"; }
@@ -125,8 +130,29 @@ succeeds 1 killed train.save_every=1
 cmp "$(step global1 5)" "$(step killed 5)" || fail "a killed run ends in other bits"
 echo "signals"
 
+# ---- steps that are skipped ----
+# Every loss or norm above its mean is called a spike: judged from step 21 on.
+spikes=(train.steps=30 train.spike_factor=1.000001)
+not_taken() { sed -nE 's/.*"step": ([0-9]*),.*"not_taken".*/\1/p' "$work/$1/metrics.jsonl"; }
+succeeds 1 spiky "${spikes[@]}"
+[ "$(not_taken spiky | wc -l)" -gt 1 ] && [ "$(not_taken spiky | head -1)" -gt 20 ] ||
+    fail "these steps were skipped: $(not_taken spiky)"
+second=$(not_taken spiky | sed -n 2p)
+grep -q '"step": '"$second"',.*"sample_ids": \["0' "$work/spiky/metrics.jsonl" ||
+    fail "the samples of a skipped step are not listed"
+train 2 strict "${spikes[@]}" train.max_skipped_steps=1
+[ $? = 1 ] && grep -q "^error: step $second: .* spikes" "$work/log" ||
+    { cat "$work/log"; fail "one skipped step too many is not the end"; }
+[ "$(cat "$work/strict/checkpoints/latest")" = "$(basename "$(step strict $((second - 1)))")" ] ||
+    fail "no checkpoint from before the step that was one too many"
+succeeds 2 strict "${spikes[@]}" train.max_skipped_steps=100
+succeeds 2 spiky2 "${spikes[@]}"
+cmp "$(step spiky2 30)" "$(step strict 30)" || fail "going on after skips ends in other bits"
+[ "$(not_taken spiky)" = "$(not_taken spiky2)" ] || fail "other ranks, other skips"
+echo "skipped steps"
+
 # ---- freezing, stages ----
-succeeds 2 start train.steps=1 # the first rate is 0: still the first weights
+begins 2 start
 weights "$(step start 1)" >"$work/first"
 succeeds 2 stage train.modules='[projector, mask_extractor]'
 weights "$(step stage 5)" >"$work/second"
@@ -135,15 +161,15 @@ comm -12 "$work/first" "$work/second" | grep -E 'mm_projector|mask_extractor' &&
     fail "these should have learnt"
 comm -13 "$work/first" "$work/second" | grep -vE 'mm_projector|mask_extractor' &&
     fail "these are frozen"
-succeeds 1 chained train.init="$work/stage/checkpoints/latest" train.steps=1
+begins 1 chained train.init="$work/stage/checkpoints/latest"
 weights "$(step chained 1)" | cmp - "$work/second" || fail "train.init does not give the weights"
-succeeds 1 part train.init="$work/stage" train.init_modules='[mask_extractor]' train.steps=1
+begins 1 part train.init="$work/stage" train.init_modules='[mask_extractor]'
 weights "$(step part 1)" >"$work/third"
 comm -12 "$work/first" "$work/third" | grep -q mask_extractor && fail "extractor is not taken"
 comm -13 "$work/first" "$work/third" | grep -v mask_extractor && fail "more is taken"
-succeeds 1 shallow model.lm.layers=0 train.steps=1
-train 1 deep train.init="$work/shallow" train.steps=1
+begins 1 shallow model.lm.layers=0
+train 1 deep train.init="$work/shallow"
 [ $? = 2 ] && grep -q "has no model.layers.0" "$work/log" || fail "missing layers are not refused"
-succeeds 1 deep train.init="$work/shallow" train.init_missing=new train.steps=1
+begins 1 deep train.init="$work/shallow" train.init_missing=new
 weights "$(step deep 1)" | cmp - "$work/first" || fail "init_missing=new"
 echo "freezing and stages"
