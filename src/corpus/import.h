@@ -1,7 +1,8 @@
-/* Public annotation files as sources of records. Each item is checked on its own; one that is not
- * what it must be is skipped under a reason: "annotation" (fields, indices, boxes), "image" (no
- * file, or it does not decode), "size" (the picture is not of the size that the annotation says),
- * "masks" (panoptic PNG). datasets/README.md says where the files come from. */
+/* Public annotation files as sources of records, one row for each kind. Each item is checked on its
+ * own; one that is not what it must be is skipped under a reason: "annotation" (fields, indices),
+ * "image" (no file, or it does not decode), "size" (the picture is not of the size that the
+ * annotation says), "masks" (panoptic PNG). A part of it that is not (an object, a relation, a
+ * text) is dropped and the rest stays. datasets/README.md says where the files come from. */
 #ifndef ROBIN_CORPUS_IMPORT_H
 #define ROBIN_CORPUS_IMPORT_H
 
@@ -9,11 +10,40 @@
 #include "corpus/corpus_build.h"
 
 struct import_options {
-    const char *annotations; /* the JSON file */
+    const char *annotations; /* the file or folder that the row's `file` describes */
     const char *images;      /* folder that its picture names are relative to */
-    const char *masks;       /* psg: folder of the panoptic PNGs; NULL: `images` */
-    const char *split;       /* psg: "train", "test" or "all" */
+    const char *masks;       /* folder of mask pictures; NULL: `images` */
+    const char *with;        /* a second file; NULL without */
+    const char *split;       /* one of the row's words */
+    const char *variant;     /* one of the row's words */
 };
+
+enum import_option { /* bits */
+    IMPORT_IMAGES = 1,
+    IMPORT_MASKS = 2,
+    IMPORT_WITH = 4,
+    IMPORT_SPLIT = 8,
+    IMPORT_VARIANT = 16
+};
+
+struct importer {
+    const char *kind;     /* the word on the command line, and the default name of the corpus */
+    const char *purpose;  /* what the records hold */
+    const char *file;     /* what FILE is */
+    unsigned needs;       /* options that must be given */
+    unsigned uses;        /* options that may be given */
+    const char *splits;   /* "all|train|test", the default first; NULL without */
+    const char *variants; /* in the same way */
+    const char *source;   /* where a user gets the files */
+    const char *licence;  /* of annotations and pictures */
+    enum status (*open)(struct record_source *source_out, const struct import_options *options);
+};
+
+/* All kinds, in the order of the list that people see. */
+extern const struct importer importers[];
+extern const size_t n_importers;
+
+const struct importer *import_find(const char *kind); /* NULL: there is none */
 
 /* GQA and Visual Genome scene graphs, in any of three shapes: GQA's own (an object of image ids;
  * objects with x, y, w, h), the same with `bbox` corners and COCO `segmentation`, and a list of

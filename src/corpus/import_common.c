@@ -9,6 +9,121 @@
 #include "base/text_buffer.h"
 #include "image/image.h"
 
+/* Room for one more of `n` items of `size` bytes: arrays grow at powers of two. The new item is
+ * zeroed. */
+static void *grown(void *items, int64_t n, size_t size)
+{
+    if ((n & (n - 1)) == 0) items = memory_resize(items, n == 0 ? 1 : 2 * (size_t)n, size);
+    memset((char *)items + (size_t)n * size, 0, size);
+    return items;
+}
+
+/* A string that a record may hold; UTF-8 it is, as JSON. */
+static enum status check_text(const char *text, const char *what, struct json_place place)
+{
+    enum status status = OK;
+    if (strlen(text) > RECORD_MAX_STRING_BYTES)
+        FAIL(ERR_LIMIT, "%s: %s: the %s has %zu bytes; the limit is %u", place.file, place.record,
+             what, strlen(text), RECORD_MAX_STRING_BYTES);
+out:
+    return status;
+}
+
+static enum status check_name(const char *text, const char *what, struct json_place place)
+{
+    enum status status = OK;
+    if (text[0] == '\0')
+        FAIL(ERR_FORMAT, "%s: %s: the %s is empty", place.file, place.record, what);
+    TRY(check_text(text, what, place));
+out:
+    return status;
+}
+
+int64_t import_add_region(struct record *record)
+{
+    record->regions = grown(record->regions, record->n_regions, sizeof *record->regions);
+    return record->n_regions++;
+}
+
+enum status import_add_object(struct record *record, const char *name, int64_t region,
+                              struct json_place place)
+{
+    enum status status = OK;
+    TRY(check_name(name, "name", place));
+    record->objects = grown(record->objects, record->n_objects, sizeof *record->objects);
+    struct record_object *object = &record->objects[record->n_objects++];
+    object->name = text_copy(name);
+    object->region = region;
+out:
+    return status;
+}
+
+enum status import_add_attribute(struct record_object *object, const char *text,
+                                 struct json_place place)
+{
+    enum status status = OK;
+    TRY(check_text(text, "attribute", place));
+    object->attributes = grown(object->attributes, object->n_attributes, sizeof(char *));
+    object->attributes[object->n_attributes++] = text_copy(text);
+out:
+    return status;
+}
+
+enum status import_add_relation(struct record *record, int64_t subject, const char *predicate,
+                                int64_t object, struct json_place place)
+{
+    enum status status = OK;
+    TRY(check_name(predicate, "predicate", place));
+    record->relations = grown(record->relations, record->n_relations, sizeof *record->relations);
+    record->relations[record->n_relations++] =
+        (struct record_relation){.subject = subject,
+                                 .object = object,
+                                 .predicate = text_copy(predicate),
+                                 .kind = text_copy("")};
+out:
+    return status;
+}
+
+struct import_mark import_mark(const struct record *record)
+{
+    return (struct import_mark){record->n_regions, record->n_objects, record->n_relations,
+                                record->n_texts, record->n_points};
+}
+
+/* Items first .. n-1 in memory of their own. */
+static void *cut_off(void *items, int64_t *n, int64_t first, size_t size)
+{
+    const size_t count = (size_t)(*n - first);
+    void *tail = NULL;
+    if (count > 0) {
+        tail = memory_new(count, size);
+        memcpy(tail, (char *)items + (size_t)first * size, count * size);
+    }
+    *n = first;
+    return tail;
+}
+
+enum status import_drop(struct record *record, struct import_mark mark, struct item_note *note,
+                        enum status why, const char *reason)
+{
+    struct record tail = {.n_regions = record->n_regions - mark.n_regions,
+                          .n_objects = record->n_objects - mark.n_objects,
+                          .n_relations = record->n_relations - mark.n_relations,
+                          .n_texts = record->n_texts - mark.n_texts};
+    if (why == ERR_MEMORY) return why;
+    record->n_points = mark.n_points;
+    tail.regions =
+        cut_off(record->regions, &record->n_regions, mark.n_regions, sizeof *tail.regions);
+    tail.objects =
+        cut_off(record->objects, &record->n_objects, mark.n_objects, sizeof *tail.objects);
+    tail.relations =
+        cut_off(record->relations, &record->n_relations, mark.n_relations, sizeof *tail.relations);
+    tail.texts = cut_off(record->texts, &record->n_texts, mark.n_texts, sizeof *tail.texts);
+    record_release(&tail);
+    item_note_drop(note, reason, status_message());
+    return OK;
+}
+
 const char *import_base_name(const char *path)
 {
     const char *slash = strrchr(path, '/');
@@ -48,6 +163,10 @@ enum status import_picture(struct record *record, const char *directory, const c
     TRY(file_read(&record->image, &record->image_size, path, RECORD_MAX_IMAGE_BYTES));
     TRY(image_decode(&image, record->image, record->image_size, path));
     note->reason = "size";
+    if (record->height == 0 && record->width == 0) {
+        record->height = image.height;
+        record->width = image.width;
+    }
     if (image.height != record->height || image.width != record->width)
         FAIL(ERR_FORMAT,
              "%s is %" PRId64 " x %" PRId64 " pixels, its annotation says %" PRId64 " x %" PRId64,
@@ -79,6 +198,17 @@ enum status import_box(struct record_region *region, struct box box, const struc
     if (cut.x1 != box.x1 || cut.y1 != box.y1 || cut.x2 != box.x2 || cut.y2 != box.y2)
         note->n_cut_boxes++;
     region->box = cut;
+out:
+    return status;
+}
+
+enum status import_mask(struct record_region *region, const json_t *segmentation,
+                        const struct record *record, struct json_place place)
+{
+    enum status status = OK;
+    TRY(rle_from_json(&region->mask, segmentation, record->height, record->width, place));
+    if (rle_area(&region->mask) == 0)
+        FAIL(ERR_FORMAT, "%s: %s: the mask holds no pixel", place.file, place.record);
 out:
     return status;
 }
@@ -115,49 +245,18 @@ out:
     return status;
 }
 
-enum status import_make_objects(struct record *record, size_t n, struct json_place place)
-{
-    enum status status = OK;
-    if (n > RECORD_MAX_ITEMS)
-        FAIL(ERR_LIMIT, "%s: %s: %zu objects; the limit is %d", place.file, place.record, n,
-             RECORD_MAX_ITEMS);
-    if (n == 0) return OK;
-    record->objects = memory_new(n, sizeof *record->objects);
-    record->regions = memory_new(n, sizeof *record->regions);
-    record->n_objects = record->n_regions = (int64_t)n;
-    for (size_t i = 0; i < n; i++) record->objects[i].region = (int64_t)i;
-out:
-    return status;
-}
-
-struct record_relation *import_add_relation(struct record *record)
-{
-    /* grows at powers of two */
-    const int64_t n = record->n_relations;
-    if ((n & (n - 1)) == 0)
-        record->relations =
-            memory_resize(record->relations, n == 0 ? 1 : 2 * (size_t)n, sizeof *record->relations);
-    record->relations[n] = (struct record_relation){0};
-    record->n_relations++;
-    return &record->relations[n];
-}
-
 enum status import_attributes(struct record_object *object, const json_t *list,
                               struct json_place place)
 {
     enum status status = OK;
-    if (list == NULL || json_array_size(list) == 0) {
-        if (list != NULL && !json_is_array(list))
-            FAIL(ERR_FORMAT, "%s: %s: attributes must be an array", place.file, place.record);
-        return OK;
-    }
-    const size_t n = json_array_size(list);
-    object->attributes = memory_new(n, sizeof *object->attributes);
-    for (size_t i = 0; i < n; i++) {
+    if (list == NULL) return OK;
+    if (!json_is_array(list))
+        FAIL(ERR_FORMAT, "%s: %s: attributes must be an array", place.file, place.record);
+    for (size_t i = 0; i < json_array_size(list); i++) {
         const char *text = json_string_value(json_array_get(list, i));
         if (text == NULL)
             FAIL(ERR_FORMAT, "%s: %s: attribute %zu must be a string", place.file, place.record, i);
-        object->attributes[object->n_attributes++] = text_copy(text);
+        TRY(import_add_attribute(object, text, place));
     }
 out:
     return status;

@@ -52,53 +52,69 @@ out:
     return status;
 }
 
-static enum status read_object(struct record *record, int64_t index, const json_t *object,
-                               struct item_note *note, struct json_place place)
+static enum status read_object(struct record *record, const json_t *object, struct item_note *note,
+                               struct json_place place)
 {
     enum status status = OK;
-    struct record_region *region = &record->regions[index];
     const char *name = NULL;
     struct box box;
+    const int64_t region = import_add_region(record);
     TRY(json_field_string(&name, object, "name", place));
-    record->objects[index].name = text_copy(name);
+    TRY(import_add_object(record, name, region, place));
     TRY(read_box(&box, object, place));
-    TRY(import_box(region, box, record, note, place));
-    TRY(import_attributes(&record->objects[index], json_object_get(object, "attributes"), place));
+    TRY(import_box(&record->regions[region], box, record, note, place));
+    TRY(import_attributes(&record->objects[record->n_objects - 1],
+                          json_object_get(object, "attributes"), place));
     const json_t *segmentation = json_object_get(object, "segmentation");
     if (segmentation != NULL && !json_is_null(segmentation))
-        TRY(rle_from_json(&region->mask, segmentation, record->height, record->width, place));
+        TRY(import_mask(&record->regions[region], segmentation, record, place));
+out:
+    return status;
+}
+
+static enum status read_relation(struct record *record, int64_t subject, const json_t *relation,
+                                 const json_t *numbers, struct json_place place)
+{
+    enum status status = OK;
+    const char *name = NULL;
+    const char *id = NULL;
+    TRY(json_field_string(&name, relation, "name", place));
+    TRY(json_field_string(&id, relation, "object", place));
+    const json_t *number = json_object_get(numbers, id);
+    if (number == NULL)
+        FAIL(ERR_FORMAT, "%s: %s: it is to object '%s', which is not there or was dropped",
+             place.file, place.record, id);
+    TRY(import_add_relation(record, subject, name, json_integer_value(number), place));
 out:
     return status;
 }
 
 /* `numbers` maps object ids to indices. */
-static enum status read_relations(struct record *record, int64_t subject, const json_t *object,
-                                  const json_t *numbers, struct json_place place)
+static enum status read_relations(struct record *record, const json_t *object, const char *key,
+                                  const json_t *numbers, struct item_note *note,
+                                  struct json_place place)
 {
     enum status status = OK;
+    char *where = NULL;
     const json_t *relations = json_object_get(object, "relations");
+    const json_t *subject = json_object_get(numbers, key);
     if (relations == NULL) return OK;
+    for (size_t i = 0; i < json_array_size(relations); i++) {
+        free(where);
+        where = text_format("%s.relations[%zu]", place.record, i);
+        const struct import_mark mark = import_mark(record);
+        if (subject == NULL)
+            status = status_fail(ERR_FORMAT, "%s: %s: its subject was dropped", place.file, where);
+        else
+            status = read_relation(record, json_integer_value(subject),
+                                   json_array_get(relations, i), numbers,
+                                   (struct json_place){place.file, where});
+        if (status != OK) TRY(import_drop(record, mark, note, status, "relation"));
+    }
     if (!json_is_array(relations))
         FAIL(ERR_FORMAT, "%s: %s: relations must be an array", place.file, place.record);
-    const json_t *relation;
-    size_t i;
-    json_array_foreach(relations, i, relation)
-    {
-        const char *name = NULL;
-        const char *id = NULL;
-        TRY(json_field_string(&name, relation, "name", place));
-        TRY(json_field_string(&id, relation, "object", place));
-        const json_t *number = json_object_get(numbers, id);
-        if (number == NULL)
-            FAIL(ERR_FORMAT, "%s: %s: relations[%zu] is to object '%s', which is not there",
-                 place.file, place.record, i, id);
-        struct record_relation *made = import_add_relation(record);
-        made->subject = subject;
-        made->object = json_integer_value(number);
-        made->predicate = text_copy(name);
-        made->kind = text_copy("");
-    }
 out:
+    free(where);
     return status;
 }
 
@@ -110,18 +126,22 @@ static enum status read_objects(struct record *record, json_t *objects, const ch
     char *where = NULL;
     const char *key;
     json_t *object;
-    int64_t index = 0;
-    TRY(import_make_objects(record, json_object_size(objects), (struct json_place){file, id}));
-    json_object_foreach(objects, key, object)
-        json_object_set_new(numbers, key, json_integer(index++));
-    index = 0;
     json_object_foreach(objects, key, object)
     {
         free(where);
         where = text_format("%s.objects.%s", id, key);
-        TRY(read_object(record, index, object, note, (struct json_place){file, where}));
-        TRY(read_relations(record, index, object, numbers, (struct json_place){file, where}));
-        index++;
+        const struct import_mark mark = import_mark(record);
+        status = read_object(record, object, note, (struct json_place){file, where});
+        if (status == OK)
+            json_object_set_new(numbers, key, json_integer(mark.n_objects));
+        else
+            TRY(import_drop(record, mark, note, status, "object"));
+    }
+    json_object_foreach(objects, key, object)
+    {
+        free(where);
+        where = text_format("%s.objects.%s", id, key);
+        TRY(read_relations(record, object, key, numbers, note, (struct json_place){file, where}));
     }
 out:
     free(where);
@@ -143,7 +163,9 @@ out:
     return status;
 }
 
-static enum status read_triple(struct record *record, const json_t *triple, struct json_place place)
+/* `numbers` [n] maps the list's objects to the record's; -1: dropped. */
+static enum status read_triple(struct record *record, const json_t *triple, const int64_t *numbers,
+                               int64_t n, struct json_place place)
 {
     enum status status = OK;
     int64_t subject;
@@ -151,24 +173,40 @@ static enum status read_triple(struct record *record, const json_t *triple, stru
     const char *predicate = json_string_value(json_array_get(triple, 1));
     if (!json_is_array(triple) || json_array_size(triple) != 3 || predicate == NULL)
         FAIL(ERR_FORMAT, "%s: %s: must be [subject, predicate, object]", place.file, place.record);
-    TRY(import_index(&subject, triple, 0, record->n_objects, "subject", place));
-    TRY(import_index(&object, triple, 2, record->n_objects, "object", place));
-    struct record_relation *made = import_add_relation(record);
-    made->subject = subject;
-    made->object = object;
-    made->predicate = text_copy(predicate);
-    made->kind = text_copy("");
+    TRY(import_index(&subject, triple, 0, n, "subject", place));
+    TRY(import_index(&object, triple, 2, n, "object", place));
+    if (numbers[subject] < 0 || numbers[object] < 0)
+        FAIL(ERR_FORMAT, "%s: %s: one of its objects was dropped", place.file, place.record);
+    TRY(import_add_relation(record, numbers[subject], predicate, numbers[object], place));
 out:
     return status;
 }
 
-/* Objects of the list shape: parallel arrays bboxes, labels, attributes. */
-static enum status read_columns(struct record *record, const json_t *annotation, const char *file,
-                                const char *where, struct item_note *note)
+/* Object `i` of the list shape: parallel arrays bboxes, labels, attributes. */
+static enum status read_column(struct record *record, const json_t *annotation, size_t i,
+                               struct item_note *note, struct json_place place)
 {
     enum status status = OK;
-    const struct json_place place = {file, where};
-    char *at = NULL;
+    double four[4];
+    const int64_t region = import_add_region(record);
+    const char *label =
+        json_string_value(json_array_get(json_object_get(annotation, "labels"), i));
+    if (label == NULL)
+        FAIL(ERR_FORMAT, "%s: %s: the label must be a string", place.file, place.record);
+    TRY(import_add_object(record, label, region, place));
+    TRY(import_four_numbers(four, json_array_get(json_object_get(annotation, "bboxes"), i), "bbox",
+                            place));
+    TRY(import_box(&record->regions[region], (struct box){four[0], four[1], four[2], four[3]},
+                   record, note, place));
+    TRY(import_attributes(&record->objects[record->n_objects - 1],
+                          json_array_get(json_object_get(annotation, "attributes"), i), place));
+out:
+    return status;
+}
+
+static enum status count_columns(size_t *n_out, const json_t *annotation, struct json_place place)
+{
+    enum status status = OK;
     json_t *boxes = NULL;
     json_t *labels = NULL;
     json_t *attributes = NULL;
@@ -178,22 +216,42 @@ static enum status read_columns(struct record *record, const json_t *annotation,
     const size_t n = json_array_size(boxes);
     if (json_array_size(labels) != n || json_array_size(attributes) != n)
         FAIL(ERR_FORMAT, "%s: %s: %zu bboxes, %zu labels and %zu attributes; they must be equal",
-             file, where, n, json_array_size(labels), json_array_size(attributes));
-    TRY(import_make_objects(record, n, place));
+             place.file, place.record, n, json_array_size(labels), json_array_size(attributes));
+    *n_out = n;
+out:
+    return status;
+}
+
+/* Objects and relations of the list shape. */
+static enum status read_lists(struct record *record, const json_t *annotation,
+                              struct item_note *note, struct json_place place)
+{
+    enum status status = OK;
+    char *at = NULL;
+    int64_t *numbers = NULL;
+    json_t *relations = NULL;
+    size_t n = 0;
+    TRY(count_columns(&n, annotation, place));
+    TRY(json_field(&relations, annotation, "relations", JSON_ARRAY, place));
+    numbers = memory_new(n + 1, sizeof *numbers);
     for (size_t i = 0; i < n; i++) {
         free(at);
-        at = text_format("%s, object %zu", where, i);
-        const struct json_place here = {file, at};
-        double four[4];
-        const char *label = json_string_value(json_array_get(labels, i));
-        if (label == NULL) FAIL(ERR_FORMAT, "%s: %s: the label must be a string", file, at);
-        record->objects[i].name = text_copy(label);
-        TRY(import_four_numbers(four, json_array_get(boxes, i), "bbox", here));
-        TRY(import_box(&record->regions[i], (struct box){four[0], four[1], four[2], four[3]},
-                       record, note, here));
-        TRY(import_attributes(&record->objects[i], json_array_get(attributes, i), here));
+        at = text_format("%s, object %zu", place.record, i);
+        const struct import_mark mark = import_mark(record);
+        status = read_column(record, annotation, i, note, (struct json_place){place.file, at});
+        numbers[i] = status == OK ? mark.n_objects : -1;
+        if (status != OK) TRY(import_drop(record, mark, note, status, "object"));
+    }
+    for (size_t i = 0; i < json_array_size(relations); i++) {
+        free(at);
+        at = text_format("%s, relation %zu", place.record, i);
+        const struct import_mark mark = import_mark(record);
+        status = read_triple(record, json_array_get(relations, i), numbers, (int64_t)n,
+                             (struct json_place){place.file, at});
+        if (status != OK) TRY(import_drop(record, mark, note, status, "relation"));
     }
 out:
+    free(numbers);
     free(at);
     return status;
 }
@@ -204,20 +262,11 @@ static enum status read_list_entry(struct record *record, const json_t *entry, c
 {
     enum status status = OK;
     const struct json_place place = {file, where};
-    char *at = NULL;
     json_t *annotation = NULL;
-    json_t *relations = NULL;
     TRY(json_field(&annotation, entry, "annotation", JSON_OBJECT, place));
     TRY(read_size(record, annotation, place));
-    TRY(read_columns(record, annotation, file, where, note));
-    TRY(json_field(&relations, annotation, "relations", JSON_ARRAY, place));
-    for (size_t i = 0; i < json_array_size(relations); i++) {
-        free(at);
-        at = text_format("%s, relation %zu", where, i);
-        TRY(read_triple(record, json_array_get(relations, i), (struct json_place){file, at}));
-    }
+    TRY(read_lists(record, annotation, note, place));
 out:
-    free(at);
     return status;
 }
 
@@ -264,7 +313,7 @@ enum status import_gqa(struct record_source *source_out, const struct import_opt
 {
     enum status status = OK;
     struct gqa *gqa = memory_new(1, sizeof *gqa);
-    TRY(json_text_read(&gqa->text, options->annotations));
+    TRY(json_text_open(&gqa->text, options->annotations));
     TRY(json_spans_list(&gqa->items, &gqa->text, json_text_whole(&gqa->text)));
     if (gqa->items.n == 0) FAIL(ERR_FORMAT, "%s holds no scene graph", options->annotations);
     gqa->images = text_copy(options->images);

@@ -132,142 +132,179 @@ out:
     return status;
 }
 
-/* Object i: class and box from annotations[i], mask from segments_info[i]. */
-static enum status read_object(struct record *record, int64_t index, const json_t *annotation,
-                               const struct psg *psg, struct item_note *note,
+/* One entry of `data` on its way into a record. */
+struct psg_entry {
+    const struct psg *psg;
+    const json_t *json;
+    struct json_place place;
+    struct record *record;
+    struct item_note *note;
+    int64_t *numbers; /* [n] annotation -> object, -1: dropped */
+    int64_t n;
+};
+
+/* Class and box from an annotation; the mask comes later. */
+static enum status read_object(const struct psg_entry *entry, const json_t *annotation,
                                struct json_place place)
 {
     enum status status = OK;
     int64_t category;
     double four[4];
-    const int64_t n_classes = (int64_t)json_array_size(psg->classes);
+    struct record *record = entry->record;
+    const json_t *classes = entry->psg->classes;
+    const int64_t region = import_add_region(record);
+    const int64_t n_classes = (int64_t)json_array_size(classes);
     TRY(json_field_integer(&category, annotation, "category_id", 0, n_classes - 1, place));
-    record->objects[index].name =
-        text_copy(json_string_value(json_array_get(psg->classes, (size_t)category)));
+    TRY(import_add_object(record, json_string_value(json_array_get(classes, (size_t)category)),
+                          region, place));
     TRY(import_four_numbers(four, json_object_get(annotation, "bbox"), "bbox", place));
-    TRY(import_box(&record->regions[index], (struct box){four[0], four[1], four[2], four[3]},
-                   record, note, place));
+    TRY(import_box(&record->regions[region], (struct box){four[0], four[1], four[2], four[3]},
+                   record, entry->note, place));
 out:
     return status;
 }
 
-static enum status read_objects(struct record *record, const json_t *entry, const struct psg *psg,
-                                const char *where, struct item_note *note)
+static enum status read_objects(struct psg_entry *entry)
 {
     enum status status = OK;
-    const struct json_place place = {psg->text.path, where};
     char *at = NULL;
     json_t *annotations = NULL;
     json_t *segments = NULL;
-    TRY(json_field(&annotations, entry, "annotations", JSON_ARRAY, place));
-    TRY(json_field(&segments, entry, "segments_info", JSON_ARRAY, place));
+    TRY(json_field(&annotations, entry->json, "annotations", JSON_ARRAY, entry->place));
+    TRY(json_field(&segments, entry->json, "segments_info", JSON_ARRAY, entry->place));
     const size_t n = json_array_size(annotations);
     if (json_array_size(segments) != n)
-        FAIL(ERR_FORMAT, "%s: %s: %zu annotations but %zu segments_info", place.file, where, n,
-             json_array_size(segments));
-    TRY(import_make_objects(record, n, place));
+        FAIL(ERR_FORMAT, "%s: %s: %zu annotations but %zu segments_info", entry->place.file,
+             entry->place.record, n, json_array_size(segments));
+    entry->numbers = memory_new(n + 1, sizeof *entry->numbers);
+    entry->n = (int64_t)n;
     for (size_t i = 0; i < n; i++) {
         free(at);
-        at = text_format("%s.annotations[%zu]", where, i);
-        TRY(read_object(record, (int64_t)i, json_array_get(annotations, i), psg, note,
-                        (struct json_place){psg->text.path, at}));
+        at = text_format("%s.annotations[%zu]", entry->place.record, i);
+        const struct import_mark mark = import_mark(entry->record);
+        status = read_object(entry, json_array_get(annotations, i),
+                             (struct json_place){entry->place.file, at});
+        entry->numbers[i] = status == OK ? mark.n_objects : -1;
+        if (status != OK)
+            TRY(import_drop(entry->record, mark, entry->note, status, "object"));
     }
 out:
     free(at);
     return status;
 }
 
-static enum status read_relations(struct record *record, const json_t *entry, const struct psg *psg,
-                                  const char *where)
+static enum status read_relation(const struct psg_entry *entry, const json_t *triple,
+                                 struct json_place place)
+{
+    enum status status = OK;
+    const json_t *predicates = entry->psg->predicates;
+    const int64_t *numbers = entry->numbers;
+    int64_t subject;
+    int64_t object;
+    int64_t predicate;
+    if (json_array_size(triple) != 3)
+        FAIL(ERR_FORMAT, "%s: %s: must be [subject, object, predicate]", place.file, place.record);
+    TRY(import_index(&subject, triple, 0, entry->n, "subject", place));
+    TRY(import_index(&object, triple, 1, entry->n, "object", place));
+    TRY(import_index(&predicate, triple, 2, (int64_t)json_array_size(predicates), "predicate",
+                     place));
+    if (numbers[subject] < 0 || numbers[object] < 0)
+        FAIL(ERR_FORMAT, "%s: %s: one of its objects was dropped", place.file, place.record);
+    TRY(import_add_relation(entry->record, numbers[subject],
+                            json_string_value(json_array_get(predicates, (size_t)predicate)),
+                            numbers[object], place));
+out:
+    return status;
+}
+
+static enum status read_relations(const struct psg_entry *entry)
 {
     enum status status = OK;
     char *at = NULL;
     json_t *relations = NULL;
-    TRY(json_field(&relations, entry, "relations", JSON_ARRAY,
-                   (struct json_place){psg->text.path, where}));
-    const int64_t n_predicates = (int64_t)json_array_size(psg->predicates);
+    TRY(json_field(&relations, entry->json, "relations", JSON_ARRAY, entry->place));
     for (size_t i = 0; i < json_array_size(relations); i++) {
         free(at);
-        at = text_format("%s.relations[%zu]", where, i);
-        const struct json_place place = {psg->text.path, at};
-        const json_t *triple = json_array_get(relations, i);
-        int64_t subject;
-        int64_t object;
-        int64_t predicate;
-        if (json_array_size(triple) != 3)
-            FAIL(ERR_FORMAT, "%s: %s: must be [subject, object, predicate]", place.file, at);
-        TRY(import_index(&subject, triple, 0, record->n_objects, "subject", place));
-        TRY(import_index(&object, triple, 1, record->n_objects, "object", place));
-        TRY(import_index(&predicate, triple, 2, n_predicates, "predicate", place));
-        struct record_relation *made = import_add_relation(record);
-        made->subject = subject;
-        made->object = object;
-        made->predicate =
-            text_copy(json_string_value(json_array_get(psg->predicates, (size_t)predicate)));
-        made->kind = text_copy("");
+        at = text_format("%s.relations[%zu]", entry->place.record, i);
+        const struct import_mark mark = import_mark(entry->record);
+        status = read_relation(entry, json_array_get(relations, i),
+                               (struct json_place){entry->place.file, at});
+        if (status != OK)
+            TRY(import_drop(entry->record, mark, entry->note, status, "relation"));
     }
 out:
     free(at);
     return status;
 }
 
-/* The masks of all objects, and no pixel of the PNG that belongs to none of them. */
-static enum status read_masks(struct record *record, const json_t *entry, const struct psg *psg,
-                              const char *where)
+static enum status read_segments(const struct psg_entry *entry, const struct panoptic *panoptic,
+                                 const char *path)
 {
     enum status status = OK;
-    const struct json_place place = {psg->text.path, where};
     const uint32_t max_id = (1u << 24) - 1;
+    const struct json_place place = entry->place;
+    const json_t *segments = json_object_get(entry->json, "segments_info");
+    for (int64_t i = 0; i < entry->n; i++) {
+        int64_t id;
+        TRY(json_field_integer(&id, json_array_get(segments, (size_t)i), "id", 1, max_id, place));
+        const struct rle *mask = panoptic_mask(panoptic, (uint32_t)id);
+        if (mask == NULL)
+            FAIL(ERR_FORMAT, "%s: segment %" PRId64 " of %s has no pixel in it", path, id,
+                 place.record);
+        if (entry->numbers[i] >= 0)
+            TRY(rle_copy(&entry->record->regions[entry->numbers[i]].mask, mask));
+    }
+    const int64_t n_void = panoptic_mask(panoptic, 0) == NULL ? 0 : 1;
+    if (panoptic->n_segments - n_void != entry->n)
+        FAIL(ERR_FORMAT, "%s holds %" PRId64 " segments, segments_info of %s lists %" PRId64, path,
+             panoptic->n_segments - n_void, place.record, entry->n);
+out:
+    return status;
+}
+
+/* The masks of all objects, and no pixel of the PNG that belongs to none of them. */
+static enum status read_masks(const struct psg_entry *entry)
+{
+    enum status status = OK;
+    const struct record *record = entry->record;
     struct panoptic panoptic = {0};
     char *path = NULL;
     const char *name = NULL;
-    TRY(json_field_string(&name, entry, "pan_seg_file_name", place));
-    TRY(import_path(&path, psg->masks, name));
+    TRY(json_field_string(&name, entry->json, "pan_seg_file_name", entry->place));
+    TRY(import_path(&path, entry->psg->masks, name));
     TRY(panoptic_read(&panoptic, path));
     if (panoptic.height != record->height || panoptic.width != record->width)
         FAIL(ERR_FORMAT,
              "%s is %" PRId64 " x %" PRId64 " pixels, the picture %" PRId64 " x %" PRId64, path,
              panoptic.width, panoptic.height, record->width, record->height);
-    const json_t *segments = json_object_get(entry, "segments_info");
-    for (int64_t i = 0; i < record->n_regions; i++) {
-        int64_t id;
-        TRY(json_field_integer(&id, json_array_get(segments, (size_t)i), "id", 1, max_id, place));
-        const struct rle *mask = panoptic_mask(&panoptic, (uint32_t)id);
-        if (mask == NULL)
-            FAIL(ERR_FORMAT, "%s: segment %" PRId64 " of %s has no pixel in it", path, id, where);
-        TRY(rle_copy(&record->regions[i].mask, mask));
-    }
-    const int64_t n_void = panoptic_mask(&panoptic, 0) == NULL ? 0 : 1;
-    if (panoptic.n_segments - n_void != record->n_regions)
-        FAIL(ERR_FORMAT, "%s holds %" PRId64 " segments, segments_info of %s lists %" PRId64, path,
-             panoptic.n_segments - n_void, where, record->n_regions);
+    TRY(read_segments(entry, &panoptic, path));
 out:
     panoptic_release(&panoptic);
     free(path);
     return status;
 }
 
-static enum status read_entry(struct record *record, const json_t *entry, const struct psg *psg,
-                              const char *where, struct item_note *note)
+static enum status read_entry(struct psg_entry *entry)
 {
     enum status status = OK;
-    const struct json_place place = {psg->text.path, where};
+    struct record *record = entry->record;
+    const struct json_place place = entry->place;
     const char *name = NULL;
-    char *id = id_text(json_object_get(entry, "image_id"));
+    char *id = id_text(json_object_get(entry->json, "image_id"));
     if (id == NULL)
         FAIL(ERR_FORMAT, "%s: %s: field 'image_id' must be a string or an integer", place.file,
-             where);
+             place.record);
     record->id = text_format("psg/%s", id);
     record->source = text_format("psg:%s", import_base_name(place.file));
-    TRY(json_field_string(&name, entry, "file_name", place));
-    TRY(json_field_integer(&record->height, entry, "height", 1, IMAGE_MAX_SIDE, place));
-    TRY(json_field_integer(&record->width, entry, "width", 1, IMAGE_MAX_SIDE, place));
-    TRY(read_objects(record, entry, psg, where, note));
-    TRY(read_relations(record, entry, psg, where));
-    TRY(import_picture(record, psg->images, name, note));
-    note->reason = "masks";
-    TRY(read_masks(record, entry, psg, where));
-    note->reason = "annotation";
+    TRY(json_field_string(&name, entry->json, "file_name", place));
+    TRY(json_field_integer(&record->height, entry->json, "height", 1, IMAGE_MAX_SIDE, place));
+    TRY(json_field_integer(&record->width, entry->json, "width", 1, IMAGE_MAX_SIDE, place));
+    TRY(read_objects(entry));
+    TRY(read_relations(entry));
+    TRY(import_picture(record, entry->psg->images, name, entry->note));
+    entry->note->reason = "masks";
+    TRY(read_masks(entry));
+    entry->note->reason = "annotation";
     TRY_WHERE(record_check(record), "%s", place.file);
 out:
     free(id);
@@ -280,13 +317,17 @@ static enum status psg_make(void *context, int64_t item, struct record *record,
     enum status status = OK;
     const struct psg *psg = context;
     const int64_t index = psg->picked[item];
-    json_t *entry = NULL;
+    json_t *json = NULL;
     char *where = text_format("data[%" PRId64 "]", index);
-    TRY(json_span_parse(&entry, &psg->text, psg->data.spans[index]));
+    struct psg_entry entry = {
+        .psg = psg, .place = {psg->text.path, where}, .record = record, .note = note};
+    TRY(json_span_parse(&json, &psg->text, psg->data.spans[index]));
     note->reason = "annotation";
-    TRY(read_entry(record, entry, psg, where, note));
+    entry.json = json;
+    TRY(read_entry(&entry));
 out:
-    json_decref(entry);
+    json_decref(json);
+    free(entry.numbers);
     free(where);
     return status;
 }
@@ -295,7 +336,7 @@ static enum status read_file(struct psg *psg, const char *path)
 {
     enum status status = OK;
     json_t *stuff = NULL;
-    TRY(json_text_read(&psg->text, path));
+    TRY(json_text_open(&psg->text, path));
     TRY(json_spans_list(&psg->members, &psg->text, json_text_whole(&psg->text)));
     const struct json_span *data = json_spans_find(&psg->members, "data");
     if (data == NULL || data->text[0] != '[')

@@ -1,35 +1,70 @@
 /* See json_spans.h. */
 #include "corpus/json_spans.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
-#include "base/file.h"
 #include "base/text_buffer.h"
 
-#define JSON_TEXT_MAX_BYTES ((size_t)8 << 30)
+#define JSON_TEXT_MAX_BYTES ((size_t)64 << 30)
+#define JSON_SPAN_MAX_BYTES ((size_t)1 << 30)
 
-enum status json_text_read(struct json_text *text_out, const char *path)
+static enum status check_parquet(const struct json_text *text)
 {
     enum status status = OK;
-    struct json_text text = {0};
-    TRY(file_read(&text.bytes, &text.size, path, JSON_TEXT_MAX_BYTES));
-    text.path = text_copy(path);
-    *text_out = text;
+    if (text->size >= 4 && memcmp(text->bytes, "PAR1", 4) == 0)
+        FAIL(ERR_FORMAT,
+             "%s is Apache Parquet, which this program does not read; convert it with: python3 -c "
+             "'import sys, pandas; pandas.read_parquet(sys.argv[1]).to_json(sys.argv[2], "
+             "orient=\"records\", lines=True)' %s %s.jsonl",
+             text->path, text->path, text->path);
 out:
+    return status;
+}
+
+enum status json_text_open(struct json_text *text_out, const char *path)
+{
+    enum status status = OK;
+    struct json_text text = {.path = text_copy(path)};
+    struct stat about;
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) FAIL(ERR_IO, "cannot open %s: %s", path, strerror(errno));
+    if (fstat(fd, &about) != 0) FAIL(ERR_IO, "cannot look at %s: %s", path, strerror(errno));
+    if (!S_ISREG(about.st_mode)) FAIL(ERR_IO, "cannot read %s: it is no regular file", path);
+    if ((uint64_t)about.st_size > JSON_TEXT_MAX_BYTES)
+        FAIL(ERR_LIMIT, "%s has %lld bytes; the limit is %zu: split it", path,
+             (long long)about.st_size, JSON_TEXT_MAX_BYTES);
+    if (about.st_size > 0) {
+        void *bytes = mmap(NULL, (size_t)about.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+        if (bytes == MAP_FAILED) FAIL(ERR_IO, "cannot map %s: %s", path, strerror(errno));
+        text.bytes = bytes;
+        text.size = (size_t)about.st_size;
+    }
+    TRY(check_parquet(&text));
+    *text_out = text;
+    text = (struct json_text){0};
+out:
+    if (fd >= 0) close(fd);
+    json_text_release(&text);
     return status;
 }
 
 void json_text_release(struct json_text *text)
 {
+    if (text->size > 0) munmap((void *)text->bytes, text->size);
     free(text->path);
-    free(text->bytes);
     *text = (struct json_text){0};
 }
 
 struct json_span json_text_whole(const struct json_text *text)
 {
-    return (struct json_span){.text = (const char *)text->bytes, .size = text->size};
+    return (struct json_span){.text = text->size == 0 ? "" : (const char *)text->bytes,
+                              .size = text->size};
 }
 
 void json_spans_release(struct json_spans *spans)
@@ -47,7 +82,7 @@ static enum status fail_at(const struct cursor *cursor, const char *wanted)
 {
     return status_fail(
         ERR_FORMAT, "%s: not JSON at byte %zu: expected %s; repair or copy the file again",
-        cursor->text->path, (size_t)(cursor->at - (const char *)cursor->text->bytes), wanted);
+        cursor->text->path, (size_t)(cursor->at - json_text_whole(cursor->text).text), wanted);
 }
 
 static void skip_space(struct cursor *cursor)
@@ -122,6 +157,14 @@ out:
     return status;
 }
 
+static void spans_append(struct json_spans *spans, struct json_span span)
+{
+    if ((spans->n & (spans->n - 1)) == 0) /* grows at powers of two */
+        spans->spans = memory_resize(spans->spans, spans->n == 0 ? 1 : 2 * (size_t)spans->n,
+                                     sizeof *spans->spans);
+    spans->spans[spans->n++] = span;
+}
+
 enum status json_spans_list(struct json_spans *spans_out, const struct json_text *text,
                             struct json_span whole)
 {
@@ -136,12 +179,10 @@ enum status json_spans_list(struct json_spans *spans_out, const struct json_text
     cursor.at++;
     skip_space(&cursor);
     bool more = cursor.at == cursor.end || *cursor.at != close;
-    for (int64_t capacity = 0; more; spans.n++) {
-        if (spans.n == capacity) {
-            capacity = capacity == 0 ? 64 : 2 * capacity;
-            spans.spans = memory_resize(spans.spans, (size_t)capacity, sizeof *spans.spans);
-        }
-        TRY(take_span(&cursor, spans.is_object, &spans.spans[spans.n]));
+    while (more) {
+        struct json_span span;
+        TRY(take_span(&cursor, spans.is_object, &span));
+        spans_append(&spans, span);
         more = cursor.at < cursor.end && *cursor.at == ',';
         if (more) cursor.at++;
     }
@@ -150,6 +191,29 @@ enum status json_spans_list(struct json_spans *spans_out, const struct json_text
     cursor.at++;
     skip_space(&cursor);
     if (cursor.at != cursor.end) TRY(fail_at(&cursor, "the end"));
+    *spans_out = spans;
+    spans = (struct json_spans){0};
+out:
+    json_spans_release(&spans);
+    return status;
+}
+
+enum status json_rows_list(struct json_spans *spans_out, const struct json_text *text)
+{
+    enum status status = OK;
+    struct json_spans spans = {0};
+    const struct json_span whole = json_text_whole(text);
+    struct cursor cursor = {text, whole.text, whole.text + whole.size};
+    skip_space(&cursor);
+    if (cursor.at < cursor.end && *cursor.at == '[') return json_spans_list(spans_out, text, whole);
+    while (cursor.at < cursor.end) {
+        const char *start = cursor.at;
+        if (*start != '{') TRY(fail_at(&cursor, "an object"));
+        TRY(skip_brackets(&cursor));
+        spans_append(&spans,
+                     (struct json_span){.text = start, .size = (size_t)(cursor.at - start)});
+        skip_space(&cursor);
+    }
     *spans_out = spans;
     spans = (struct json_spans){0};
 out:
@@ -174,6 +238,9 @@ static enum status parse_with(json_t **value_out, const struct json_text *text, 
 {
     enum status status = OK;
     json_error_t error;
+    if (size > JSON_SPAN_MAX_BYTES)
+        FAIL(ERR_LIMIT, "%s: the entry at byte %zu has %zu bytes; the limit is %zu", text->path,
+             (size_t)(start - (const char *)text->bytes), size, JSON_SPAN_MAX_BYTES);
     json_t *value = json_loadb(start, size, JSON_REJECT_DUPLICATES | flags, &error);
     if (value == NULL)
         FAIL(ERR_FORMAT, "%s: not JSON near byte %zu: %s; repair or copy the file again",

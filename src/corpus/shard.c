@@ -87,8 +87,9 @@ enum status corpus_writer_create(struct corpus_writer **writer_out, const char *
     enum status status = OK;
     struct corpus_writer *writer = memory_new(1, sizeof *writer);
     writer->shard_bytes = shard_bytes;
+    bool resumed;
     TRY(corpus_stage_init(&writer->stage, directory, name));
-    TRY(corpus_stage_begin(&writer->stage));
+    TRY(corpus_stage_begin(&writer->stage, NULL, &resumed));
     *writer_out = writer;
     writer = NULL;
 out:
@@ -128,10 +129,13 @@ out:
 enum status corpus_writer_commit(struct corpus_writer *writer)
 {
     enum status status = OK;
+    struct corpus_index index = {0};
     TRY(finish_shard(writer));
-    TRY(corpus_stage_commit(&writer->stage, writer->n_shards));
+    TRY(corpus_stage_look(&writer->stage, writer->n_shards, &index));
+    TRY(corpus_stage_commit(&writer->stage, &index));
     corpus_stage_release(&writer->stage);
 out:
+    corpus_index_release(&index);
     return status;
 }
 

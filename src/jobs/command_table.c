@@ -9,7 +9,7 @@
 const struct command commands[] = {
     {"data build", "scenes --count N --out DIR [option...]",
      "make a corpus of drawn scenes; --help lists the options", data_build_command},
-    {"data import", "gqa|psg FILE --images DIR --out DIR [option...]",
+    {"data import", "KIND FILE --out DIR [option...]",
      "make a corpus of public annotations; --help lists the options", data_import_command},
     {"data inspect", "DIR [--record N] [--html FILE]",
      "show what a corpus holds, or one record of it, or a page of pictures", data_inspect_command},

@@ -15,90 +15,8 @@
 #include "corpus/corpus_html.h"
 #include "corpus/corpus_inspect.h"
 #include "corpus/shard.h"
-#include "image/image.h"
 #include "support/corpus_records.h"
-
-#define WIDTH  8
-#define HEIGHT 6
-
-/* A picture 7.jpg and 7.png of the test's size, and 8.jpg that is no picture. */
-static int set_up(void **state)
-{
-    char *folder = test_folder();
-    uint8_t *bytes = NULL;
-    size_t size = 0;
-    struct image image = {.height = HEIGHT, .width = WIDTH};
-    image.rgb = memory_new(HEIGHT * WIDTH * 3, 1);
-    char *jpeg = path_join(folder, "7.jpg");
-    char *png = path_join(folder, "7.png");
-    char *broken = path_join(folder, "8.jpg");
-    assert_int_equal(image_encode_jpeg(&bytes, &size, &image, 90), OK);
-    assert_int_equal(file_write_atomic(jpeg, bytes, size), OK);
-    free(bytes);
-    /* panoptic: left half segment 1, right half segment 258 = (2, 1, 0), the last row void */
-    for (int y = 0; y < HEIGHT - 1; y++) {
-        for (int x = 0; x < WIDTH; x++) {
-            image.rgb[(y * WIDTH + x) * 3] = x < WIDTH / 2 ? 1 : 2;
-            image.rgb[(y * WIDTH + x) * 3 + 1] = x < WIDTH / 2 ? 0 : 1;
-        }
-    }
-    assert_int_equal(image_encode_png(&bytes, &size, &image), OK);
-    assert_int_equal(file_write_atomic(png, bytes, size), OK);
-    assert_int_equal(file_write_atomic(broken, bytes, size / 2), OK);
-    free(bytes);
-    free(jpeg);
-    free(png);
-    free(broken);
-    image_release(&image);
-    *state = folder;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    const enum status removed = directory_remove(*state);
-    free(*state);
-    return removed == OK ? 0 : -1;
-}
-
-typedef enum status (*importer)(struct record_source *, const struct import_options *);
-
-static enum status open_text(struct record_source *source, importer import, const char *folder,
-                             const char *json, const char *split)
-{
-    char *path = path_join(folder, "a.json");
-    const struct import_options options = {.annotations = path, .images = folder, .split = split};
-    assert_int_equal(file_write_atomic(path, json, strlen(json)), OK);
-    const enum status status = import(source, &options);
-    free(path);
-    return status;
-}
-
-/* The first item in words, or "REASON: sentence" of why it is skipped; to free(). */
-static char *first_item(importer import, const char *folder, const char *json)
-{
-    struct record_source source = {0};
-    struct record record = {0};
-    struct item_note note = {0};
-    struct text_buffer text = {0};
-    if (open_text(&source, import, folder, json, "all") != OK)
-        text_printf(&text, "refused: %s", status_message());
-    else if (source.make(source.context, 0, &record, &note) != OK)
-        text_printf(&text, "%s: %s", note.reason == NULL ? "refused" : note.reason,
-                    status_message());
-    else
-        record_describe(&text, &record);
-    record_release(&record);
-    record_source_release(&source);
-    return text_take(&text);
-}
-
-static void expect(importer import, const char *folder, const char *json, const char *words)
-{
-    char *found = first_item(import, folder, json);
-    if (strstr(found, words) == NULL) fail_msg("%s\nwanted '%s', found '%s'", json, words, found);
-    free(found);
-}
+#include "support/import_check.h"
 
 #define GQA_OBJECTS                                                                                \
     "\"12\": {\"name\": \"man\", \"x\": 1, \"y\": 2, \"w\": 3, \"h\": 4, \"attributes\": "         \
@@ -110,18 +28,18 @@ static void expect(importer import, const char *folder, const char *json, const 
 
 static void gqa_graphs(void **state)
 {
-    expect(import_gqa, *state, GQA(SIZE, GQA_OBJECTS),
+    import_check(import_gqa, *state, GQA(SIZE, GQA_OBJECTS),
            "id          gqa/7\nsource      gqa:a.json\npicture     8 x 6 (width x height)");
-    expect(import_gqa, *state, GQA(SIZE, GQA_OBJECTS),
+    import_check(import_gqa, *state, GQA(SIZE, GQA_OBJECTS),
            "    0  man (tall, old)  region1 (1, 2, 4, 6)\n"
            "    1  cup  region2 (0, 0, 8, 6), mask of 5 pixels\n"
            "relations\n    0 man - holding - 1 cup\n");
     /* boxes that stick out are cut */
-    expect(import_gqa, *state,
+    import_check(import_gqa, *state,
            GQA(SIZE, "\"1\": {\"name\": \"m\", \"x\": -2, \"y\": 1, \"w\": 5, \"h\": 99}"),
            "    0  m  region1 (0, 1, 3, 6)\n");
-    expect(import_gqa, *state, GQA(SIZE, ""), "id          gqa/7");
-    expect(import_gqa, *state, "{\"\\u0037\": {" SIZE ", \"objects\": {}}}", "id          gqa/7");
+    import_check(import_gqa, *state, GQA(SIZE, ""), "id          gqa/7");
+    import_check(import_gqa, *state, "{\"\\u0037\": {" SIZE ", \"objects\": {}}}", "id          gqa/7");
 }
 
 #define OBJECT(fields) GQA(SIZE, "\"1\": {" fields "}")
@@ -157,7 +75,7 @@ static void hostile_gqa_graphs(void **state)
         {"{\"../7\": {" SIZE ", \"objects\": {}}}", "image: file name '../7.jpg' leads out"},
         {"{\"/7\": {" SIZE ", \"objects\": {}}}", "image: file name '/7.jpg' leads out"},
         {OBJECT("\"name\": 3, " BOX), "7.objects.1: field 'name' must be a string"},
-        {OBJECT("\"name\": \"\", " BOX), "name of object 0 is empty"},
+        {OBJECT("\"name\": \"\", " BOX), "dropped object: "},
         {OBJECT("\"name\": \"m\""), "field 'x' is missing"},
         {OBJECT("\"name\": \"m\", \"bbox\": [1, 2, 3]"), "bbox must be four numbers"},
         {OBJECT("\"name\": \"m\", \"bbox\": [1, 2, 3, null]"), "bbox must be four numbers"},
@@ -177,7 +95,7 @@ static void hostile_gqa_graphs(void **state)
          "annotation: "},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
-        expect(import_gqa, *state, cases[i].json, cases[i].words);
+        import_check(import_gqa, *state, cases[i].json, cases[i].words);
 }
 
 static void deep_json_is_refused(void **state)
@@ -187,7 +105,7 @@ static void deep_json_is_refused(void **state)
     for (int i = 0; i < 100000; i++) text_append(&text, "[");
     for (int i = 0; i < 100000; i++) text_append(&text, "]");
     text_append(&text, "}");
-    expect(import_gqa, *state, text.text, "maximum parsing depth");
+    import_check(import_gqa, *state, text.text, "maximum parsing depth");
     text_release(&text);
 }
 
@@ -224,7 +142,7 @@ static void gqa_lists(void **state)
          "must be [subject, predicate, object]"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
-        expect(import_gqa, *state, cases[i].json, cases[i].words);
+        import_check(import_gqa, *state, cases[i].json, cases[i].words);
 }
 
 #define PSG(entry)                                                                                 \
@@ -248,7 +166,7 @@ static void psg_files(void **state)
          "    1  wall-merged  region2 (0, 0, 4, 5), mask of 20 pixels\n"
          "relations\n    0 man - beside - 1 wall-merged\n"},
         {PSG("{" PSG_HEAD PSG_SEGMENTS PSG_ANNOTATIONS ", \"relations\": [[0, 2, 1]]}"),
-         "annotation: "},
+         "dropped relation: "},
         {PSG("{" PSG_HEAD PSG_SEGMENTS PSG_ANNOTATIONS ", \"relations\": [[0, 1, 2]]}"),
          "data[0].relations[0]: the predicate is 2, must be 0 .. 1"},
         {PSG("{" PSG_HEAD PSG_SEGMENTS PSG_ANNOTATIONS ", \"relations\": [[0, 1]]}"),
@@ -278,20 +196,20 @@ static void psg_files(void **state)
         {"{\"data\": [{}", "a closing bracket"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
-        expect(import_psg, *state, cases[i].json, cases[i].words);
+        import_check(import_psg, *state, cases[i].json, cases[i].words);
 }
 
 static void psg_splits(void **state)
 {
     struct record_source source = {0};
     const char *json = PSG("{\"image_id\": \"6\"}, {\"image_id\": 7}, {\"image_id\": 8}, {}");
-    assert_int_equal(open_text(&source, import_psg, *state, json, "all"), OK);
+    assert_int_equal(import_check_open(&source, import_psg, *state, json, "all"), OK);
     assert_int_equal(source.n_items, 4);
     record_source_release(&source);
-    assert_int_equal(open_text(&source, import_psg, *state, json, "test"), OK);
+    assert_int_equal(import_check_open(&source, import_psg, *state, json, "test"), OK);
     assert_int_equal(source.n_items, 1);
     record_source_release(&source);
-    assert_int_equal(open_text(&source, import_psg, *state, json, "train"), OK);
+    assert_int_equal(import_check_open(&source, import_psg, *state, json, "train"), OK);
     assert_int_equal(source.n_items, 3);
     record_source_release(&source);
 }
@@ -328,11 +246,12 @@ static enum status build(const char *directory, const int64_t *order, int n_thre
     const struct build_options options = {
         .shard_items = 9, .n_threads = n_threads, .max_skipped = max_skipped};
     struct corpus_stage stage = {0};
+    bool resumed;
     assert_int_equal(corpus_build_n_shards(&source, &options), n_shards);
     TRY(corpus_stage_init(&stage, directory, "fake"));
-    TRY(corpus_stage_begin(&stage));
+    TRY(corpus_stage_begin(&stage, NULL, &resumed));
     for (int64_t i = 0; i < n_shards; i++)
-        TRY(corpus_build_shard(&source, &stage, &options, order[i]));
+        TRY(corpus_build_shard(&source, &stage, &options, order[i], NULL));
     TRY(corpus_build_finish(&source, &stage, &options, summary));
 out:
     if (status != OK) corpus_stage_abandon(&stage);
@@ -419,10 +338,11 @@ static void a_failure_without_a_reason_ends_the_build(void **state)
     const struct record_source source = fake_source(&fake, 9);
     const struct build_options options = {.shard_items = 9, .n_threads = 2, .max_skipped = 1};
     struct corpus_stage stage = {0};
+    bool resumed;
     char *directory = path_join(*state, "c");
     assert_int_equal(corpus_stage_init(&stage, directory, "fake"), OK);
-    assert_int_equal(corpus_stage_begin(&stage), OK);
-    assert_int_equal(corpus_build_shard(&source, &stage, &options, 0), ERR_IO);
+    assert_int_equal(corpus_stage_begin(&stage, NULL, &resumed), OK);
+    assert_int_equal(corpus_build_shard(&source, &stage, &options, 0, NULL), ERR_IO);
     corpus_stage_abandon(&stage);
     assert_string_equal(status_message(), "the fake gave up");
     corpus_stage_release(&stage);
@@ -489,7 +409,7 @@ static void pages_escape_what_records_say(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, import_check_set_up, import_check_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(gqa_graphs),
         TEST(hostile_gqa_graphs),
