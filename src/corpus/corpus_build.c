@@ -14,7 +14,7 @@
 #include "corpus/corpus_index.h"
 #include "corpus/shard_file.h"
 
-#define NOTES_MAX_BYTES ((size_t)1 << 30)
+#define NOTES_MAX_BYTES  ((size_t)1 << 30)
 #define MAX_LISTED_DROPS 1000 /* of one item */
 
 void record_source_release(struct record_source *source)
@@ -46,8 +46,7 @@ void item_note_drop(struct item_note *note, const char *reason, const char *why)
     }
     const int64_t n = note->n_drops;
     if ((n & (n - 1)) == 0) /* grows at powers of two */
-        note->drops =
-            memory_resize(note->drops, n == 0 ? 1 : 2 * (size_t)n, sizeof *note->drops);
+        note->drops = memory_resize(note->drops, n == 0 ? 1 : 2 * (size_t)n, sizeof *note->drops);
     note->drops[note->n_drops++] =
         (struct item_drop){.reason = reason, .why = text_copy(why), .count = 1};
 }
@@ -345,12 +344,12 @@ static enum status refuse(const struct build_summary *summary, const struct buil
                           const struct tallies *tallies, const char *list)
 {
     if (too_many_skipped(summary, options))
-        return status_fail(
-            ERR_FORMAT,
-            "%" PRId64 " of %" PRId64 " records had to be skipped (%s), more than the %g %% that "
-            "--max-skipped allows; all are listed in %s; the first: %s",
-            summary->n_skipped, summary->n_items, text_of(&summary->reasons),
-            100 * options->max_skipped, list, tallies->skipped.first_why);
+        return status_fail(ERR_FORMAT,
+                           "%" PRId64 " of %" PRId64
+                           " records had to be skipped (%s), more than the %g %% that "
+                           "--max-skipped allows; all are listed in %s; the first: %s",
+                           summary->n_skipped, summary->n_items, text_of(&summary->reasons),
+                           100 * options->max_skipped, list, tallies->skipped.first_why);
     return status_fail(
         ERR_FORMAT,
         "%" PRId64 " of %" PRId64 " objects, relations and texts had to be dropped (%s), more than "
@@ -369,8 +368,8 @@ static void summarise(struct build_summary *summary, const struct tallies *talli
     tally_say(&summary->reasons, &tallies->skipped);
     tally_say(&summary->dropped, &tallies->dropped);
     for (int64_t i = 0; i < index->n_shards; i++)
-        summary->n_parts += index->shards[i].n_objects + index->shards[i].n_relations +
-                            index->shards[i].n_texts;
+        summary->n_parts +=
+            index->shards[i].n_objects + index->shards[i].n_relations + index->shards[i].n_texts;
 }
 
 enum status corpus_build_finish(const struct record_source *source, struct corpus_stage *stage,
@@ -418,9 +417,8 @@ static enum status build_shards(struct comm *comm, const struct record_source *s
     for (int64_t first = 0; first < n_shards; first += comm_size(comm)) {
         const int64_t shard = first + comm_rank(comm);
         watch.before = first * options->shard_items;
-        TRY(comm_agree(comm, shard < n_shards
-                                 ? corpus_build_shard(source, stage, options, shard, mine)
-                                 : OK));
+        TRY(comm_agree(
+            comm, shard < n_shards ? corpus_build_shard(source, stage, options, shard, mine) : OK));
     }
 out:
     rate_line_end(&watch.line);
@@ -444,8 +442,7 @@ enum status corpus_build(struct comm *comm, const struct record_source *source,
     enum status status = OK;
     const bool first = comm_rank(comm) == 0;
     bool resumed = false;
-    TRY(comm_agree(comm,
-                   first ? corpus_stage_begin(stage, options->identity, &resumed) : OK));
+    TRY(comm_agree(comm, first ? corpus_stage_begin(stage, options->identity, &resumed) : OK));
     summary->begun = true;
     if (resumed) log_info("going on with %s, which was interrupted", stage->working);
     TRY(build_shards(comm, source, stage, options));

@@ -43,9 +43,9 @@ void record_source_release(struct record_source *source);
 
 struct build_options {
     int64_t shard_items;
-    int n_threads;      /* that make records, >= 1; the files do not depend on it */
-    double max_skipped; /* share of the items, 0 .. 1 */
-    double max_dropped; /* share of the objects, relations and texts, 0 .. 1 */
+    int n_threads;        /* that make records, >= 1; the files do not depend on it */
+    double max_skipped;   /* share of the items, 0 .. 1 */
+    double max_dropped;   /* share of the objects, relations and texts, 0 .. 1 */
     const char *identity; /* what the build is made of, one line: an interrupted build of the same
                              goes on; NULL: none does */
 };

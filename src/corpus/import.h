@@ -19,11 +19,11 @@ struct import_options {
 };
 
 enum import_option { /* bits */
-    IMPORT_IMAGES = 1,
-    IMPORT_MASKS = 2,
-    IMPORT_WITH = 4,
-    IMPORT_SPLIT = 8,
-    IMPORT_VARIANT = 16
+                     IMPORT_IMAGES = 1,
+                     IMPORT_MASKS = 2,
+                     IMPORT_WITH = 4,
+                     IMPORT_SPLIT = 8,
+                     IMPORT_VARIANT = 16
 };
 
 struct importer {

@@ -106,9 +106,9 @@ static enum status read_relations(struct record *record, const json_t *object, c
         if (subject == NULL)
             status = status_fail(ERR_FORMAT, "%s: %s: its subject was dropped", place.file, where);
         else
-            status = read_relation(record, json_integer_value(subject),
-                                   json_array_get(relations, i), numbers,
-                                   (struct json_place){place.file, where});
+            status =
+                read_relation(record, json_integer_value(subject), json_array_get(relations, i),
+                              numbers, (struct json_place){place.file, where});
         if (status != OK) TRY(import_drop(record, mark, note, status, "relation"));
     }
     if (!json_is_array(relations))
@@ -189,8 +189,7 @@ static enum status read_column(struct record *record, const json_t *annotation, 
     enum status status = OK;
     double four[4];
     const int64_t region = import_add_region(record);
-    const char *label =
-        json_string_value(json_array_get(json_object_get(annotation, "labels"), i));
+    const char *label = json_string_value(json_array_get(json_object_get(annotation, "labels"), i));
     if (label == NULL)
         FAIL(ERR_FORMAT, "%s: %s: the label must be a string", place.file, place.record);
     TRY(import_add_object(record, label, region, place));
@@ -309,12 +308,35 @@ out:
     return status;
 }
 
+/* One object that is no row of the list shape is GQA's own: its members are the items. */
+static enum status list_items(struct gqa *gqa)
+{
+    enum status status = OK;
+    struct json_spans rows = {0};
+    struct json_spans fields = {0};
+    TRY(json_rows_list(&rows, &gqa->text));
+    if (rows.n == 1 && rows.is_lines) {
+        TRY(json_spans_list(&fields, &gqa->text, rows.spans[0]));
+        if (json_spans_find(&fields, "data_path") == NULL) {
+            gqa->items = fields;
+            fields = (struct json_spans){0};
+            goto out;
+        }
+    }
+    gqa->items = rows;
+    rows = (struct json_spans){0};
+out:
+    json_spans_release(&fields);
+    json_spans_release(&rows);
+    return status;
+}
+
 enum status import_gqa(struct record_source *source_out, const struct import_options *options)
 {
     enum status status = OK;
     struct gqa *gqa = memory_new(1, sizeof *gqa);
     TRY(json_text_open(&gqa->text, options->annotations));
-    TRY(json_spans_list(&gqa->items, &gqa->text, json_text_whole(&gqa->text)));
+    TRY(list_items(gqa));
     if (gqa->items.n == 0) FAIL(ERR_FORMAT, "%s holds no scene graph", options->annotations);
     gqa->images = text_copy(options->images);
     *source_out = (struct record_source){gqa->items.n, gqa, gqa_make, gqa_release};

@@ -185,8 +185,7 @@ static enum status read_objects(struct psg_entry *entry)
         status = read_object(entry, json_array_get(annotations, i),
                              (struct json_place){entry->place.file, at});
         entry->numbers[i] = status == OK ? mark.n_objects : -1;
-        if (status != OK)
-            TRY(import_drop(entry->record, mark, entry->note, status, "object"));
+        if (status != OK) TRY(import_drop(entry->record, mark, entry->note, status, "object"));
     }
 out:
     free(at);
@@ -229,8 +228,7 @@ static enum status read_relations(const struct psg_entry *entry)
         const struct import_mark mark = import_mark(entry->record);
         status = read_relation(entry, json_array_get(relations, i),
                                (struct json_place){entry->place.file, at});
-        if (status != OK)
-            TRY(import_drop(entry->record, mark, entry->note, status, "relation"));
+        if (status != OK) TRY(import_drop(entry->record, mark, entry->note, status, "relation"));
     }
 out:
     free(at);

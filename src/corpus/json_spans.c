@@ -206,9 +206,11 @@ enum status json_rows_list(struct json_spans *spans_out, const struct json_text 
     struct cursor cursor = {text, whole.text, whole.text + whole.size};
     skip_space(&cursor);
     if (cursor.at < cursor.end && *cursor.at == '[') return json_spans_list(spans_out, text, whole);
+    spans.is_lines = true;
     while (cursor.at < cursor.end) {
         const char *start = cursor.at;
-        if (*start != '{') TRY(fail_at(&cursor, "an object"));
+        if (*start != '{')
+            TRY(fail_at(&cursor, spans.n == 0 ? "an object or an array" : "the end or an object"));
         TRY(skip_brackets(&cursor));
         spans_append(&spans,
                      (struct json_span){.text = start, .size = (size_t)(cursor.at - start)});

@@ -22,7 +22,8 @@ struct json_span {   /* of the file's bytes, borrowed */
 struct json_spans { /* zeroed is empty and releasable */
     struct json_span *spans;
     int64_t n;
-    bool is_object;
+    bool is_object; /* each has a key */
+    bool is_lines;  /* of JSON lines */
 };
 
 struct json_text { /* a mapped file; zeroed is empty and releasable */

@@ -76,11 +76,12 @@ enum status data_build_command(struct command_call *call)
     scenes.seed = (uint64_t)seed;
     scenes.quality = (int)quality;
     TRY(comm_agree(comm, scenes_prepare(&stage, what, out, name, &scenes)));
-    identity = text_format("build scenes by robin-dist %s, corpus %s, schema %d, %" PRId64 " from %" PRId64
-                           ", seed %" PRId64 ", size %" PRId64 ", things %" PRId64 " .. %" PRId64
-                           ", quality %" PRId64 ", %" PRId64 " a shard",
-                           call->version, stage.name, SHARD_SCHEMA_VERSION, count, scenes.first, seed, scenes.size,
-                           scenes.min_things, scenes.max_things, quality, build.shard_items);
+    identity =
+        text_format("build scenes by robin-dist %s, corpus %s, schema %d, %" PRId64 " from %" PRId64
+                    ", seed %" PRId64 ", size %" PRId64 ", things %" PRId64 " .. %" PRId64
+                    ", quality %" PRId64 ", %" PRId64 " a shard",
+                    call->version, stage.name, SHARD_SCHEMA_VERSION, count, scenes.first, seed,
+                    scenes.size, scenes.min_things, scenes.max_things, quality, build.shard_items);
     build.identity = identity;
     const struct record_source source = {count, &scenes, scenes_make, NULL};
     build.n_threads = data_threads(comm, n_threads);

@@ -38,7 +38,8 @@ static void describe(struct text_buffer *text, const struct importer *row)
     static const struct {
         unsigned bit;
         const char *words;
-    } options[] = {{IMPORT_IMAGES, "--images DIR"}, {IMPORT_MASKS, "--masks DIR"},
+    } options[] = {{IMPORT_IMAGES, "--images DIR"},
+                   {IMPORT_MASKS, "--masks DIR"},
                    {IMPORT_WITH, "--with FILE"}};
     text_printf(text, "\n  %s: %s\n      FILE: %s\n", row->kind, row->purpose, row->file);
     text_append(text, "      options:");
@@ -55,8 +56,7 @@ static void describe(struct text_buffer *text, const struct importer *row)
 static char *kinds_text(const struct command_call *call)
 {
     struct text_buffer text = {0};
-    const struct importer *named =
-        call->n_arguments > 0 ? import_find(call->arguments[0]) : NULL;
+    const struct importer *named = call->n_arguments > 0 ? import_find(call->arguments[0]) : NULL;
     text_append(&text, "\nkinds (datasets/README.md says how to get the files):\n");
     for (size_t i = 0; i < n_importers; i++) {
         if (named == NULL || named == &importers[i]) describe(&text, &importers[i]);
@@ -70,7 +70,10 @@ static enum status find_kind(struct import_call *call)
     call->importer = import_find(call->kind);
     if (call->importer != NULL) return OK;
     for (size_t i = 0; i < n_importers; i++)
-        text_printf(&kinds, "%s%s", i == 0 ? "" : i + 1 == n_importers ? " and " : ", ",
+        text_printf(&kinds, "%s%s",
+                    i == 0                 ? ""
+                    : i + 1 == n_importers ? " and "
+                                           : ", ",
                     importers[i].kind);
     const enum status status =
         status_fail(ERR_ARGUMENT, "data import: there is no kind '%s'; there are %s", call->kind,
@@ -147,7 +150,9 @@ static char *identity_of(const struct import_call *call)
 {
     struct text_buffer text = {0};
     const struct import_options *options = &call->options;
-    text_printf(&text, "import %s by robin-dist %s, corpus %s, schema %d, %" PRId64 " items, %" PRId64 " a shard",
+    text_printf(&text,
+                "import %s by robin-dist %s, corpus %s, schema %d, %" PRId64 " items, %" PRId64
+                " a shard",
                 call->kind, call->version, call->stage.name, SHARD_SCHEMA_VERSION,
                 call->source.n_items, call->build.shard_items);
     append_file(&text, "FILE", options->annotations);

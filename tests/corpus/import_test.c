@@ -29,17 +29,18 @@
 static void gqa_graphs(void **state)
 {
     import_check(import_gqa, *state, GQA(SIZE, GQA_OBJECTS),
-           "id          gqa/7\nsource      gqa:a.json\npicture     8 x 6 (width x height)");
+                 "id          gqa/7\nsource      gqa:a.json\npicture     8 x 6 (width x height)");
     import_check(import_gqa, *state, GQA(SIZE, GQA_OBJECTS),
-           "    0  man (tall, old)  region1 (1, 2, 4, 6)\n"
-           "    1  cup  region2 (0, 0, 8, 6), mask of 5 pixels\n"
-           "relations\n    0 man - holding - 1 cup\n");
+                 "    0  man (tall, old)  region1 (1, 2, 4, 6)\n"
+                 "    1  cup  region2 (0, 0, 8, 6), mask of 5 pixels\n"
+                 "relations\n    0 man - holding - 1 cup\n");
     /* boxes that stick out are cut */
     import_check(import_gqa, *state,
-           GQA(SIZE, "\"1\": {\"name\": \"m\", \"x\": -2, \"y\": 1, \"w\": 5, \"h\": 99}"),
-           "    0  m  region1 (0, 1, 3, 6)\n");
+                 GQA(SIZE, "\"1\": {\"name\": \"m\", \"x\": -2, \"y\": 1, \"w\": 5, \"h\": 99}"),
+                 "    0  m  region1 (0, 1, 3, 6)\n");
     import_check(import_gqa, *state, GQA(SIZE, ""), "id          gqa/7");
-    import_check(import_gqa, *state, "{\"\\u0037\": {" SIZE ", \"objects\": {}}}", "id          gqa/7");
+    import_check(import_gqa, *state, "{\"\\u0037\": {" SIZE ", \"objects\": {}}}",
+                 "id          gqa/7");
 }
 
 #define OBJECT(fields) GQA(SIZE, "\"1\": {" fields "}")
@@ -54,7 +55,8 @@ static void hostile_gqa_graphs(void **state)
         {"7", "an object or an array"},
         {"{}", "holds no scene graph"},
         {"{\"7\": {\"width\": 8", "a closing bracket"},
-        {"{\"7\": {}} x", "expected the end"},
+        {"{\"7\": {}} x", "expected the end or an object"},
+        {"PAR1 ...", "convert it with: python3"},
         {"{\"7\" {}}", "expected ':'"},
         {"{\"7\": {\"width\": NaN}}", "refused: "},
         {"{\"7\": {\"width\": 8, \"width\": 8}}", "duplicate"},
@@ -84,7 +86,7 @@ static void hostile_gqa_graphs(void **state)
         {OBJECT("\"name\": \"m\", \"bbox\": [1e300, 2, -1e300, 4]"), "holds nothing"},
         {OBJECT("\"name\": \"m\", " BOX ", \"attributes\": [3]"), "attribute 0 must be a string"},
         {OBJECT("\"name\": \"m\", " BOX ", \"attributes\": {}"), "attributes must be an array"},
-        {OBJECT("\"name\": \"m\", " BOX ", \"relations\": [3]"), "annotation: "},
+        {OBJECT("\"name\": \"m\", " BOX ", \"relations\": [3]"), "dropped relation: "},
         {OBJECT("\"name\": \"m\", " BOX ", \"relations\": [{\"name\": \"on\", \"object\": \"2\"}]"),
          "relations[0] is to object '2', which is not there"},
         {OBJECT("\"name\": \"m\", " BOX ", \"segmentation\": {\"size\": [6, 8], \"counts\": [1]}"),
@@ -199,6 +201,30 @@ static void psg_files(void **state)
         import_check(import_psg, *state, cases[i].json, cases[i].words);
 }
 
+/* A bad object goes with the relations that need it; the others keep their ends. */
+static void bad_parts_are_dropped(void **state)
+{
+    static const char json[] =
+        GQA(SIZE, "\"1\": {\"name\": \"hat\", \"x\": 9, \"y\": 1, \"w\": 2, \"h\": 2, "
+                  "\"relations\": [{\"name\": \"on\", \"object\": \"12\"}]}, " GQA_OBJECTS);
+    import_check(import_gqa, *state, json,
+                 "    0  man (tall, old)  region1 (1, 2, 4, 6)\n"
+                 "    1  cup  region2 (0, 0, 8, 6), mask of 5 pixels\n"
+                 "relations\n    0 man - holding - 1 cup\n");
+    import_check(import_gqa, *state, json, "7.objects.1: box (9, 1, 11, 3) holds nothing");
+    import_check(import_gqa, *state, json, "7.objects.1.relations[0]: its subject was dropped");
+    import_check(import_gqa, *state,
+                 GQA(SIZE, "\"1\": {}, \"2\": {\"name\": \"a\", \"bbox\": [0, 0, 2, 2], "
+                           "\"relations\": [{\"name\": \"on\", \"object\": \"1\"}]}"),
+                 "    0  a  region1 (0, 0, 2, 2)\ndropped object");
+    import_check(import_psg, *state,
+                 PSG("{" PSG_HEAD PSG_SEGMENTS
+                     ", \"annotations\": [{\"bbox\": [4, 0, 8, 5], \"category_id\": 9}, "
+                     "{\"bbox\": [0, 0, 4, 5], \"category_id\": 1}]" PSG_RELATIONS "}"),
+                 "    0  wall-merged  region1 (0, 0, 4, 5), mask of 20 pixels\n"
+                 "dropped object");
+}
+
 static void psg_splits(void **state)
 {
     struct record_source source = {0};
@@ -217,6 +243,7 @@ static void psg_splits(void **state)
 /* Items 3, 10, 17 ... of `n` fail under a reason; item `fatal` without one. */
 struct fake {
     int64_t fatal;
+    int n_drops; /* of every item */
 };
 
 static enum status fake_make(void *context, int64_t item, struct record *record,
@@ -227,6 +254,7 @@ static enum status fake_make(void *context, int64_t item, struct record *record,
     note->reason = item % 2 == 0 ? "even" : "odd";
     if (item % 7 == 3) return status_fail(ERR_FORMAT, "item %d is bad", (int)item);
     note->n_cut_boxes = item == 1 ? 2 : 0;
+    for (int i = 0; i < fake->n_drops; i++) item_note_drop(note, "box", "a box is bad");
     *record = test_record((int)item);
     return OK;
 }
@@ -241,7 +269,7 @@ static enum status build(const char *directory, const int64_t *order, int n_thre
 {
     enum status status = OK;
     const int64_t n_shards = 5;
-    struct fake fake = {-1};
+    struct fake fake = {.fatal = -1};
     const struct record_source source = fake_source(&fake, 40);
     const struct build_options options = {
         .shard_items = 9, .n_threads = n_threads, .max_skipped = max_skipped};
@@ -259,6 +287,28 @@ out:
     return status;
 }
 
+static void assert_folders_equal(const char *one, const char *other, size_t n_files)
+{
+    char **names = NULL;
+    size_t n = 0;
+    assert_int_equal(directory_list(&names, &n, one), OK);
+    assert_int_equal(n, n_files);
+    for (size_t i = 0; i < n; i++) {
+        unsigned char *bytes[2] = {NULL, NULL};
+        size_t sizes[2] = {0, 0};
+        for (int j = 0; j < 2; j++) {
+            char *path = path_join(j == 0 ? one : other, names[i]);
+            assert_int_equal(file_read(&bytes[j], &sizes[j], path, 1 << 24), OK);
+            free(path);
+        }
+        assert_int_equal(sizes[0], sizes[1]);
+        assert_memory_equal(bytes[0], bytes[1], sizes[0]);
+        free(bytes[0]);
+        free(bytes[1]);
+    }
+    names_free(names, n);
+}
+
 static void shards_do_not_depend_on_who_makes_them(void **state)
 {
     const int64_t orders[2][5] = {{0, 1, 2, 3, 4}, {4, 1, 3, 0, 2}};
@@ -273,23 +323,7 @@ static void shards_do_not_depend_on_who_makes_them(void **state)
         assert_string_equal(text_of(&summary.reasons), "odd 3, even 3");
         build_summary_release(&summary);
     }
-    char **names = NULL;
-    size_t n = 0;
-    assert_int_equal(directory_list(&names, &n, directories[0]), OK);
-    assert_int_equal(n, 7); /* five shards, the index, the notes */
-    for (size_t i = 0; i < n; i++) {
-        unsigned char *bytes[2] = {NULL, NULL};
-        size_t sizes[2] = {0, 0};
-        for (int j = 0; j < 2; j++) {
-            char *path = path_join(directories[j], names[i]);
-            assert_int_equal(file_read(&bytes[j], &sizes[j], path, 1 << 24), OK);
-            free(path);
-        }
-        assert_int_equal(sizes[0], sizes[1]);
-        assert_memory_equal(bytes[0], bytes[1], sizes[0]);
-        free(bytes[0]);
-        free(bytes[1]);
-    }
+    assert_folders_equal(directories[0], directories[1], 7); /* five shards, index, notes */
     struct corpus *corpus = NULL;
     assert_int_equal(corpus_open(&corpus, directories[0]), OK);
     assert_int_equal(corpus_size(corpus), 34);
@@ -303,7 +337,6 @@ static void shards_do_not_depend_on_who_makes_them(void **state)
         record_release(&found);
     }
     corpus_close(corpus);
-    names_free(names, n);
     free(directories[0]);
     free(directories[1]);
 }
@@ -332,9 +365,100 @@ static void too_many_skipped_stop_the_build(void **state)
     free(directory);
 }
 
+static enum status begin(struct corpus_stage *stage, const char *directory, const char *identity,
+                         bool *resumed)
+{
+    enum status status = OK;
+    TRY(corpus_stage_init(stage, directory, "fake"));
+    TRY(corpus_stage_begin(stage, identity, resumed));
+out:
+    return status;
+}
+
+/* Shards that a killed build left are kept as they are; its half-written file goes. */
+static void an_interrupted_build_goes_on(void **state)
+{
+    struct fake fake = {.fatal = -1, .n_drops = 1};
+    const struct record_source source = fake_source(&fake, 40);
+    const struct build_options options = {
+        .shard_items = 9, .n_threads = 2, .max_skipped = 1, .max_dropped = 1};
+    char *directories[2] = {path_join(*state, "whole"), path_join(*state, "killed")};
+    for (int i = 0; i < 2; i++) {
+        struct corpus_stage stage = {0};
+        struct build_summary summary = {0};
+        bool resumed = true;
+        assert_int_equal(begin(&stage, directories[i], "fake 40", &resumed), OK);
+        assert_false(resumed);
+        struct corpus_stage other = {0};
+        assert_int_equal(begin(&other, directories[i], "fake 40", &resumed), ERR_ARGUMENT);
+        assert_non_null(strstr(status_message(), "another build is writing it"));
+        corpus_stage_release(&other);
+        for (int64_t shard = 0; shard < 5; shard += i == 0 ? 1 : 2)
+            assert_int_equal(corpus_build_shard(&source, &stage, &options, shard, NULL), OK);
+        if (i == 1) {
+            char *cut = path_join(stage.partial, "fake-00001.h5.tmp.1");
+            assert_int_equal(file_write_atomic(cut, "x", 1), OK);
+            corpus_stage_release(&stage); /* as a kill does */
+            free(cut);
+            assert_int_equal(begin(&stage, directories[i], "fake 41", &resumed), ERR_ARGUMENT);
+            assert_non_null(strstr(status_message(), "of other inputs or options was killed"));
+            corpus_stage_release(&stage);
+            assert_int_equal(begin(&stage, directories[i], "fake 40", &resumed), OK);
+            assert_true(resumed);
+            fake.fatal = 20; /* of shard 2, which is there: not made again */
+            for (int64_t shard = 0; shard < 5; shard++)
+                assert_int_equal(corpus_build_shard(&source, &stage, &options, shard, NULL), OK);
+        }
+        assert_int_equal(corpus_build_finish(&source, &stage, &options, &summary), OK);
+        assert_int_equal(summary.n_skipped, 6);
+        assert_int_equal(summary.n_dropped, 34);
+        assert_string_equal(text_of(&summary.dropped), "box 34");
+        build_summary_release(&summary);
+        corpus_stage_release(&stage);
+        char *partial = text_format("%s.partial", directories[i]);
+        assert_false(file_exists(partial));
+        free(partial);
+    }
+    assert_folders_equal(directories[0], directories[1], 7);
+    free(directories[0]);
+    free(directories[1]);
+}
+
+static void too_many_dropped_stop_the_build(void **state)
+{
+    struct fake fake = {.fatal = -1, .n_drops = 1200};
+    const struct record_source source = fake_source(&fake, 2);
+    const struct build_options options = {
+        .shard_items = 9, .n_threads = 1, .max_skipped = 1, .max_dropped = 0.5};
+    char *directory = path_join(*state, "c");
+    struct corpus_stage stage = {0};
+    struct build_summary summary = {0};
+    bool resumed;
+    assert_int_equal(begin(&stage, directory, "fake", &resumed), OK);
+    assert_int_equal(corpus_build_shard(&source, &stage, &options, 0, NULL), OK);
+    assert_int_equal(corpus_build_finish(&source, &stage, &options, &summary), ERR_FORMAT);
+    assert_true(summary.refused);
+    assert_non_null(strstr(status_message(), "2400 of "));
+    assert_non_null(strstr(status_message(), "had to be dropped (box 2400)"));
+    corpus_stage_abandon(&stage);
+    corpus_stage_release(&stage);
+    build_summary_release(&summary);
+    char *list = text_format("%s.skipped.jsonl", directory);
+    unsigned char *bytes = NULL;
+    size_t size = 0;
+    int64_t n_lines = 0;
+    assert_int_equal(file_read(&bytes, &size, list, 1 << 20), OK);
+    for (size_t i = 0; i < size; i++) n_lines += bytes[i] == '\n';
+    assert_int_equal(n_lines, 2 * 1000 + 1); /* and a changed one */
+    assert_non_null(strstr((char *)bytes, "\"count\":201"));
+    free(bytes);
+    free(list);
+    free(directory);
+}
+
 static void a_failure_without_a_reason_ends_the_build(void **state)
 {
-    struct fake fake = {5};
+    struct fake fake = {.fatal = 5};
     const struct record_source source = fake_source(&fake, 9);
     const struct build_options options = {.shard_items = 9, .n_threads = 2, .max_skipped = 1};
     struct corpus_stage stage = {0};
@@ -409,14 +533,18 @@ static void pages_escape_what_records_say(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, import_check_set_up, import_check_tear_down)
+#define TEST(name)                                                                                 \
+    cmocka_unit_test_setup_teardown(name, import_check_set_up, import_check_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(gqa_graphs),
         TEST(hostile_gqa_graphs),
         TEST(deep_json_is_refused),
         TEST(gqa_lists),
         TEST(psg_files),
+        TEST(bad_parts_are_dropped),
         TEST(psg_splits),
+        TEST(an_interrupted_build_goes_on),
+        TEST(too_many_dropped_stop_the_build),
         TEST(shards_do_not_depend_on_who_makes_them),
         TEST(too_many_skipped_stop_the_build),
         TEST(a_failure_without_a_reason_ends_the_build),

@@ -38,12 +38,35 @@ expect 0 "picture     " "$robin" data inspect "$work/psg" --record 11
 expect 2 "has no record 12" "$robin" data inspect "$work/psg" --record 12
 
 expect 2 "is not empty" psg --out "$work/psg" --split test
-expect 1 "had to be skipped (image 60)" "$robin" data import psg "$work/psg.json" \
+expect 2 "had to be skipped (image 60)" "$robin" data import psg "$work/psg.json" \
     --images "$work" --out "$work/none"
-[ ! -e "$work/none" ] || fail "an import that was stopped left a folder"
+[ ! -e "$work/none" ] && [ ! -e "$work/none.partial" ] || fail "an import that was stopped left a folder"
+[ "$(wc -l <"$work/none.skipped.jsonl")" = 60 ] || fail "the list of what was skipped"
+
+# Killed at any time, an import goes on where it was; the corpus is the same.
+for try in 1 2 3 4 5; do
+    rm -rf "$work/again" "$work/again.partial"
+    "$robin" data import psg "$work/psg.json" --images "$coco/images" --masks "$coco/panoptic" \
+        --shard-records 2 --threads 1 --out "$work/again" 2>"$work/log" &
+    pid=$!
+    until [ -e "$work/again.partial/corpus/psg-00001.h5" ] || ! kill -0 $pid 2>/dev/null; do sleep 0.01; done
+    kill -9 $pid 2>/dev/null
+    wait $pid 2>/dev/null && continue
+    [ ! -e "$work/again" ] || fail "a killed import looks whole"
+    expect 2 "of other inputs or options was killed" psg --shard-records 3 --out "$work/again"
+    expect 0 "going on with" launch/mpirun.sh -np 2 "$robin" data import psg "$work/psg.json" \
+        --images "$coco/images" --masks "$coco/panoptic" --shard-records 2 --out "$work/again"
+    psg --shard-records 2 --out "$work/whole" || fail "import psg"
+    diff -r "$work/again" "$work/whole" || fail "an import that was killed and went on differs"
+    break
+done
+[ -d "$work/whole" ] || fail "the import ended before it could be killed"
 expect 2 "cannot open" "$robin" data import gqa "$work/missing.json" --images . --out "$work/none"
 expect 2 "--images is missing" "$robin" data import gqa x --out y
-expect 2 "there is no format 'coco'" "$robin" data import coco x --images . --out "$work/none"
+expect 2 "there is no kind 'vrd'; there are gqa" "$robin" data import vrd x --images . --out "$work/none"
+expect 2 "--split is not for gqa" "$robin" data import gqa x --images . --split all --out "$work/none"
+expect 2 "--split is 'val', must be one of all|train|test" psg --split val --out "$work/none"
+expect 0 "licence: annotations CC BY 4.0" "$robin" data import gqa --help
 expect 2 "must be an integer from 1" "$robin" data import gqa x --images . --out y --shard-records=0
 expect 2 "what is '--shards'?" "$robin" data import gqa x --images . --out y --shards 3
 expect 2 "is no corpus" "$robin" data verify "$work"

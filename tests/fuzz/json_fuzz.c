@@ -34,8 +34,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         free(text);
     } else if (kind == 1) {
         struct json_text text = {0};
-        if (json_text_read(&text, fuzz_file(input.data, input.size)) == OK)
+        struct json_spans rows = {0};
+        if (json_text_open(&text, fuzz_file(input.data, input.size)) == OK) {
             list_spans(&text, json_text_whole(&text), 0);
+            if (json_rows_list(&rows, &text) == OK) json_spans_release(&rows);
+        }
         json_text_release(&text);
     } else {
         json_t *root = NULL;
