@@ -72,7 +72,8 @@ enum status corpus_build_shard(const struct record_source *source, const struct 
                                struct build_watch *watch);
 
 /* Gathers the notes (notes.jsonl of the corpus), counts what was skipped and dropped, and commits.
- * With more than allowed: ERR_FORMAT, and the list stays in DIRECTORY.skipped.jsonl. One process. */
+ * With more than allowed: ERR_FORMAT, and the list stays in DIRECTORY.skipped.jsonl. One process.
+ */
 enum status corpus_build_finish(const struct record_source *source, struct corpus_stage *stage,
                                 const struct build_options *options, struct build_summary *summary);
 

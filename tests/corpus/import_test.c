@@ -14,6 +14,8 @@
 #include "base/text_buffer.h"
 #include "corpus/corpus_html.h"
 #include "corpus/corpus_inspect.h"
+#include "corpus/import_common.h"
+#include "corpus/import_text.h"
 #include "corpus/shard.h"
 #include "support/corpus_records.h"
 #include "support/import_check.h"
@@ -88,13 +90,13 @@ static void hostile_gqa_graphs(void **state)
         {OBJECT("\"name\": \"m\", " BOX ", \"attributes\": {}"), "attributes must be an array"},
         {OBJECT("\"name\": \"m\", " BOX ", \"relations\": [3]"), "dropped relation: "},
         {OBJECT("\"name\": \"m\", " BOX ", \"relations\": [{\"name\": \"on\", \"object\": \"2\"}]"),
-         "relations[0] is to object '2', which is not there"},
+         "relations[0]: it is to object '2', which is not there"},
         {OBJECT("\"name\": \"m\", " BOX ", \"segmentation\": {\"size\": [6, 8], \"counts\": [1]}"),
-         "annotation: "},
+         "dropped object: "},
         {OBJECT("\"name\": \"m\", " BOX ", \"segmentation\": {\"size\": [6, 8], \"counts\": [48]}"),
-         "holds no pixel"},
+         "the mask holds no pixel"},
         {OBJECT("\"name\": \"m\", " BOX ", \"segmentation\": {\"size\": [5, 5], \"counts\": [25]}"),
-         "annotation: "},
+         "dropped object: "},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
         import_check(import_gqa, *state, cases[i].json, cases[i].words);
@@ -223,6 +225,39 @@ static void bad_parts_are_dropped(void **state)
                      "{\"bbox\": [0, 0, 4, 5], \"category_id\": 1}]" PSG_RELATIONS "}"),
                  "    0  wall-merged  region1 (0, 0, 4, 5), mask of 20 pixels\n"
                  "dropped object");
+}
+
+/* What was appended since the mark goes, and nothing else does. */
+static void a_dropped_part_leaves_no_trace(void **state)
+{
+    struct record record = {0};
+    struct item_note note = {0};
+    const struct json_place place = {"a.json", "x"};
+    (void)state;
+    for (int i = 0; i < 7; i++) {
+        const struct import_mark mark = import_mark(&record);
+        assert_int_equal(import_add_object(&record, "cup", import_add_region(&record), place), OK);
+        assert_int_equal(import_add_attribute(&record.objects[mark.n_objects], "red", place), OK);
+        assert_int_equal(import_add_relation(&record, 0, "on", mark.n_objects, place), OK);
+        struct record_text *text = import_add_text(&record, "choice", 0, i % 2 ? "o" : NULL);
+        struct record_turn *turn = import_add_turn(text, "where?", "here");
+        import_add_choice(turn, "here");
+        import_add_choice(turn, "there");
+        import_add_reference(turn, 0);
+        if (i % 3 != 2) continue;
+        (void)status_fail(ERR_FORMAT, "number %d", i);
+        assert_int_equal(import_drop(&record, mark, &note, ERR_FORMAT, "object"), OK);
+        assert_int_equal(import_drop(&record, mark, &note, ERR_MEMORY, "object"), ERR_MEMORY);
+    }
+    assert_int_equal(record.n_regions, 5);
+    assert_int_equal(record.n_objects, 5);
+    assert_int_equal(record.n_relations, 5);
+    assert_int_equal(record.n_texts, 5);
+    assert_int_equal(record.texts[4].turns[0].n_choices, 2);
+    assert_int_equal(note.n_drops, 2);
+    assert_string_equal(note.drops[1].why, "number 5");
+    item_note_release(&note);
+    record_release(&record);
 }
 
 static void psg_splits(void **state)
@@ -542,6 +577,7 @@ int main(void)
         TEST(gqa_lists),
         TEST(psg_files),
         TEST(bad_parts_are_dropped),
+        TEST(a_dropped_part_leaves_no_trace),
         TEST(psg_splits),
         TEST(an_interrupted_build_goes_on),
         TEST(too_many_dropped_stop_the_build),
