@@ -199,7 +199,7 @@ static enum status start_loader(struct train_job *job)
         .pack = {.mode = microbatch ? PACK_SEQUENTIAL : PACK_BALANCED,
                  .n_ranks = comm_size(job->comm),
                  .limits = job->model.options.limits,
-                 .image_cost = pack_image_cost(&job->model.config)},
+                 .cost = sample_cost_of(&job->model.config, job->model.options.trainable)},
         .mean_of_means = microbatch,
         .drop_path = config->train.drop_path,
         .seed = (uint64_t)config->seed,

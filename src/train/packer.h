@@ -1,5 +1,9 @@
-/* How the samples of a global batch become micro-batches, and which rank computes which. A pure
- * function of the samples' sizes, so every rank makes the same plan. */
+/* How the samples of a global batch become micro-batches, and which rank computes which: pure
+ * functions of the samples' sizes, so every rank makes the same plan.
+ *
+ * Where the loss is a sum over all targets, grouping changes nothing but rounding: samples are
+ * dealt to ranks first, by cost, and each rank cuts its share. Where groups must not know the mesh,
+ * the global batch is cut first and whole micro-batches are dealt. */
 #ifndef ROBIN_TRAIN_PACKER_H
 #define ROBIN_TRAIN_PACKER_H
 
@@ -7,29 +11,26 @@
 
 #include "base/status.h"
 #include "model/robin_model.h"
-
-struct sample_size {
-    int64_t tokens; /* rows, image rows included; 0: the sample was skipped */
-    int64_t images;
-    int64_t regions;
-    int64_t targets;
-    int64_t cut; /* rows lost at the maximum length */
-};
+#include "train/sample_cost.h"
 
 enum pack_mode {
-    /* Balanced bins, a multiple of the number of ranks: for a loss that is a sum over all targets,
-     * where the grouping changes nothing but rounding. */
+    /* Samples dealt to ranks, then cut: the best balance, groups differ between meshes. */
     PACK_BALANCED,
-    /* Consecutive samples, next-fit: the same groups for any number of ranks, for a loss that is
-     * a mean of the groups' means. */
-    PACK_SEQUENTIAL
+    /* Consecutive samples, next-fit: the same groups on any mesh, for a loss that is a mean of the
+     * groups' means. */
+    PACK_SEQUENTIAL,
+    /* Bins of equal cost, their number the smallest multiple of `multiple` that keeps the limits:
+     * the same groups on any mesh, for sums in one fixed order. */
+    PACK_BLIND
 };
 
 struct pack_options {
     enum pack_mode mode;
     int n_ranks;
+    int64_t multiple; /* of PACK_BLIND: >= 1, a number of the configuration, not of the mesh; the
+                         mesh's ranks are evenly loaded if they divide it */
     struct model_limits limits; /* of one micro-batch */
-    double image_cost;          /* work of a picture's tower, in tokens of the language model */
+    struct sample_cost cost;
 };
 
 struct pack_plan { /* zeroed is releasable */
@@ -39,16 +40,26 @@ struct pack_plan { /* zeroed is releasable */
     int64_t *slot; /* places in the global batch, increasing within a micro-batch */
     int *rank;     /* [n_micro]: who computes it */
     int64_t *targets; /* [n_micro] */
+    double *cost;     /* [n_micro]: the sum of its samples' */
     int64_t n_targets, n_tokens, n_images;
 };
 
-/* `sizes` [n]. ERR_LIMIT if a sample alone is beyond the limits: *offender_out is its place. */
+/* Groups and ranks. `sizes` [n]; samples of 0 tokens are in no group. ERR_LIMIT if a sample alone
+ * is beyond the limits: *offender_out is its place. */
 enum status pack_plan_make(struct pack_plan *plan_out, int64_t *offender_out,
                            const struct sample_size *sizes, int64_t n,
                            const struct pack_options *options);
 void pack_plan_release(struct pack_plan *plan);
 
-/* Work of a tower over one picture, in tokens of the language model: counts multiplications. */
-double pack_image_cost(const struct model_config *config);
+/* The two steps of PACK_SEQUENTIAL and PACK_BLIND. The first does not read n_ranks and leaves every
+ * rank 0; micro-batches are in one order on every mesh. The second sets the ranks, dearest
+ * micro-batch first to whoever has least, then exchanges; it changes nothing else. */
+enum status pack_cut(struct pack_plan *plan_out, int64_t *offender_out,
+                     const struct sample_size *sizes, int64_t n,
+                     const struct pack_options *options);
+void pack_deal(struct pack_plan *plan, int n_ranks);
+
+/* Load of the fullest rank over the mean load of all. */
+double pack_imbalance(const struct pack_plan *plan, int n_ranks);
 
 #endif

@@ -193,7 +193,7 @@ static enum status measure_loader(double *images_per_second_out, struct comm *co
                                     .pack = {.mode = PACK_BALANCED,
                                              .n_ranks = 1,
                                              .limits = {4, 64, 4, 16384, 16384},
-                                             .image_cost = 1},
+                                             .cost = {.token = 1, .image = 1}},
                                     .image_mode = IMAGE_MODE_PAD,
                                     .n_threads = bench_threads(),
                                     .prefetch = 4,
