@@ -3,6 +3,8 @@
 #ifndef ROBIN_BASE_LOG_H
 #define ROBIN_BASE_LOG_H
 
+#include <stdbool.h>
+
 enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 
 /* Who speaks: lines of other ranks than 0 carry "rank R: ". Called once, before threads start. */
@@ -14,5 +16,9 @@ void log_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Printed by rank 0 only. */
 void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* A line that is written over by the next one and by every other line: for where a run stands. Only
+ * where stderr is a terminal and rank 0 speaks; elsewhere nothing. */
+void log_live(const char *format, ...) __attribute__((format(printf, 1, 2)));
+bool log_is_live(void);
 
 #endif

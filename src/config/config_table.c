@@ -194,6 +194,13 @@ const struct config_key config_keys[] = {
     {"schedule.warmup_ratio", CONFIG_NUMBER, AT(schedule.warmup_ratio), "0.03", RANGE(0, 1),
      .unit = "share of the run", .sentence = "in which the learning rate rises from 0"},
 
+    {"metrics.tensorboard", CONFIG_BOOLEAN, AT(metrics.tensorboard), "false", .unit = "",
+     .sentence = "whether event files for TensorBoard are written beside metrics.jsonl"},
+    {"metrics.peak_gflops", CONFIG_NUMBER, AT(metrics.peak_gflops), "-1", RANGE(-1, 1e9),
+     .unit = "GFLOP/s per rank",
+     .sentence = "what the MFU is a share of; -1: a matrix product, measured when the run starts; "
+                 "0: no MFU"},
+
     {"evaluate.corpus", CONFIG_STRING, AT(evaluate.corpus), "''", .unit = "",
      .sentence = "job evaluate: directory of held-out scenes; the model is that of train.init"},
     {"evaluate.records", CONFIG_INTEGER, AT(evaluate.records), "0", RANGE(0, HUGE_COUNT),

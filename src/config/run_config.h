@@ -93,6 +93,11 @@ struct config_optimizer {
     double beta1, beta2, eps, weight_decay, clip_norm;
 };
 
+struct config_metrics {
+    bool tensorboard;
+    double peak_gflops; /* per rank; 0: none, -1: to be measured */
+};
+
 struct config_schedule_keys {
     int kind;
     double warmup_ratio;
@@ -132,6 +137,7 @@ struct run_config { /* zeroed is releasable */
     struct config_train train;
     struct config_optimizer optimizer;
     struct config_schedule_keys schedule;
+    struct config_metrics metrics;
     struct config_evaluate evaluate;
 };
 

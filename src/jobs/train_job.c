@@ -10,9 +10,14 @@
 #include "base/log.h"
 #include "base/text_buffer.h"
 #include "train/mixture.h"
+#include "train/peak_rate.h"
 #include "train/run_directory.h"
 #include "train/run_setup.h"
 #include "train/train_run.h"
+
+/* How the peak is measured: the side of the largest product, and when to end. */
+#define PEAK_SIDE    1024
+#define PEAK_SECONDS 0.02
 
 struct train_job { /* zeroed is releasable */
     struct comm *comm;
@@ -27,6 +32,7 @@ struct train_job { /* zeroed is releasable */
     struct train_parts parts;
     struct loader *loader;
     struct progress *report;
+    struct task_loss *task_loss;
     struct run_progress progress;
 };
 
@@ -127,9 +133,13 @@ out:
 }
 
 /* A group's own rate; -1: the common one. */
-static double rate_or(double own, double common)
+static void rates_of(double lr[N_MODULES], const struct config_optimizer *keys)
 {
-    return own >= 0 ? own : common;
+    const double own[N_MODULES] = {[MODULE_TOWER] = keys->tower_lr,
+                                   [MODULE_PROJECTOR] = keys->projector_lr,
+                                   [MODULE_EXTRACTOR] = keys->extractor_lr,
+                                   [MODULE_LM] = keys->lm_lr};
+    for (int m = 0; m < N_MODULES; m++) lr[m] = own[m] >= 0 ? own[m] : keys->lr;
 }
 
 static enum status create_model(struct train_job *job)
@@ -139,17 +149,14 @@ static enum status create_model(struct train_job *job)
     TRY(plan_model(job));
     TRY(run_model_create(&job->model, job->config));
     const struct parameter_table *table = model_parameters(job->model.model);
-    const struct optimizer_options options = {
-        .lr = {[MODULE_TOWER] = rate_or(keys->tower_lr, keys->lr),
-               [MODULE_PROJECTOR] = rate_or(keys->projector_lr, keys->lr),
-               [MODULE_EXTRACTOR] = rate_or(keys->extractor_lr, keys->lr),
-               [MODULE_LM] = rate_or(keys->lm_lr, keys->lr)},
+    struct optimizer_options options = {
         .beta1 = keys->beta1,
         .beta2 = keys->beta2,
         .eps = keys->eps,
         .weight_decay = keys->weight_decay,
         .clip_norm = keys->clip_norm,
     };
+    rates_of(options.lr, keys);
     TRY(optimizer_create(&job->optimizer, table, &options, job->model.kernels, job->model.stream));
     job->parts = (struct train_parts){job->comm, job->model.model, job->optimizer, &job->schedule};
 out:
@@ -217,15 +224,45 @@ out:
     return status;
 }
 
+/* Collective. Floating point operations per second that all ranks' matrix products reach together,
+ * measured by all at once. */
+static enum status find_peak(struct train_job *job, double *flops_out)
+{
+    enum status status = OK;
+    const double given = job->config->metrics.peak_gflops;
+    *flops_out = given * 1e9;
+    if (given < 0)
+        status = peak_rate_measure(flops_out, job->model.kernels, job->model.stream, PEAK_SIDE,
+                                   PEAK_SECONDS);
+    TRY(comm_agree(job->comm, status));
+    TRY(comm_sum_double(job->comm, flops_out, 1));
+    if (*flops_out > 0)
+        log_info("peak of matrix products, all ranks: %.1f GFLOP/s (%s)", *flops_out / 1e9,
+                 given < 0 ? "measured" : "metrics.peak_gflops");
+out:
+    return status;
+}
+
+/* Collective. */
 static enum status open_report(struct train_job *job)
 {
     enum status status = OK;
-    char *path = path_join(job->config->run_dir, "metrics.jsonl");
-    if (comm_rank(job->comm) == 0)
-        TRY(progress_open(&job->report, path, job->progress.step, job->schedule.total_steps,
-                          job->config->train.log_every));
+    const struct run_config *config = job->config;
+    struct progress_options options = {
+        .run_dir = config->run_dir,
+        .steps_done = job->progress.step,
+        .total_steps = job->schedule.total_steps,
+        .log_every = config->train.log_every,
+        .tensorboard = config->metrics.tensorboard,
+        .main_lr = config->optimizer.lr,
+    };
+    memcpy(options.trainable, job->model.options.trainable, sizeof options.trainable);
+    rates_of(options.lr, &config->optimizer);
+    task_loss_create(&job->task_loss, &job->mixture);
+    TRY(find_peak(job, &options.peak_flops));
+    if (comm_rank(job->comm) == 0) status = progress_open(&job->report, &options);
+    TRY(comm_agree(job->comm, status));
 out:
-    free(path);
     return status;
 }
 
@@ -247,7 +284,7 @@ static enum status prepare(struct train_job *job)
     TRY(comm_agree(job->comm, status));
     TRY(comm_agree(job->comm, create_model(job)));
     TRY(start_or_resume(job));
-    TRY(comm_agree(job->comm, open_report(job)));
+    TRY(open_report(job));
     TRY(comm_agree(job->comm, start_loader(job)));
 out:
     return status;
@@ -262,7 +299,8 @@ static enum status run(struct train_job *job)
         .signals = &job->signals,
         .report = job->report,
         .run_dir = config->run_dir,
-        .lr = config->optimizer.lr,
+        .task_loss = job->task_loss,
+        .model = &job->model.options,
         .total_steps = job->schedule.total_steps,
         .stop_after = config->train.stop_after,
         .save_every = config->train.save_every,
@@ -279,6 +317,7 @@ static void release(struct train_job *job)
 {
     loader_destroy(job->loader);
     progress_close(job->report);
+    task_loss_destroy(job->task_loss);
     optimizer_destroy(job->optimizer);
     run_model_release(&job->model);
     mixture_release(&job->mixture);

@@ -91,6 +91,7 @@ enum status observe(const struct model_run *run, const float *data, int64_t rows
 {
     enum status status = OK;
     if (run->observer == NULL) return OK;
+    if (run->observer->only != NULL && strcmp(run->observer->only, format) != 0) return OK;
     TRY(stream_wait(run->stream));
     va_list arguments;
     va_start(arguments, format);

@@ -64,6 +64,7 @@ void model_zero_gradients(struct model *model);
 struct model_observer {
     void (*see)(void *context, const char *name, const float *data, int64_t rows, int64_t columns);
     void *context;
+    const char *only; /* NULL: every tensor; else this one alone, and the others cost nothing */
 };
 
 /* Loss of the micro-batch: loss_sum = sum of token losses (unweighted), weighted_loss = sum of

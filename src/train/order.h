@@ -46,6 +46,16 @@ struct order_item {
 /* Sample `position` >= 0 of the run; global batch s is positions s * B .. s * B + B - 1. */
 struct order_item order_item_at(const struct order *order, int64_t position);
 
+/* What an id is made of. */
+static inline int64_t order_id_source(uint64_t id)
+{
+    return (int64_t)(id >> 56);
+}
+static inline int64_t order_id_task(uint64_t id)
+{
+    return (int64_t)(id >> 48 & 255);
+}
+
 /* The rolling hash with one more id consumed. It starts at 0. */
 uint64_t order_hash_next(uint64_t hash, uint64_t id);
 

@@ -20,6 +20,7 @@ static char *essence(const struct run_config *config)
     copy.train.save_every = copy.train.stop_after = 0;
     copy.train.keep_last = copy.train.log_every = 1;
     copy.train.max_skipped = 0;
+    copy.metrics = (struct config_metrics){0};
     copy.train.max_skipped_steps = copy.train.straggler_every = 0;
     return run_config_write(&copy);
 }

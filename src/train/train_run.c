@@ -97,20 +97,36 @@ out:
     return status;
 }
 
+static struct model_load load_of(const struct global_batch *batch)
+{
+    struct model_load load = {0};
+    for (int64_t i = 0; i < batch->n_samples; i++) {
+        const struct sample_size *size = &batch->sizes[i];
+        model_load_add(&load, size->tokens, size->images, size->regions, size->targets);
+    }
+    return load;
+}
+
 static enum status report_step(const struct train_run *run, const struct global_batch *batch,
                                const struct run_progress *progress,
-                               const struct train_result *result)
+                               const struct train_result *result,
+                               const struct straggler_found *slowest)
 {
     enum status status = OK;
-    const struct progress_step step = {
+    const struct model_load load = load_of(batch);
+    struct progress_step step = {
         .step = progress->step,
-        .lr = run->lr * result->lr_factor,
         .n_tokens = batch->plan.n_tokens,
         .n_targets = batch->plan.n_targets,
         .n_images = batch->plan.n_images,
         .n_samples = batch->n_samples,
         .n_skipped = batch->n_skipped,
         .n_cut = batch->n_cut,
+        .n_regions = (int64_t)load.regions,
+        .skipped_steps = progress->skipped_steps,
+        .flops = model_flops(model_config_of(run->parts->model), run->model, &load),
+        .task_loss = run->task_loss,
+        .slowest = *slowest,
         .order_hash = progress->order_hash,
         .sample_ids = batch->ids,
         .result = result,
@@ -189,6 +205,7 @@ static enum status one_step(const struct train_run *run, struct run_progress *pr
         .n_micro = batch->n_mine,
         .next = next_micro,
         .context = tally,
+        .task_loss = run->task_loss,
         .means = &progress->means,
         .spike_factor = run->spike_factor,
     };
@@ -206,7 +223,7 @@ static enum status one_step(const struct train_run *run, struct run_progress *pr
     struct straggler_found slowest = {0};
     if (run->straggler_every > 0 && progress->step % run->straggler_every == 0)
         TRY(straggler_compare(&tally->times, &slowest, run->parts->comm));
-    TRY(report_step(run, batch, progress, &result));
+    TRY(report_step(run, batch, progress, &result, &slowest));
     if (progress->skipped_steps > run->max_skipped_steps) TRY(give_up(run, &before, &result));
 out:
     return status;

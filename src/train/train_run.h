@@ -13,8 +13,9 @@ struct train_run { /* everything borrowed */
     struct loader *loader;              /* its first step is progress->step */
     const struct stop_signals *signals; /* NULL: nobody asks */
     struct progress *report;            /* rank 0; NULL: says nothing */
+    struct task_loss *task_loss;        /* NULL: not wanted */
+    const struct model_options *model;  /* what trains, for counting operations */
     const char *run_dir;                /* checkpoints/ and skipped.txt go there */
-    double lr;                          /* for the report, before the schedule's factor */
     int64_t total_steps;
     int64_t stop_after; /* steps of this call, then a checkpoint and ERR_STOPPED; 0: no limit */
     int64_t save_every; /* 0: only at the end */

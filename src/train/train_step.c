@@ -53,12 +53,14 @@ static enum status compute(const struct train_parts *parts, const struct train_i
     enum status status = OK;
     struct micro_batch *micro = NULL;
     model_zero_gradients(parts->model);
+    task_loss_clear(input->task_loss);
     for (int64_t m = 0; m < input->n_micro; m++) {
         struct model_result one;
         result->seconds[PHASE_MODEL] += lap(clock);
         TRY_WHERE(input->next(input->context, &micro), "step %" PRId64, input->step);
         result->seconds[PHASE_DATA] += lap(clock);
-        TRY_WHERE(model_step(parts->model, &micro->batch, true, NULL, &one),
+        TRY_WHERE(model_step(parts->model, &micro->batch, true,
+                             task_loss_watch(input->task_loss, micro), &one),
                   "step %" PRId64 ", micro-batch %" PRId64 " of this rank", input->step, m);
         if (!isfinite(one.weighted_loss)) warn_not_finite(input->step, micro, one.weighted_loss);
         result->loss += one.weighted_loss;
@@ -107,6 +109,7 @@ enum status train_step(const struct train_parts *parts, const struct train_input
     TRY(comm_sum_float(parts->comm, gradients,
                        model_parameters(parts->model)->n_gradient_elements));
     TRY(comm_sum_double(parts->comm, &result.loss, 1));
+    TRY(task_loss_reduce(input->task_loss, parts->comm));
     result.seconds[PHASE_REDUCE] = lap(&clock);
     TRY(comm_agree(parts->comm,
                    optimizer_gradient_norm(parts->optimizer, gradients, &result.gradient_norm,

@@ -13,6 +13,7 @@
 #include "train/optimizer.h"
 #include "train/schedule.h"
 #include "train/step_verdict.h"
+#include "train/task_loss.h"
 
 /* Reducing includes waiting for ranks that had more to compute. */
 enum train_phase { PHASE_DATA, PHASE_MODEL, PHASE_REDUCE, PHASE_OPTIMIZER, N_PHASES };
@@ -33,6 +34,7 @@ struct train_input {
     /* Gives micro-batch 0 .. n_micro - 1 in turn; they are destroyed after use. */
     enum status (*next)(void *context, struct micro_batch **micro_out);
     void *context;
+    struct task_loss *task_loss;   /* gets the sums of the step; NULL: nobody wants them */
     const struct run_means *means; /* NULL: nothing is a spike */
     double spike_factor;
 };

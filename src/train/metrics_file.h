@@ -1,0 +1,16 @@
+/* metrics.jsonl: one object for each step. */
+#ifndef ROBIN_TRAIN_METRICS_FILE_H
+#define ROBIN_TRAIN_METRICS_FILE_H
+
+#include "train/progress.h"
+
+struct metrics_file;
+
+/* Opens for appending, after dropping lines of steps beyond `steps_done` and a last line that a
+ * killed run did not finish. ERR_FORMAT naming a line that is no object with a step. */
+enum status metrics_file_open(struct metrics_file **file_out, const char *path, int64_t steps_done);
+void metrics_file_close(struct metrics_file *file);
+enum status metrics_file_write(struct metrics_file *file, const struct progress_options *options,
+                               const struct progress_step *step);
+
+#endif
