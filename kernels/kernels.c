@@ -52,6 +52,7 @@ static const struct {
     ENTRY(mask_pool_forward),
     ENTRY(mask_pool_backward),
     ENTRY(cross_entropy_stats),
+    ENTRY(cross_entropy_rescale),
     ENTRY(cross_entropy_loss),
     ENTRY(cross_entropy_gradient),
     ENTRY(adamw),

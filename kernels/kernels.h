@@ -191,6 +191,10 @@ struct kernels {
     enum status (*cross_entropy_stats)(float *row_max, float *row_sum, float *target_logit,
                                        const void *logits, const int32_t *target, int64_t n,
                                        int64_t vc, int64_t v0, struct stream *stream);
+    /* Statistics of some of the words become parts of those of all: row_sum [N] *= exp(row_max -
+     * common_max), row_max = common_max, which is the larger one. */
+    enum status (*cross_entropy_rescale)(float *row_max, float *row_sum, const float *common_max,
+                                         int64_t n, struct stream *stream);
     /* loss [N] = row_max + log(row_sum) - target_logit */
     enum status (*cross_entropy_loss)(float *loss, const float *row_max, const float *row_sum,
                                       const float *target_logit, int64_t n, struct stream *stream);

@@ -104,6 +104,8 @@ enum status cpu_mask_pool_backward(void *dfeature, const float *dout, const uint
 enum status cpu_cross_entropy_stats(float *row_max, float *row_sum, float *target_logit,
                                     const void *logits, const int32_t *target, int64_t n,
                                     int64_t vc, int64_t v0, struct stream *stream);
+enum status cpu_cross_entropy_rescale(float *row_max, float *row_sum, const float *common_max,
+                                      int64_t n, struct stream *stream);
 enum status cpu_cross_entropy_loss(float *loss, const float *row_max, const float *row_sum,
                                    const float *target_logit, int64_t n, struct stream *stream);
 enum status cpu_cross_entropy_gradient(void *logits, const float *row_max, const float *row_sum,

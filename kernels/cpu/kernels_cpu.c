@@ -55,6 +55,7 @@ const struct kernels kernels_cpu = {
 
     /* loss */
     .cross_entropy_stats = cpu_cross_entropy_stats,
+    .cross_entropy_rescale = cpu_cross_entropy_rescale,
     .cross_entropy_loss = cpu_cross_entropy_loss,
     .cross_entropy_gradient = cpu_cross_entropy_gradient,
 

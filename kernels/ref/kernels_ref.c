@@ -55,6 +55,7 @@ const struct kernels kernels_ref = {
 
     /* loss */
     .cross_entropy_stats = ref_cross_entropy_stats,
+    .cross_entropy_rescale = ref_cross_entropy_rescale,
     .cross_entropy_loss = ref_cross_entropy_loss,
     .cross_entropy_gradient = ref_cross_entropy_gradient,
 

@@ -83,7 +83,6 @@ static enum status mask_token_forward(const struct extractor *extractor,
         if (level > 0) TRY(k->add(a->sum, a->level, q * embed, run->stream));
     }
     TRY(linear_apply(run, &extractor->feat, a->t, a->sum, q));
-    TRY(observe(run, a->t, q, extractor->feat.out, "t"));
 out:
     return status;
 }
@@ -102,7 +101,6 @@ static enum status position_token_forward(const struct extractor *extractor,
     TRY(linear_apply(run, &extractor->position[1], a->relu[1], a->relu[0], q));
     TRY(k->relu_forward(a->relu[1], a->relu[1], q * embed, run->stream));
     TRY(linear_apply(run, &extractor->position[2], a->s, a->relu[1], q));
-    TRY(observe(run, a->s, q, extractor->position[2].out, "s"));
 out:
     return status;
 }

@@ -3,25 +3,26 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/text_buffer.h"
 
-static int64_t head_size(const struct lm_config *config)
+static int64_t qkv_width(const struct lm_slice *slice)
 {
-    return config->hidden / config->heads;
+    return (slice->heads + 2 * slice->kv_heads) * slice->head_size;
 }
 
-static int64_t qkv_width(const struct lm_config *config)
+static int64_t attention_width(const struct lm_slice *slice)
 {
-    return (config->heads + 2 * config->kv_heads) * head_size(config);
+    return slice->heads * slice->head_size;
 }
 
 /* ---- weights ---- */
 
 static void init_layer(struct lm_layer *layer, const struct flat_weights *flat,
-                       const struct lm_config *config, int64_t index)
+                       const struct lm_slice *slice, int64_t index)
 {
-    int64_t d = config->hidden;
+    int64_t d = slice->config->hidden;
     char *prefix = text_format("model.layers.%lld", (long long)index);
     char *input_norm = text_format("%s.input_layernorm", prefix);
     char *attention_norm = text_format("%s.post_attention_layernorm", prefix);
@@ -30,16 +31,16 @@ static void init_layer(struct lm_layer *layer, const struct flat_weights *flat,
     /* The first of each group stands for the whole: parameters.h keeps them adjacent. */
     layer->qkv = (struct linear){.weight = weight_find(flat, "%s.self_attn.q_proj.weight", prefix),
                                  .bias = weight_find(flat, "%s.self_attn.q_proj.bias", prefix),
-                                 .out = qkv_width(config),
+                                 .out = qkv_width(slice),
                                  .in = d};
-    layer->o = (struct linear){
-        .weight = weight_find(flat, "%s.self_attn.o_proj.weight", prefix), .out = d, .in = d};
+    layer->o = (struct linear){.weight = weight_find(flat, "%s.self_attn.o_proj.weight", prefix),
+                               .out = d,
+                               .in = attention_width(slice)};
     layer->gate_up = (struct linear){.weight = weight_find(flat, "%s.mlp.gate_proj.weight", prefix),
-                                     .out = 2 * config->ffn,
+                                     .out = 2 * slice->ffn,
                                      .in = d};
-    layer->down = (struct linear){.weight = weight_find(flat, "%s.mlp.down_proj.weight", prefix),
-                                  .out = d,
-                                  .in = config->ffn};
+    layer->down = (struct linear){
+        .weight = weight_find(flat, "%s.mlp.down_proj.weight", prefix), .out = d, .in = slice->ffn};
     free(attention_norm);
     free(input_norm);
     free(prefix);
@@ -48,7 +49,7 @@ static void init_layer(struct lm_layer *layer, const struct flat_weights *flat,
 /* Angles as the reference has them: frequency and angle each rounded to fp32. */
 static void make_rope_tables(struct language_model *lm)
 {
-    int64_t size = head_size(lm->config);
+    int64_t size = lm->config->hidden / lm->config->heads;
     int64_t half = size / 2;
     for (int64_t j = 0; j < half; j++) {
         float exponent = (float)(2 * j) / (float)size;
@@ -64,8 +65,9 @@ static void make_rope_tables(struct language_model *lm)
 
 static void take_rope_tables(struct language_model *lm, struct arena *arena)
 {
-    lm->cos = take_floats(arena, lm->n_positions, head_size(lm->config) / 2);
-    lm->sin = take_floats(arena, lm->n_positions, head_size(lm->config) / 2);
+    const int64_t half = lm->config->hidden / lm->config->heads / 2;
+    lm->cos = take_floats(arena, lm->n_positions, half);
+    lm->sin = take_floats(arena, lm->n_positions, half);
 }
 
 size_t language_model_tables(const struct lm_config *config, int64_t n_positions)
@@ -77,15 +79,16 @@ size_t language_model_tables(const struct lm_config *config, int64_t n_positions
     return measuring.used;
 }
 
-void language_model_init(struct language_model *lm, const struct lm_config *config,
+void language_model_init(struct language_model *lm, const struct lm_slice *slice,
                          const struct flat_weights *flat, struct arena *arena, int64_t n_positions)
 {
-    *lm = (struct language_model){.config = config, .n_positions = n_positions};
+    const struct lm_config *config = slice->config;
+    *lm = (struct language_model){.config = config, .slice = slice, .n_positions = n_positions};
     take_rope_tables(lm, arena);
     make_rope_tables(lm);
     lm->embedding = weight_find(flat, "model.embed_tokens.weight");
     lm->layers = memory_new((size_t)config->layers, sizeof *lm->layers);
-    for (int64_t i = 0; i < config->layers; i++) init_layer(&lm->layers[i], flat, config, i);
+    for (int64_t i = 0; i < config->layers; i++) init_layer(&lm->layers[i], flat, slice, i);
 }
 
 void language_model_release(struct language_model *lm)
@@ -96,85 +99,143 @@ void language_model_release(struct language_model *lm)
 
 /* ---- memory ---- */
 
-void lm_activations_init(struct lm_activations *activations, const struct lm_config *config)
+void lm_activations_init(struct lm_activations *activations, const struct lm_slice *slice)
 {
+    const size_t layers = (size_t)slice->config->layers;
     *activations = (struct lm_activations){0};
-    activations->inputs = memory_new((size_t)config->layers + 1, sizeof *activations->inputs);
-    activations->sets = memory_new((size_t)config->layers, sizeof *activations->sets);
+    activations->inputs = memory_new(layers + 1, sizeof *activations->inputs);
+    activations->sets = memory_new(layers, sizeof *activations->sets);
+    activations->part_start = memory_new((size_t)slice->size + 1, sizeof(int64_t));
 }
 
 void lm_activations_release(struct lm_activations *activations)
 {
     free(activations->inputs);
     free(activations->sets);
+    free(activations->part_start);
+}
+
+/* Which rows of the residual stream are this sharer's. While memory is planned every sharer takes
+ * the most that any can have: the last one's. */
+static void choose_rows(struct lm_activations *a, const struct lm_slice *slice, bool planning)
+{
+    const int64_t t = a->n_tokens;
+    const int index = planning ? slice->size - 1 : slice->index;
+    a->first_row = slice->sequence ? share_start(t, index, slice->size) : 0;
+    a->n_rows = (slice->sequence ? share_start(t, index + 1, slice->size) : t) - a->first_row;
+    for (int i = 0; i <= slice->size; i++)
+        a->part_start[i] = share_start(t, i, slice->size) * slice->config->hidden;
 }
 
 /* What a backward through the layer reads whatever trains. */
 static void take_passing(struct lm_layer_set *set, struct arena *arena,
-                         const struct lm_config *config, int64_t t)
+                         const struct lm_slice *slice, const struct lm_activations *a)
 {
-    set->rstd_input = take_floats(arena, t, 1);
-    set->rstd_attention = take_floats(arena, t, 1);
-    set->qkv = take_floats(arena, t, qkv_width(config));
-    set->attention = take_floats(arena, t, config->hidden);
-    set->lse = take_floats(arena, t, config->heads);
-    set->middle = take_floats(arena, t, config->hidden);
-    set->gate_up = take_floats(arena, t, 2 * config->ffn);
+    const int64_t t = a->n_tokens, rows = a->n_rows;
+    set->rstd_input = take_floats(arena, rows, 1);
+    set->rstd_attention = take_floats(arena, rows, 1);
+    set->qkv = take_floats(arena, t, qkv_width(slice));
+    set->attention = take_floats(arena, t, attention_width(slice));
+    set->lse = take_floats(arena, t, slice->heads);
+    set->middle = take_floats(arena, rows, slice->config->hidden);
+    set->gate_up = take_floats(arena, t, 2 * slice->ffn);
 }
 
-/* What only gradients of weight matrices read. */
+/* What only gradients of weight matrices read. With split rows the normalised rows are made and
+ * gathered again instead. */
 static void take_matrix_inputs(struct lm_layer_set *set, struct arena *arena,
-                               const struct lm_config *config, int64_t t)
+                               const struct lm_slice *slice, int64_t t)
 {
-    set->norm_input = take_floats(arena, t, config->hidden);
-    set->norm_attention = take_floats(arena, t, config->hidden);
-    set->swiglu = take_floats(arena, t, config->ffn);
+    if (!slice->sequence) {
+        set->norm_input = take_floats(arena, t, slice->config->hidden);
+        set->norm_attention = take_floats(arena, t, slice->config->hidden);
+    }
+    set->swiglu = take_floats(arena, t, slice->ffn);
 }
 
-void lm_layout_saved(struct lm_activations *a, struct arena *arena, const struct lm_config *config,
+void lm_layout_saved(struct lm_activations *a, struct arena *arena, const struct lm_slice *slice,
                      const struct lm_mode *mode, const struct model_limits *sizes)
 {
-    int64_t t = sizes->max_tokens;
-    a->n_tokens = t;
+    const int64_t layers = slice->config->layers, d = slice->config->hidden;
+    a->n_tokens = sizes->max_tokens;
     a->n_sequences = sizes->max_sequences;
     a->mode = *mode;
-    for (int64_t i = 0; i <= config->layers; i++) {
+    choose_rows(a, slice, arena->measuring);
+    for (int64_t i = 0; i <= layers; i++) {
         bool own = i == 0 || mode->backward;
-        a->inputs[i] = own ? take_floats(arena, t, config->hidden) : a->inputs[0];
+        a->inputs[i] = own ? take_floats(arena, a->n_rows, d) : a->inputs[0];
     }
-    for (int64_t i = 0; mode->backward && !mode->recompute && i < config->layers; i++) {
-        take_passing(&a->sets[i], arena, config, t);
-        if (mode->matrices_train) take_matrix_inputs(&a->sets[i], arena, config, t);
+    for (int64_t i = 0; mode->backward && !mode->recompute && i < layers; i++) {
+        take_passing(&a->sets[i], arena, slice, a);
+        if (mode->matrices_train) take_matrix_inputs(&a->sets[i], arena, slice, a->n_tokens);
     }
 }
 
-void lm_layout_gradient(struct lm_activations *a, struct arena *arena,
-                        const struct lm_config *config)
+void lm_layout_gradient(struct lm_activations *a, struct arena *arena, const struct lm_slice *slice)
 {
-    if (a->mode.backward) a->gradient = take_floats(arena, a->n_tokens, config->hidden);
+    if (a->mode.backward) a->gradient = take_floats(arena, a->n_rows, slice->config->hidden);
 }
 
-void lm_layout_scratch(struct lm_activations *a, struct arena *arena,
-                       const struct lm_config *config, const struct kernels *kernels)
+/* The normalised rows of any layer, where none keeps its own. */
+static void share_norms(struct lm_activations *a, const struct lm_slice *slice)
 {
-    int64_t t = a->n_tokens;
-    bool saves = a->mode.backward && !a->mode.recompute;
-    if (!saves) take_passing(&a->shared, arena, config, t);
-    if (!saves || !a->mode.matrices_train) take_matrix_inputs(&a->shared, arena, config, t);
-    for (int64_t i = 0; saves && !a->mode.matrices_train && i < config->layers; i++) {
+    if (slice->sequence) a->shared.norm_input = a->shared.norm_attention = a->gathered;
+    for (int64_t i = 0; i < slice->config->layers; i++) {
         a->sets[i].norm_input = a->shared.norm_input;
         a->sets[i].norm_attention = a->shared.norm_attention;
-        a->sets[i].swiglu = a->shared.swiglu;
     }
+}
+
+void lm_layout_scratch(struct lm_activations *a, struct arena *arena, const struct lm_slice *slice,
+                       const struct kernels *kernels)
+{
+    const int64_t t = a->n_tokens, d = slice->config->hidden;
+    bool saves = a->mode.backward && !a->mode.recompute;
+    if (slice->sequence) {
+        a->partial = take_floats(arena, t, d);
+        a->gathered = take_floats(arena, t, d);
+    }
+    if (!saves) take_passing(&a->shared, arena, slice, a);
+    if (!saves || !a->mode.matrices_train) take_matrix_inputs(&a->shared, arena, slice, t);
+    if (slice->sequence || (saves && !a->mode.matrices_train)) share_norms(a, slice);
+    for (int64_t i = 0; saves && !a->mode.matrices_train && i < slice->config->layers; i++)
+        a->sets[i].swiglu = a->shared.swiglu;
     a->attention_workspace = arena_take(
-        arena, kernels->attention_workspace(t, config->heads, config->kv_heads, head_size(config)));
+        arena, kernels->attention_workspace(t, slice->heads, slice->kv_heads, slice->head_size));
     if (!a->mode.backward) return;
-    a->norm_workspace = arena_take(arena, kernels->norm_workspace(t, config->hidden));
-    a->dnorm = take_floats(arena, t, config->hidden);
-    a->dattention = take_floats(arena, t, config->hidden);
-    a->dswiglu = take_floats(arena, t, config->ffn);
-    a->dqkv = take_floats(arena, t, qkv_width(config));
+    a->norm_workspace = arena_take(arena, kernels->norm_workspace(a->n_rows, d));
+    a->dnorm = take_floats(arena, t, d);
+    a->dattention = take_floats(arena, t, attention_width(slice));
+    a->dswiglu = take_floats(arena, t, slice->ffn);
+    a->dqkv = take_floats(arena, t, qkv_width(slice));
     if (!a->mode.matrices_train) a->ones = take_floats(arena, t, 1);
+}
+
+/* ---- rows of all sharers ---- */
+
+static int64_t all_floats(const struct lm_activations *a, const struct model_run *run)
+{
+    return a->part_start[run->share->size];
+}
+
+enum status lm_rows_sum(const struct lm_activations *a, float *out, float *partial,
+                        const char *what, const struct model_run *run)
+{
+    const struct model_share *share = run->share;
+    if (share == NULL) return OK;
+    if (!share->sequence) return share_sum(run, out, all_floats(a, run), what);
+    return share->scatter(share->context, out, partial, a->part_start, what, run->stream);
+}
+
+enum status lm_rows_gather(const struct lm_activations *a, float *all, const float *rows,
+                           const char *what, const struct model_run *run)
+{
+    const struct model_share *share = run->share;
+    if (share == NULL || !share->sequence) return OK;
+    const int64_t first = a->part_start[share->index];
+    const size_t n = (size_t)(a->part_start[share->index + 1] - first);
+    if (all + first != rows) memcpy(all + first, rows, n * sizeof *all);
+    return share->gather(share->context, all, a->part_start, what, run->stream);
 }
 
 /* ---- forward ---- */
@@ -191,33 +252,79 @@ struct layer_run {
     bool observed; /* not while recomputing */
 };
 
-static double attention_scale(const struct lm_config *config)
+static double attention_scale(const struct lm_slice *slice)
 {
-    return 1.0 / sqrt((double)head_size(config));
+    return 1.0 / sqrt((double)slice->head_size);
+}
+
+/* Where a product that the sharers add up is written before: its own place where rows are whole. */
+static float *partial_of(const struct layer_run *r, float *out)
+{
+    return r->lm->slice->sequence ? r->activations->partial : out;
+}
+
+/* Rows of the residual stream, all of them, to the observer. */
+static enum status observe_rows(const struct layer_run *r, const float *rows, const char *format)
+{
+    enum status status = OK;
+    struct lm_activations *a = r->activations;
+    const bool split = r->lm->slice->sequence;
+    if (r->run->observer == NULL) goto out;
+    TRY(lm_rows_gather(a, a->partial, rows, "observed rows", r->run));
+    TRY(observe(r->run, split ? a->partial : rows, a->n_tokens, r->lm->config->hidden, format,
+                (long long)r->index));
+out:
+    return status;
+}
+
+/* norm [T, D] and rstd of rows x; with split rows of everybody's. */
+static enum status norm_rows(const struct layer_run *r, const struct norm *norm, float *out,
+                             float *rstd, const float *x)
+{
+    enum status status = OK;
+    const struct lm_config *c = r->lm->config;
+    const struct lm_activations *a = r->activations;
+    float *own = out + a->first_row * c->hidden;
+    TRY(r->run->kernels->rmsnorm_forward(own, rstd, x, norm->weight.value, a->n_rows, c->hidden,
+                                         c->rms_eps, r->run->stream));
+    TRY(lm_rows_gather(a, out, own, "normalised rows", r->run));
+out:
+    return status;
+}
+
+/* set->attention from set->norm_input, for this sharer's heads. */
+static enum status attend(const struct layer_run *r)
+{
+    enum status status = OK;
+    const struct kernels *k = r->run->kernels;
+    const struct lm_slice *slice = r->lm->slice;
+    const struct model_batch *batch = r->batch;
+    struct lm_layer_set *set = r->set;
+    struct stream *stream = r->run->stream;
+    int64_t t = batch->n_tokens;
+    TRY(linear_apply(r->run, &r->layer->qkv, set->qkv, set->norm_input, t));
+    TRY(k->rope(set->qkv, r->lm->cos, r->lm->sin, batch->position, t, slice->heads, slice->kv_heads,
+                slice->head_size, 1, stream));
+    TRY(k->attention_forward(set->attention, set->lse, set->qkv, batch->seq_start,
+                             batch->n_sequences, t, slice->heads, slice->kv_heads, slice->head_size,
+                             attention_scale(slice), r->activations->attention_workspace, stream));
+out:
+    return status;
 }
 
 /* set->middle = x + attention(norm(x)) */
 static enum status attention_half(const struct layer_run *r, const float *x)
 {
     enum status status = OK;
-    const struct kernels *k = r->run->kernels;
-    const struct lm_config *c = r->lm->config;
-    const struct model_batch *batch = r->batch;
+    struct lm_activations *a = r->activations;
     struct lm_layer_set *set = r->set;
-    struct stream *stream = r->run->stream;
-    int64_t t = batch->n_tokens;
-    TRY(k->rmsnorm_forward(set->norm_input, set->rstd_input, x, r->layer->input_norm.weight.value,
-                           t, c->hidden, c->rms_eps, stream));
-    TRY(linear_apply(r->run, &r->layer->qkv, set->qkv, set->norm_input, t));
-    TRY(k->rope(set->qkv, r->lm->cos, r->lm->sin, batch->position, t, c->heads, c->kv_heads,
-                head_size(c), 1, stream));
-    TRY(k->attention_forward(set->attention, set->lse, set->qkv, batch->seq_start,
-                             batch->n_sequences, t, c->heads, c->kv_heads, head_size(c),
-                             attention_scale(c), r->activations->attention_workspace, stream));
-    TRY(linear_apply(r->run, &r->layer->o, set->middle, set->attention, t));
-    if (r->observed)
-        TRY(observe(r->run, set->middle, t, c->hidden, "attention.layer%lld", (long long)r->index));
-    TRY(k->add(set->middle, x, t * c->hidden, stream));
+    float *product = partial_of(r, set->middle);
+    TRY(norm_rows(r, &r->layer->input_norm, set->norm_input, set->rstd_input, x));
+    TRY(attend(r));
+    TRY(linear_apply(r->run, &r->layer->o, product, set->attention, a->n_tokens));
+    TRY(lm_rows_sum(a, set->middle, product, "attention", r->run));
+    if (r->observed) TRY(observe_rows(r, set->middle, "attention.layer%lld"));
+    TRY(r->run->kernels->add(set->middle, x, a->n_rows * r->lm->config->hidden, r->run->stream));
 out:
     return status;
 }
@@ -226,15 +333,13 @@ out:
 static enum status mlp_inner(const struct layer_run *r)
 {
     enum status status = OK;
-    const struct kernels *k = r->run->kernels;
-    const struct lm_config *c = r->lm->config;
     struct lm_layer_set *set = r->set;
     int64_t t = r->batch->n_tokens;
-    TRY(k->rmsnorm_forward(set->norm_attention, set->rstd_attention, set->middle,
-                           r->layer->attention_norm.weight.value, t, c->hidden, c->rms_eps,
-                           r->run->stream));
+    TRY(norm_rows(r, &r->layer->attention_norm, set->norm_attention, set->rstd_attention,
+                  set->middle));
     TRY(linear_apply(r->run, &r->layer->gate_up, set->gate_up, set->norm_attention, t));
-    TRY(k->swiglu_forward(set->swiglu, set->gate_up, t, c->ffn, r->run->stream));
+    TRY(r->run->kernels->swiglu_forward(set->swiglu, set->gate_up, t, r->lm->slice->ffn,
+                                        r->run->stream));
 out:
     return status;
 }
@@ -248,8 +353,7 @@ enum status lm_forward(const struct language_model *lm, struct lm_activations *a
                        const struct model_batch *batch, const struct model_run *run)
 {
     enum status status = OK;
-    int64_t t = batch->n_tokens;
-    int64_t d = lm->config->hidden;
+    const int64_t n = a->n_rows * lm->config->hidden;
     for (int64_t i = 0; i < lm->config->layers; i++) {
         struct layer_run r = {.lm = lm,
                               .layer = &lm->layers[i],
@@ -259,13 +363,14 @@ enum status lm_forward(const struct language_model *lm, struct lm_activations *a
                               .run = run,
                               .index = i,
                               .observed = true};
-        float *out = a->inputs[i + 1];
+        float *out = a->inputs[i + 1], *product = partial_of(&r, out);
         TRY(attention_half(&r, a->inputs[i]));
         TRY(mlp_inner(&r));
-        TRY(linear_apply(run, &r.layer->down, out, r.set->swiglu, t));
-        TRY(observe(run, out, t, d, "mlp.layer%lld", (long long)i));
-        TRY(run->kernels->add(out, r.set->middle, t * d, run->stream));
-        TRY(observe(run, out, t, d, "hidden.layer%lld", (long long)i));
+        TRY(linear_apply(run, &r.layer->down, product, r.set->swiglu, batch->n_tokens));
+        TRY(lm_rows_sum(a, out, product, "mlp", run));
+        TRY(observe_rows(&r, out, "mlp.layer%lld"));
+        TRY(run->kernels->add(out, r.set->middle, n, run->stream));
+        TRY(observe_rows(&r, out, "hidden.layer%lld"));
     }
 out:
     return status;
@@ -273,25 +378,64 @@ out:
 
 /* ---- backward ---- */
 
+/* The gradient of everybody's rows of the residual stream, [T, D]. */
+static enum status whole_gradient(const struct layer_run *r, const float **gradient_out)
+{
+    enum status status = OK;
+    struct lm_activations *a = r->activations;
+    TRY(lm_rows_gather(a, a->partial, a->gradient, "gradients of rows", r->run));
+    *gradient_out = r->lm->slice->sequence ? a->partial : a->gradient;
+out:
+    return status;
+}
+
+/* With split rows no layer keeps its normalised rows: made again where matrices read them. */
+static enum status renew_norm(const struct layer_run *r, const struct norm *norm, float *out,
+                              float *rstd, const float *x)
+{
+    if (!r->lm->slice->sequence || !r->activations->mode.matrices_train) return OK;
+    return norm_rows(r, norm, out, rstd, x);
+}
+
+/* activations->gradient [R, D] += the gradient through a norm of rows x, from the sharers' parts of
+ * its output's gradient in activations->dnorm [T, D]. */
+static enum status norm_backward(const struct layer_run *r, const struct norm *norm,
+                                 const float *rstd, const float *x)
+{
+    enum status status = OK;
+    const struct kernels *k = r->run->kernels;
+    struct lm_activations *a = r->activations;
+    const bool split = r->lm->slice->sequence;
+    float *dnorm = split ? a->partial : a->dnorm; /* whose whole gradient has been read */
+    float *dweight = split || counts_shared(r->run) ? norm->weight.gradient : NULL;
+    TRY(lm_rows_sum(a, dnorm, a->dnorm, "gradients of norms", r->run));
+    TRY(k->rmsnorm_backward(a->gradient, dweight, dnorm, x, norm->weight.value, rstd, a->n_rows,
+                            r->lm->config->hidden, 1, a->norm_workspace, r->run->stream));
+out:
+    return status;
+}
+
 /* activations->gradient: of the layer's output becomes that of set->middle. */
 static enum status mlp_backward(const struct layer_run *r)
 {
     enum status status = OK;
     const struct kernels *k = r->run->kernels;
-    const struct lm_config *c = r->lm->config;
     struct lm_activations *a = r->activations;
     struct lm_layer_set *set = r->set;
+    const struct norm *norm = &r->layer->attention_norm;
+    const float *gradient = NULL;
     int64_t t = r->batch->n_tokens;
     float *dgate_up = set->gate_up; /* in place */
-    TRY(linear_add_gradients(r->run, &r->layer->down, a->gradient, set->swiglu, a->ones, t));
-    TRY(linear_propagate(r->run, &r->layer->down, a->dswiglu, a->gradient, t));
-    TRY(k->swiglu_backward(dgate_up, a->dswiglu, set->gate_up, t, c->ffn, r->run->stream));
+    TRY(whole_gradient(r, &gradient));
+    TRY(linear_add_gradients(r->run, &r->layer->down, gradient, set->swiglu, a->ones, t));
+    TRY(linear_propagate(r->run, &r->layer->down, a->dswiglu, gradient, t));
+    TRY(k->swiglu_backward(dgate_up, a->dswiglu, set->gate_up, t, r->lm->slice->ffn,
+                           r->run->stream));
+    TRY(renew_norm(r, norm, set->norm_attention, set->rstd_attention, set->middle));
     TRY(linear_add_gradients(r->run, &r->layer->gate_up, dgate_up, set->norm_attention, a->ones,
                              t));
     TRY(linear_propagate(r->run, &r->layer->gate_up, a->dnorm, dgate_up, t));
-    TRY(k->rmsnorm_backward(a->gradient, r->layer->attention_norm.weight.gradient, a->dnorm,
-                            set->middle, r->layer->attention_norm.weight.value, set->rstd_attention,
-                            t, c->hidden, 1, a->norm_workspace, r->run->stream));
+    TRY(norm_backward(r, norm, set->rstd_attention, set->middle));
 out:
     return status;
 }
@@ -301,24 +445,27 @@ static enum status attention_half_backward(const struct layer_run *r, const floa
 {
     enum status status = OK;
     const struct kernels *k = r->run->kernels;
-    const struct lm_config *c = r->lm->config;
+    const struct lm_slice *slice = r->lm->slice;
     const struct model_batch *batch = r->batch;
     struct lm_activations *a = r->activations;
     struct lm_layer_set *set = r->set;
     struct stream *stream = r->run->stream;
+    const struct norm *norm = &r->layer->input_norm;
+    const float *gradient = NULL;
     int64_t t = batch->n_tokens;
-    TRY(linear_add_gradients(r->run, &r->layer->o, a->gradient, set->attention, a->ones, t));
-    TRY(linear_propagate(r->run, &r->layer->o, a->dattention, a->gradient, t));
+    TRY(whole_gradient(r, &gradient));
+    TRY(linear_add_gradients(r->run, &r->layer->o, gradient, set->attention, a->ones, t));
+    TRY(linear_propagate(r->run, &r->layer->o, a->dattention, gradient, t));
     TRY(k->attention_backward(a->dqkv, a->dattention, set->attention, set->lse, set->qkv,
-                              batch->seq_start, batch->n_sequences, t, c->heads, c->kv_heads,
-                              head_size(c), attention_scale(c), a->attention_workspace, stream));
-    TRY(k->rope(a->dqkv, r->lm->cos, r->lm->sin, batch->position, t, c->heads, c->kv_heads,
-                head_size(c), -1, stream));
+                              batch->seq_start, batch->n_sequences, t, slice->heads,
+                              slice->kv_heads, slice->head_size, attention_scale(slice),
+                              a->attention_workspace, stream));
+    TRY(k->rope(a->dqkv, r->lm->cos, r->lm->sin, batch->position, t, slice->heads, slice->kv_heads,
+                slice->head_size, -1, stream));
+    TRY(renew_norm(r, norm, set->norm_input, set->rstd_input, x));
     TRY(linear_add_gradients(r->run, &r->layer->qkv, a->dqkv, set->norm_input, a->ones, t));
     TRY(linear_propagate(r->run, &r->layer->qkv, a->dnorm, a->dqkv, t));
-    TRY(k->rmsnorm_backward(a->gradient, r->layer->input_norm.weight.gradient, a->dnorm, x,
-                            r->layer->input_norm.weight.value, set->rstd_input, t, c->hidden, 1,
-                            a->norm_workspace, stream));
+    TRY(norm_backward(r, norm, set->rstd_input, x));
 out:
     return status;
 }

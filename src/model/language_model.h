@@ -5,8 +5,11 @@
 #define ROBIN_MODEL_LANGUAGE_MODEL_H
 
 #include "model/batch.h"
+#include "model/lm_slice.h"
 #include "model/model_run.h"
 
+/* Matrices are those of this sharer's heads and channels (H, KV, F are its own, too): qkv and
+ * gate_up by rows, o and down by columns, whose products the sharers add up. */
 struct lm_layer {
     struct norm input_norm, attention_norm; /* before attention; after it, before the MLP */
     struct linear qkv;                      /* [H + 2 KV, D] of the head size: q, k, v adjacent */
@@ -17,19 +20,21 @@ struct lm_layer {
 
 struct language_model {
     const struct lm_config *config;
+    const struct lm_slice *slice;
     struct weight embedding;
     struct lm_layer *layers;
     float *cos, *sin; /* [n_positions, head size / 2] */
     int64_t n_positions;
 };
 
-/* What a layer computes on its way, T rows. */
+/* What a layer computes on its way, T rows. Norms and residual stream have R rows: all T, or, where
+ * the sharers split the rows (sequence), this one's part of them. */
 struct lm_layer_set {
-    float *rstd_input, *rstd_attention; /* [T] */
-    float *norm_input, *norm_attention; /* [T, D] */
+    float *rstd_input, *rstd_attention; /* [R] */
+    float *norm_input, *norm_attention; /* [T, D]; with split rows scratch of any layer */
     float *qkv;                         /* [T, H + 2 KV, head size], rotated */
     float *attention, *lse;             /* [T, H, head size], [H, T] */
-    float *middle;                      /* [T, D] residual stream after attention */
+    float *middle;                      /* [R, D] residual stream after attention */
     float *gate_up;                     /* [T, 2 F] */
     float *swiglu;                      /* [T, F] */
 };
@@ -42,12 +47,15 @@ struct lm_mode {
 
 struct lm_activations {
     int64_t n_tokens, n_sequences;
+    int64_t n_rows, first_row; /* R, and which of the T rows they are */
+    int64_t *part_start;       /* [sharers + 1]: everybody's rows, in floats of [T, D] */
     struct lm_mode mode;
-    float **inputs; /* [layers + 1] x [T, D]: input of each layer, and the last output. Without a
+    float **inputs; /* [layers + 1] x [R, D]: input of each layer, and the last output. Without a
                        backward all one buffer. */
     struct lm_layer_set *sets;  /* per layer: backward without recompute */
     struct lm_layer_set shared; /* scratch of any layer */
-    float *gradient;            /* [T, D] of the residual stream */
+    float *gradient;            /* [R, D] of the residual stream */
+    float *partial, *gathered;  /* [T, D] with split rows: products to be added up; all rows */
     float *dnorm, *dattention, *dswiglu, *dqkv;
     float *ones; /* [T]: for biases that train alone */
     void *norm_workspace, *attention_workspace;
@@ -55,22 +63,31 @@ struct lm_activations {
 
 /* Finds the weights; the tables of RoPE are taken from the arena, for positions 0 .. n_positions-1.
  */
-void language_model_init(struct language_model *lm, const struct lm_config *config,
+void language_model_init(struct language_model *lm, const struct lm_slice *slice,
                          const struct flat_weights *flat, struct arena *arena, int64_t n_positions);
 /* The bytes of those tables in an arena. */
 size_t language_model_tables(const struct lm_config *config, int64_t n_positions);
 void language_model_release(struct language_model *lm);
 
-void lm_activations_init(struct lm_activations *activations, const struct lm_config *config);
+void lm_activations_init(struct lm_activations *activations, const struct lm_slice *slice);
 void lm_activations_release(struct lm_activations *activations);
 void lm_layout_saved(struct lm_activations *activations, struct arena *arena,
-                     const struct lm_config *config, const struct lm_mode *mode,
+                     const struct lm_slice *slice, const struct lm_mode *mode,
                      const struct model_limits *sizes);
 /* The gradient of the residual stream, which outlives the head's scratch. */
 void lm_layout_gradient(struct lm_activations *activations, struct arena *arena,
-                        const struct lm_config *config);
+                        const struct lm_slice *slice);
 void lm_layout_scratch(struct lm_activations *activations, struct arena *arena,
-                       const struct lm_config *config, const struct kernels *kernels);
+                       const struct lm_slice *slice, const struct kernels *kernels);
+
+/* Between everybody's products or rows and this sharer's rows. A sharer that has all rows, or is
+ * alone, keeps what it has. */
+/* out [R, D] = the sum of the sharers' partial [T, D]; without split rows out is partial. */
+enum status lm_rows_sum(const struct lm_activations *activations, float *out, float *partial,
+                        const char *what, const struct model_run *run);
+/* all [T, D] = everybody's rows [R, D]; without split rows nothing happens. */
+enum status lm_rows_gather(const struct lm_activations *activations, float *all, const float *rows,
+                           const char *what, const struct model_run *run);
 
 /* activations->inputs[0] (embedded rows) -> inputs[layers]. */
 enum status lm_forward(const struct language_model *lm, struct lm_activations *activations,

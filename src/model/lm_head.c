@@ -1,6 +1,8 @@
 /* See lm_head.h. */
 #include "model/lm_head.h"
 
+#include <string.h>
+
 #include "device/stream.h"
 
 #define MAX_LOGITS      (INT64_C(1) << 24)
@@ -14,47 +16,50 @@ static int64_t clamp(int64_t value, int64_t low, int64_t high)
     return value < low ? low : value;
 }
 
-void lm_head_choose_chunks(int64_t *rows, int64_t *vocab, const struct lm_config *config,
-                           int64_t max_targets)
+void lm_head_choose_chunks(int64_t *rows, int64_t *vocab, int64_t n_words, int64_t max_targets)
 {
     if (*rows == 0) {
-        int64_t whole = MAX_LOGITS / (*vocab == 0 ? config->vocab : *vocab);
+        int64_t whole = MAX_LOGITS / (*vocab == 0 ? n_words : *vocab);
         *rows = whole >= MIN_WHOLE_ROWS ? whole : MAX_ROWS;
         *rows = clamp(*rows, 1, clamp(max_targets, 1, MAX_ROWS));
     }
     if (*vocab == 0) {
         *vocab = MAX_LOGITS / *rows;
-        if (*vocab < config->vocab) *vocab = *vocab / VOCAB_ALIGNMENT * VOCAB_ALIGNMENT;
+        if (*vocab < n_words) *vocab = *vocab / VOCAB_ALIGNMENT * VOCAB_ALIGNMENT;
     }
-    *vocab = clamp(*vocab, 1, config->vocab);
+    *vocab = clamp(*vocab, 1, n_words);
 }
 
-void lm_head_init(struct lm_head *head, const struct lm_config *config,
+void lm_head_init(struct lm_head *head, const struct lm_slice *slice,
                   const struct flat_weights *flat)
 {
-    head->config = config;
+    head->slice = slice;
     head->norm = norm_find(flat, "model.norm", false);
-    head->weight = weight_find(flat, config->tied ? "model.embed_tokens.weight" : "lm_head.weight");
+    head->weight =
+        weight_find(flat, slice->config->tied ? "model.embed_tokens.weight" : "lm_head.weight");
 }
 
 void lm_head_layout(struct lm_head_activations *a, struct arena *arena,
-                    const struct lm_config *config, const struct kernels *kernels, bool backward,
-                    int64_t n_targets)
+                    const struct lm_slice *slice, const struct kernels *kernels,
+                    const struct lm_head_sizes *sizes)
 {
-    int64_t n = n_targets < a->chunk_rows ? n_targets : a->chunk_rows;
-    a->backward = backward;
-    a->rows = take_floats(arena, n, config->hidden);
+    const int64_t n = sizes->n_targets < a->chunk_rows ? sizes->n_targets : a->chunk_rows;
+    const int64_t d = slice->config->hidden;
+    a->backward = sizes->backward;
+    if (slice->sequence) a->all_rows = take_floats(arena, sizes->n_tokens, d);
+    a->rows = take_floats(arena, n, d);
     a->rstd = take_floats(arena, n, 1);
-    a->norm = take_floats(arena, n, config->hidden);
+    a->norm = take_floats(arena, n, d);
     a->logits = take_floats(arena, n, a->chunk_vocab);
     a->row_max = take_floats(arena, n, 1);
-    a->row_sum = take_floats(arena, n, 1);
-    a->target_logit = take_floats(arena, n, 1);
+    a->row_sum = take_floats(arena, n, 2);
+    if (slice->size > 1) a->common_max = take_floats(arena, n, 1);
     a->loss = take_floats(arena, n, 1);
-    if (!backward) return;
-    a->dnorm = take_floats(arena, n, config->hidden);
-    a->drows = take_floats(arena, n, config->hidden);
-    a->workspace = arena_take(arena, kernels->norm_workspace(n, config->hidden));
+    if (!sizes->backward) return;
+    if (slice->sequence) a->all_gradients = take_floats(arena, sizes->n_tokens, d);
+    a->dnorm = take_floats(arena, n, d);
+    a->drows = take_floats(arena, n, d);
+    a->workspace = arena_take(arena, kernels->norm_workspace(n, d));
 }
 
 /* A chunk of the targets: `n` of them from `first`. */
@@ -71,12 +76,10 @@ static struct chunk chunk_at(const struct lm_head *head, struct lm_head_activati
                              int64_t first)
 {
     int64_t left = batch->n_targets - first;
-    return (struct chunk){.head = head,
-                          .activations = a,
-                          .batch = batch,
-                          .run = run,
-                          .first = first,
-                          .n = left < a->chunk_rows ? left : a->chunk_rows};
+    int64_t n = left < a->chunk_rows ? left : a->chunk_rows;
+    a->target_logit = a->row_sum + n;
+    return (struct chunk){
+        .head = head, .activations = a, .batch = batch, .run = run, .first = first, .n = n};
 }
 
 /* activations->norm = RMSNorm of the chunk's rows of x */
@@ -84,7 +87,7 @@ static enum status norm_forward(const struct chunk *chunk, const float *x)
 {
     enum status status = OK;
     const struct kernels *k = chunk->run->kernels;
-    const struct lm_config *c = chunk->head->config;
+    const struct lm_config *c = chunk->head->slice->config;
     struct lm_head_activations *a = chunk->activations;
     TRY(k->rows_gather(a->rows, x, chunk->batch->target_row + chunk->first, chunk->batch->n_tokens,
                        chunk->n, c->hidden, chunk->run->stream));
@@ -97,7 +100,7 @@ out:
 
 static int64_t vocab_chunk_size(const struct chunk *chunk, int64_t v0)
 {
-    int64_t left = chunk->head->config->vocab - v0;
+    int64_t left = chunk->head->slice->vocab - v0;
     int64_t size = chunk->activations->chunk_vocab;
     return left < size ? left : size;
 }
@@ -106,10 +109,27 @@ static int64_t vocab_chunk_size(const struct chunk *chunk, int64_t v0)
 static enum status logits_forward(const struct chunk *chunk, int64_t v0, int64_t vc)
 {
     const struct lm_head_activations *a = chunk->activations;
-    int64_t d = chunk->head->config->hidden;
+    int64_t d = chunk->head->slice->config->hidden;
     return chunk->run->kernels->linear_forward(a->logits, a->norm,
                                                chunk->head->weight.value + v0 * d, NULL, chunk->n,
                                                vc, d, chunk->run->stream);
+}
+
+/* From the statistics of each sharer's words to those of all words. */
+static enum status share_statistics(const struct chunk *chunk)
+{
+    enum status status = OK;
+    const struct model_run *run = chunk->run;
+    struct lm_head_activations *a = chunk->activations;
+    if (run->share == NULL) goto out;
+    TRY(stream_wait(run->stream));
+    memcpy(a->common_max, a->row_max, (size_t)chunk->n * sizeof *a->common_max);
+    TRY(share_max(run, a->common_max, chunk->n, "largest logits"));
+    TRY(run->kernels->cross_entropy_rescale(a->row_max, a->row_sum, a->common_max, chunk->n,
+                                            run->stream));
+    TRY(share_sum(run, a->row_sum, 2 * chunk->n, "sums of logits"));
+out:
+    return status;
 }
 
 static enum status loss_forward(const struct chunk *chunk, struct model_result *result)
@@ -120,12 +140,13 @@ static enum status loss_forward(const struct chunk *chunk, struct model_result *
     const int32_t *target = chunk->batch->target + chunk->first;
     const float *weight = chunk->batch->target_weight + chunk->first;
     struct stream *stream = chunk->run->stream;
-    for (int64_t v0 = 0; v0 < chunk->head->config->vocab; v0 += a->chunk_vocab) {
+    for (int64_t v0 = 0; v0 < chunk->head->slice->vocab; v0 += a->chunk_vocab) {
         int64_t vc = vocab_chunk_size(chunk, v0);
         TRY(logits_forward(chunk, v0, vc));
         TRY(k->cross_entropy_stats(a->row_max, a->row_sum, a->target_logit, a->logits, target,
                                    chunk->n, vc, v0, stream));
     }
+    TRY(share_statistics(chunk));
     TRY(k->cross_entropy_loss(a->loss, a->row_max, a->row_sum, a->target_logit, chunk->n, stream));
     TRY(observe(chunk->run, a->loss, chunk->n, 1, "token_loss"));
     TRY(stream_wait(stream));
@@ -146,9 +167,9 @@ static enum status loss_backward(const struct chunk *chunk, float *dx)
     struct lm_head_activations *a = chunk->activations;
     const struct model_batch *batch = chunk->batch;
     struct stream *stream = chunk->run->stream;
-    int64_t d = head->config->hidden;
-    bool whole = a->chunk_vocab >= head->config->vocab; /* the forward's logits are still there */
-    for (int64_t v0 = 0; v0 < head->config->vocab; v0 += a->chunk_vocab) {
+    int64_t d = head->slice->config->hidden;
+    bool whole = a->chunk_vocab >= head->slice->vocab; /* the forward's logits are still there */
+    for (int64_t v0 = 0; v0 < head->slice->vocab; v0 += a->chunk_vocab) {
         int64_t vc = vocab_chunk_size(chunk, v0);
         if (!whole) TRY(logits_forward(chunk, v0, vc));
         TRY(k->cross_entropy_gradient(
@@ -160,9 +181,10 @@ static enum status loss_backward(const struct chunk *chunk, float *dx)
             TRY(k->linear_backward_weight(head->weight.gradient + v0 * d, NULL, a->logits, a->norm,
                                           chunk->n, vc, d, stream));
     }
-    TRY(k->rmsnorm_backward(a->drows, head->norm.weight.gradient, a->dnorm, a->rows,
-                            head->norm.weight.value, a->rstd, chunk->n, d, 0, a->workspace,
-                            stream));
+    TRY(share_sum(chunk->run, a->dnorm, chunk->n * d, "gradients of the head"));
+    float *dweight = counts_shared(chunk->run) ? head->norm.weight.gradient : NULL;
+    TRY(k->rmsnorm_backward(a->drows, dweight, a->dnorm, a->rows, head->norm.weight.value, a->rstd,
+                            chunk->n, d, 0, a->workspace, stream));
     TRY(k->rows_scatter(dx, a->drows, batch->target_row + chunk->first, batch->n_tokens, chunk->n,
                         d, stream));
 out:
@@ -175,7 +197,7 @@ enum status lm_head_loss(const struct lm_head *head, struct lm_head_activations 
 {
     enum status status = OK;
     *result = (struct model_result){0};
-    if (rows->dx != NULL) zero_floats(rows->dx, batch->n_tokens * head->config->hidden);
+    if (rows->dx != NULL) zero_floats(rows->dx, batch->n_tokens * head->slice->config->hidden);
     for (int64_t first = 0; first < batch->n_targets; first += a->chunk_rows) {
         struct chunk chunk = chunk_at(head, a, batch, run, first);
         TRY(norm_forward(&chunk, rows->x));
@@ -186,17 +208,40 @@ out:
     return status;
 }
 
+/* logits [n, V] of the chunk's rows, from everybody's words. */
+static enum status chunk_logits(const struct chunk *chunk, float *logits)
+{
+    enum status status = OK;
+    const struct lm_slice *slice = chunk->head->slice;
+    const struct lm_head_activations *a = chunk->activations;
+    const int64_t v = slice->config->vocab, d = slice->config->hidden;
+    if (slice->size == 1)
+        return chunk->run->kernels->linear_forward(logits, a->norm, chunk->head->weight.value, NULL,
+                                                   chunk->n, v, d, chunk->run->stream);
+    zero_floats(logits, chunk->n * v);
+    for (int64_t v0 = 0; v0 < slice->vocab; v0 += a->chunk_vocab) {
+        const int64_t vc = vocab_chunk_size(chunk, v0);
+        TRY(logits_forward(chunk, v0, vc));
+        TRY(stream_wait(chunk->run->stream));
+        for (int64_t row = 0; row < chunk->n; row++)
+            memcpy(logits + row * v + slice->first_word + v0, a->logits + row * vc,
+                   (size_t)vc * sizeof *logits);
+    }
+    TRY(share_sum(chunk->run, logits, chunk->n * v, "logits"));
+out:
+    return status;
+}
+
 enum status lm_head_logits(const struct lm_head *head, struct lm_head_activations *a,
                            const float *x, float *logits, const struct model_batch *batch,
                            const struct model_run *run)
 {
     enum status status = OK;
-    int64_t v = head->config->vocab;
+    int64_t v = head->slice->config->vocab;
     for (int64_t first = 0; first < batch->n_targets; first += a->chunk_rows) {
         struct chunk chunk = chunk_at(head, a, batch, run, first);
         TRY(norm_forward(&chunk, x));
-        TRY(run->kernels->linear_forward(logits + first * v, a->norm, head->weight.value, NULL,
-                                         chunk.n, v, head->config->hidden, run->stream));
+        TRY(chunk_logits(&chunk, logits + first * v));
     }
 out:
     return status;

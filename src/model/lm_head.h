@@ -1,38 +1,47 @@
 /* From the residual stream to the loss: final RMSNorm, head and cross-entropy at the target rows
  * only, over chunks of rows and of the vocabulary: no [T, V] matrix of logits ever stands in
- * memory. Internal to src/model. */
+ * memory. Where sharers split the vocabulary each has the logits of its own words, and three
+ * numbers a row are made common: the largest logit, the sum of exponentials, the target's logit.
+ * Internal to src/model. */
 #ifndef ROBIN_MODEL_LM_HEAD_H
 #define ROBIN_MODEL_LM_HEAD_H
 
 #include "model/batch.h"
+#include "model/lm_slice.h"
 #include "model/model_run.h"
 
 struct lm_head {
-    const struct lm_config *config;
+    const struct lm_slice *slice;
     struct norm norm;
-    struct weight weight; /* [V, D]; the embedding if tied */
+    struct weight weight; /* [V_loc, D]; the embedding if tied */
 };
 
 struct lm_head_activations {
     bool backward;
     int64_t chunk_rows, chunk_vocab;
-    float *rows, *rstd, *norm; /* [chunk rows, D], [chunk rows], [chunk rows, D] */
-    float *dnorm, *drows;      /* [chunk rows, D] */
-    float *logits;             /* [chunk rows, chunk vocab] */
-    float *row_max, *row_sum, *target_logit, *loss; /* [chunk rows] */
+    float *rows, *rstd, *norm;       /* [chunk rows, D], [chunk rows], [chunk rows, D] */
+    float *dnorm, *drows;            /* [chunk rows, D] */
+    float *logits;                   /* [chunk rows, chunk vocab] */
+    float *row_max, *row_sum, *loss; /* [chunk rows] */
+    float *target_logit;             /* [chunk rows], behind the chunk's row_sum */
+    float *common_max;               /* [chunk rows] over all sharers */
+    float *all_rows, *all_gradients; /* [T, D] where the sharers split rows */
     void *workspace;
 };
 
 /* What chunks are taken for options of 0: at most 2^24 logits at a time, whole rows of the
  * vocabulary where at least 128 of them fit (then no logit is computed twice). */
-void lm_head_choose_chunks(int64_t *rows, int64_t *vocab, const struct lm_config *config,
-                           int64_t max_targets);
+void lm_head_choose_chunks(int64_t *rows, int64_t *vocab, int64_t n_words, int64_t max_targets);
 
-void lm_head_init(struct lm_head *head, const struct lm_config *config,
+void lm_head_init(struct lm_head *head, const struct lm_slice *slice,
                   const struct flat_weights *flat);
+struct lm_head_sizes {
+    int64_t n_tokens, n_targets;
+    bool backward;
+};
 void lm_head_layout(struct lm_head_activations *activations, struct arena *arena,
-                    const struct lm_config *config, const struct kernels *kernels, bool backward,
-                    int64_t n_targets);
+                    const struct lm_slice *slice, const struct kernels *kernels,
+                    const struct lm_head_sizes *sizes);
 
 /* The residual stream after the last layer. */
 struct lm_head_rows {
@@ -44,7 +53,7 @@ struct lm_head_rows {
 enum status lm_head_loss(const struct lm_head *head, struct lm_head_activations *activations,
                          const struct lm_head_rows *rows, const struct model_batch *batch,
                          const struct model_run *run, struct model_result *result);
-/* logits [N, V] of the batch's target rows. */
+/* logits [N, V] of the batch's target rows; whole on every sharer, for what is small. */
 enum status lm_head_logits(const struct lm_head *head, struct lm_head_activations *activations,
                            const float *x, float *logits, const struct model_batch *batch,
                            const struct model_run *run);

@@ -10,6 +10,23 @@
 #include "base/text_buffer.h"
 #include "device/stream.h"
 
+bool counts_shared(const struct model_run *run)
+{
+    return run->share == NULL || run->share->index == 0;
+}
+
+enum status share_sum(const struct model_run *run, float *values, int64_t n, const char *what)
+{
+    if (run->share == NULL) return OK;
+    return run->share->sum(run->share->context, values, n, what, run->stream);
+}
+
+enum status share_max(const struct model_run *run, float *values, int64_t n, const char *what)
+{
+    if (run->share == NULL) return OK;
+    return run->share->max(run->share->context, values, n, what, run->stream);
+}
+
 static char *format_name(const char *format, va_list arguments)
 {
     char *name = NULL;

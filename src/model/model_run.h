@@ -5,6 +5,7 @@
 
 #include "base/arena.h"
 #include "kernels.h"
+#include "model/lm_slice.h"
 #include "model/parameters.h"
 #include "model/robin_model.h"
 
@@ -12,7 +13,14 @@ struct model_run {
     const struct kernels *kernels;
     struct stream *stream;
     const struct model_observer *observer; /* NULL: nobody looks */
+    const struct model_share *share;       /* NULL: the model is whole here */
 };
+
+/* Whether this sharer adds the gradients that all compute alike: one must, or they count twice. */
+bool counts_shared(const struct model_run *run);
+/* Sums, or largest values, over the sharers; nothing where the model is whole. */
+enum status share_sum(const struct model_run *run, float *values, int64_t n, const char *what);
+enum status share_max(const struct model_run *run, float *values, int64_t n, const char *what);
 
 /* A parameter, or several adjacent ones that the graph uses as one. */
 struct weight {

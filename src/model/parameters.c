@@ -8,8 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/assertion.h"
 #include "base/random.h"
 #include "base/text_buffer.h"
+#include "model/lm_slice.h"
 
 #define OFFSET_ALIGNMENT 16 /* elements: 64 bytes of fp32 */
 #define MAX_SIZE         (INT64_C(1) << 30)
@@ -81,6 +83,7 @@ struct list {
     struct parameter_table *table;
     int64_t capacity;
     enum module module;
+    struct lm_slice slice; /* of the language model */
 };
 
 struct shape {
@@ -213,22 +216,57 @@ static void push_extractor(struct list *list, const struct model_config *config)
     }
 }
 
+/* Of the last parameter this sharer holds n rows (dim 0) or columns (dim 1) from `first`. */
+static void cut_last(struct list *list, int dim, int64_t first, int64_t n)
+{
+    struct parameter *parameter = last(list);
+    if (list->slice.size == 1) return;
+    parameter->slice = (struct parameter_slice){.dim = dim, .first = first, .n = n, .replicas = 1};
+    parameter->n_elements = parameter->n_elements / parameter->dims[dim] * n;
+}
+
+/* As cut_last, for rows of key/value heads, which several sharers may hold. */
+static void cut_last_kv(struct list *list)
+{
+    const struct lm_slice *slice = &list->slice;
+    cut_last(list, 0, slice->first_kv_head * slice->head_size, slice->kv_heads * slice->head_size);
+    last(list)->slice.replicas = slice->kv_replicas;
+}
+
+/* As cut_last, for rows of query heads. */
+static void cut_last_heads(struct list *list, int dim)
+{
+    const struct lm_slice *slice = &list->slice;
+    cut_last(list, dim, slice->first_head * slice->head_size, slice->heads * slice->head_size);
+}
+
 static void push_lm_layer(struct list *list, const struct lm_config *lm, int64_t layer)
 {
     char *prefix = text_format("model.layers.%lld", (long long)layer);
     int64_t d = lm->hidden;
     int64_t kv = lm->kv_heads * (lm->hidden / lm->heads);
     /* Adjacent, in this order: one projection in the graph. */
+    const struct lm_slice *slice = &list->slice;
     push(list, ROLE_MATRIX, SHAPE2(d, d), "%s.self_attn.q_proj.weight", prefix);
+    cut_last_heads(list, 0);
     push(list, ROLE_MATRIX, SHAPE2(kv, d), "%s.self_attn.k_proj.weight", prefix);
+    cut_last_kv(list);
     push(list, ROLE_MATRIX, SHAPE2(kv, d), "%s.self_attn.v_proj.weight", prefix);
+    cut_last_kv(list);
     push(list, ROLE_BIAS, SHAPE1(d), "%s.self_attn.q_proj.bias", prefix);
+    cut_last_heads(list, 0);
     push(list, ROLE_BIAS, SHAPE1(kv), "%s.self_attn.k_proj.bias", prefix);
+    cut_last_kv(list);
     push(list, ROLE_BIAS, SHAPE1(kv), "%s.self_attn.v_proj.bias", prefix);
+    cut_last_kv(list);
     push(list, ROLE_MATRIX, SHAPE2(d, d), "%s.self_attn.o_proj.weight", prefix);
+    cut_last_heads(list, 1);
     push(list, ROLE_MATRIX, SHAPE2(lm->ffn, d), "%s.mlp.gate_proj.weight", prefix);
+    cut_last(list, 0, slice->first_channel, slice->ffn);
     push(list, ROLE_MATRIX, SHAPE2(lm->ffn, d), "%s.mlp.up_proj.weight", prefix);
+    cut_last(list, 0, slice->first_channel, slice->ffn);
     push(list, ROLE_MATRIX, SHAPE2(d, lm->ffn), "%s.mlp.down_proj.weight", prefix);
+    cut_last(list, 1, slice->first_channel, slice->ffn);
     push(list, ROLE_NORM_WEIGHT, SHAPE1(d), "%s.input_layernorm.weight", prefix);
     push(list, ROLE_NORM_WEIGHT, SHAPE1(d), "%s.post_attention_layernorm.weight", prefix);
     free(prefix);
@@ -237,9 +275,12 @@ static void push_lm_layer(struct list *list, const struct lm_config *lm, int64_t
 static void push_lm(struct list *list, const struct lm_config *lm)
 {
     push(list, ROLE_EMBEDDING, SHAPE2(lm->vocab, lm->hidden), "model.embed_tokens.weight");
+    cut_last(list, 0, list->slice.first_word, list->slice.vocab);
     for (int64_t layer = 0; layer < lm->layers; layer++) push_lm_layer(list, lm, layer);
     push(list, ROLE_NORM_WEIGHT, SHAPE1(lm->hidden), "model.norm.weight");
-    if (!lm->tied) push(list, ROLE_EMBEDDING, SHAPE2(lm->vocab, lm->hidden), "lm_head.weight");
+    if (lm->tied) return;
+    push(list, ROLE_EMBEDDING, SHAPE2(lm->vocab, lm->hidden), "lm_head.weight");
+    cut_last(list, 0, list->slice.first_word, list->slice.vocab);
 }
 
 /* ---- offsets ---- */
@@ -298,25 +339,22 @@ void parameter_table_freeze_lm_matrices(struct parameter_table *table)
     assign_gradient_offsets(table, trains_without_lm_matrices);
 }
 
-enum status parameter_table_create(struct parameter_table **table_out,
-                                   const struct model_config *config,
-                                   const bool trainable[N_MODULES])
+/* Whole parameters first, then the slices; otherwise in their order. */
+static void put_whole_first(struct parameter_table *table)
 {
-    enum status status = OK;
-    struct parameter_table *table = NULL;
-    TRY(check_sizes(config));
-    table = memory_new(1, sizeof *table);
-    memcpy(table->trainable, trainable, sizeof table->trainable);
-    struct list list = {.table = table, .module = MODULE_TOWER};
-    push_tower(&list, &config->vision);
-    list.module = MODULE_PROJECTOR;
-    push_linear(&list, config->lm.hidden, config->vision.dims[IMAGE_LEVEL], "model.mm_projector.0");
-    push_linear(&list, config->lm.hidden, config->lm.hidden, "model.mm_projector.2");
-    list.module = MODULE_EXTRACTOR;
-    push_extractor(&list, config);
-    list.module = MODULE_LM;
-    push_lm(&list, &config->lm);
+    const size_t n = (size_t)table->n_parameters;
+    struct parameter *ordered = memory_new(n + 1, sizeof *ordered);
+    size_t at = 0;
+    for (int split = 0; split <= 1; split++)
+        for (size_t i = 0; i < n; i++)
+            if (parameter_is_split(&table->parameters[i]) == (split == 1))
+                ordered[at++] = table->parameters[i];
+    free(table->parameters);
+    table->parameters = ordered;
+}
 
+static void assign_offsets(struct parameter_table *table)
+{
     int64_t offset = 0;
     for (int64_t i = 0; i < table->n_parameters; i++) {
         struct parameter *parameter = &table->parameters[i];
@@ -325,12 +363,42 @@ enum status parameter_table_create(struct parameter_table **table_out,
         offset += parameter->n_elements;
     }
     table->n_weight_elements = align(offset);
+}
+
+enum status parameter_table_create_slice(struct parameter_table **table_out,
+                                         const struct model_config *config,
+                                         const bool trainable[N_MODULES], int index, int size)
+{
+    enum status status = OK;
+    struct parameter_table *table = NULL;
+    struct list list = {.module = MODULE_TOWER};
+    TRY(check_sizes(config));
+    TRY(lm_slice_make(&list.slice, &config->lm, index, size));
+    list.table = table = memory_new(1, sizeof *table);
+    memcpy(table->trainable, trainable, sizeof table->trainable);
+    push_tower(&list, &config->vision);
+    list.module = MODULE_PROJECTOR;
+    push_linear(&list, config->lm.hidden, config->vision.dims[IMAGE_LEVEL], "model.mm_projector.0");
+    push_linear(&list, config->lm.hidden, config->lm.hidden, "model.mm_projector.2");
+    list.module = MODULE_EXTRACTOR;
+    push_extractor(&list, config);
+    list.module = MODULE_LM;
+    push_lm(&list, &config->lm);
+    put_whole_first(table);
+    assign_offsets(table);
     assign_gradient_offsets(table, trains);
     *table_out = table;
     table = NULL;
 out:
     parameter_table_destroy(table);
     return status;
+}
+
+enum status parameter_table_create(struct parameter_table **table_out,
+                                   const struct model_config *config,
+                                   const bool trainable[N_MODULES])
+{
+    return parameter_table_create_slice(table_out, config, trainable, 0, 1);
 }
 
 void parameter_table_destroy(struct parameter_table *table)
@@ -353,7 +421,7 @@ int64_t parameter_count(const struct parameter_table *table, enum module module)
 {
     int64_t count = 0;
     for (int64_t i = 0; i < table->n_parameters; i++) {
-        if (table->parameters[i].module == module) count += table->parameters[i].n_elements;
+        if (table->parameters[i].module == module) count += parameter_size(&table->parameters[i]);
     }
     return count;
 }
@@ -373,11 +441,54 @@ void parameter_gradient_range(int64_t *first_out, int64_t *end_out,
     *end_out = end;
 }
 
+/* ---- slices ---- */
+
+int64_t parameter_size(const struct parameter *parameter)
+{
+    int64_t size = 1;
+    for (int d = 0; d < parameter->n_dims; d++) size *= parameter->dims[d];
+    return size;
+}
+
+int64_t parameter_runs(const struct parameter *parameter, int64_t *length_out)
+{
+    const bool columns = parameter_is_split(parameter) && parameter->slice.dim == 1;
+    const int64_t runs = columns ? parameter->dims[0] : 1;
+    *length_out = parameter->n_elements / runs;
+    return runs;
+}
+
+int64_t parameter_run_start(const struct parameter *parameter, int64_t run)
+{
+    const struct parameter_slice *slice = &parameter->slice;
+    if (!parameter_is_split(parameter)) return 0;
+    if (slice->dim == 1) return run * parameter->dims[1] + slice->first;
+    return slice->first * (parameter_size(parameter) / parameter->dims[0]);
+}
+
+void parameter_cut(float *held, const float *whole, const struct parameter *parameter)
+{
+    int64_t length = 0;
+    const int64_t runs = parameter_runs(parameter, &length);
+    for (int64_t run = 0; run < runs; run++)
+        memcpy(held + run * length, whole + parameter_run_start(parameter, run),
+               (size_t)length * sizeof *held);
+}
+
+void parameter_paste(float *whole, const float *held, const struct parameter *parameter)
+{
+    int64_t length = 0;
+    const int64_t runs = parameter_runs(parameter, &length);
+    for (int64_t run = 0; run < runs; run++)
+        memcpy(whole + parameter_run_start(parameter, run), held + run * length,
+               (size_t)length * sizeof *held);
+}
+
 /* ---- values ---- */
 
 static int64_t fan_in(const struct parameter *parameter)
 {
-    return parameter->n_elements / parameter->dims[0];
+    return parameter_size(parameter) / parameter->dims[0];
 }
 
 void parameters_zero_padding(float *weights, const struct parameter_table *table)
@@ -394,8 +505,14 @@ void parameters_zero_padding(float *weights, const struct parameter_table *table
 static void initialise_normal(float *out, const struct parameter *parameter, double deviation,
                               struct random_stream stream)
 {
-    for (int64_t i = 0; i < parameter->n_elements; i++)
-        out[i] = (float)(deviation * random_normal(stream, (uint64_t)i));
+    int64_t length = 0;
+    const int64_t runs = parameter_runs(parameter, &length);
+    for (int64_t run = 0; run < runs; run++) {
+        const int64_t start = parameter_run_start(parameter, run);
+        for (int64_t i = 0; i < length; i++)
+            out[run * length + i] =
+                (float)(deviation * random_normal(stream, (uint64_t)(start + i)));
+    }
 }
 
 static void initialise_constant(float *out, const struct parameter *parameter, double value)
@@ -455,7 +572,11 @@ void parameters_fill(float *weights, const struct parameter_table *table, uint64
         double centre = 0;
         double amplitude = 0;
         parameter_fill_range(&centre, &amplitude, parameter);
-        random_fill(weights + parameter->offset, (uint64_t)parameter->n_elements, 0,
-                    random_stream(seed, parameter->name), centre, amplitude);
+        int64_t length = 0;
+        const int64_t runs = parameter_runs(parameter, &length);
+        for (int64_t run = 0; run < runs; run++)
+            random_fill(weights + parameter->offset + run * length, (uint64_t)length,
+                        (uint64_t)parameter_run_start(parameter, run),
+                        random_stream(seed, parameter->name), centre, amplitude);
     }
 }

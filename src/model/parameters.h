@@ -26,13 +26,22 @@ enum parameter_role {
     ROLE_CONVOLUTION
 };
 
+/* What of a parameter this sharer holds (lm_slice.h): rows (dim 0) or columns (dim 1)
+ * first .. first + n - 1. n 0: all of it. */
+struct parameter_slice {
+    int dim;
+    int64_t first, n;
+    int64_t replicas; /* sharers that hold the same slice, this one included */
+};
+
 struct parameter {
     char *name; /* e.g. "model.layers.0.self_attn.q_proj.weight" */
     enum module module;
     enum parameter_role role;
     int n_dims;
-    int64_t dims[4];
-    int64_t n_elements;
+    int64_t dims[4]; /* of the whole tensor, as checkpoints have it */
+    struct parameter_slice slice;
+    int64_t n_elements;      /* held here */
     int64_t offset;          /* elements from the start of the flat weights */
     int64_t gradient_offset; /* elements from the start of the flat gradients; -1: no gradient
                                 (frozen or unused) */
@@ -57,7 +66,27 @@ struct parameter_table {
 enum status parameter_table_create(struct parameter_table **table_out,
                                    const struct model_config *config,
                                    const bool trainable[N_MODULES]);
+/* The table of what sharer `index` of `size` holds. Whole parameters come first in the table and in
+ * both buffers, then the slices: either kind is one range. */
+enum status parameter_table_create_slice(struct parameter_table **table_out,
+                                         const struct model_config *config,
+                                         const bool trainable[N_MODULES], int index, int size);
 void parameter_table_destroy(struct parameter_table *table);
+
+static inline bool parameter_is_split(const struct parameter *parameter)
+{
+    return parameter->slice.n > 0;
+}
+
+/* Elements of the whole tensor. */
+int64_t parameter_size(const struct parameter *parameter);
+/* What is held lies in the whole tensor in so many runs of *length_out elements, one behind the
+ * other here; run k begins there at the element returned. */
+int64_t parameter_runs(const struct parameter *parameter, int64_t *length_out);
+int64_t parameter_run_start(const struct parameter *parameter, int64_t run);
+/* Between the whole tensor and what is held of it. */
+void parameter_cut(float *held, const float *whole, const struct parameter *parameter);
+void parameter_paste(float *whole, const float *held, const struct parameter *parameter);
 
 /* Of a trainable LM only norms and biases keep a gradient: its matrices and embeddings are frozen,
  * and the gradient buffer of a 3B model shrinks from 12 GB to what the rest needs. */
@@ -66,7 +95,7 @@ void parameter_table_freeze_lm_matrices(struct parameter_table *table);
 /* NULL if there is none of that name. */
 const struct parameter *parameter_find(const struct parameter_table *table, const char *name);
 
-/* Sum of n_elements over parameters of the module (without padding). */
+/* Elements of the module's whole parameters (without padding). */
 int64_t parameter_count(const struct parameter_table *table, enum module module);
 
 /* Where the gradients of a module stand in the flat gradients: first .. end - 1, padding included;

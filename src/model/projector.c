@@ -38,7 +38,6 @@ enum status projector_forward(const struct projector *projector, struct projecto
     TRY(linear_apply(run, &projector->first, a->hidden, feature, a->n));
     TRY(run->kernels->gelu_forward(a->gelu, a->hidden, a->n * d, run->stream));
     TRY(linear_apply(run, &projector->second, a->tokens, a->gelu, a->n));
-    TRY(observe(run, a->tokens, a->n, d, "image_tokens"));
 out:
     return status;
 }

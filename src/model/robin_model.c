@@ -8,6 +8,7 @@
 #include "base/text_buffer.h"
 #include "device/stream.h"
 #include "model/batch_check.h"
+#include "model/batch_share.h"
 #include "model/extractor.h"
 #include "model/language_model.h"
 #include "model/lm_head.h"
@@ -31,6 +32,9 @@ struct model {
     struct stream *stream;
     struct parameter_table *table;
     struct modes modes;
+    struct model_share share;
+    struct lm_slice slice;
+    struct batch_share own; /* of the batch in work */
 
     struct arena weights, gradients, memory; /* memory: activations and workspace */
     struct tower tower;
@@ -73,7 +77,15 @@ static struct modes choose_modes(const struct model_options *options)
     return modes;
 }
 
-/* Gives every activation its place for a batch of these sizes. First what lives from the forward to
+static int64_t count_blocks(const struct model_config *config)
+{
+    int64_t blocks = 0;
+    for (int level = 0; level < N_LEVELS; level++) blocks += config->vision.depths[level];
+    return blocks;
+}
+
+/* Gives every activation its place for a batch of these sizes, of which model->own says what the
+ * vision side has to do here. First what lives from the forward to
  * the backward; then the scratch of the vision side and that of the language side, which are never
  * needed at once and so share their memory. With `memory`, says what was taken. */
 static void lay_out(struct model *model, struct arena *arena, const struct model_limits *sizes,
@@ -81,16 +93,19 @@ static void lay_out(struct model *model, struct arena *arena, const struct model
 {
     const struct model_config *config = &model->config;
     const struct modes *modes = &model->modes;
-    size_t ends[N_MODULES + 1] = {arena_mark(arena)};
-    tower_layout_saved(&model->tower_activations, arena, config, &modes->tower, sizes->max_images);
+    size_t ends[N_MODULES + 1] = {0};
+    batch_share_layout(&model->own, arena, sizes, &model->slice, count_blocks(config));
+    ends[0] = arena_mark(arena);
+    tower_layout_saved(&model->tower_activations, arena, config, &modes->tower,
+                       model->own.n_images);
     ends[1 + MODULE_TOWER] = arena_mark(arena);
     projector_layout_saved(&model->projector_activations, arena, config, &modes->projector,
-                           sizes->max_images * points_of(config, IMAGE_LEVEL));
+                           model->own.n_images * points_of(config, IMAGE_LEVEL));
     ends[1 + MODULE_PROJECTOR] = arena_mark(arena);
     extractor_layout_saved(&model->extractor_activations, arena, config, &modes->extractor,
-                           sizes->max_regions);
+                           model->own.n_regions);
     ends[1 + MODULE_EXTRACTOR] = arena_mark(arena);
-    lm_layout_saved(&model->lm_activations, arena, &config->lm, &modes->lm, sizes);
+    lm_layout_saved(&model->lm_activations, arena, &model->slice, &modes->lm, sizes);
     ends[1 + MODULE_LM] = arena_mark(arena);
 
     size_t saved = arena_mark(arena);
@@ -98,12 +113,14 @@ static void lay_out(struct model *model, struct arena *arena, const struct model
     projector_layout_scratch(&model->projector_activations, arena, config, &modes->projector);
     extractor_layout_scratch(&model->extractor_activations, arena, config, &modes->extractor);
     arena_rewind(arena, saved);
-    lm_layout_gradient(&model->lm_activations, arena, &config->lm);
+    lm_layout_gradient(&model->lm_activations, arena, &model->slice);
     size_t gradient = arena_mark(arena);
-    lm_head_layout(&model->head_activations, arena, &config->lm, model->kernels, modes->backward,
-                   sizes->max_targets);
+    const struct lm_head_sizes head = {.n_tokens = sizes->max_tokens,
+                                       .n_targets = sizes->max_targets,
+                                       .backward = modes->backward};
+    lm_head_layout(&model->head_activations, arena, &model->slice, model->kernels, &head);
     arena_rewind(arena, gradient);
-    lm_layout_scratch(&model->lm_activations, arena, &config->lm, model->kernels);
+    lm_layout_scratch(&model->lm_activations, arena, &model->slice, model->kernels);
     arena_rewind(arena, saved);
     if (memory == NULL) return;
     memory->activations = saved;
@@ -144,17 +161,22 @@ static enum status prepare(struct model *model, const struct model_config *confi
     model->config = *config;
     model->options = *options;
     model->kernels = kernels;
+    model->share = options->share != NULL ? *options->share : (struct model_share){.size = 1};
+    model->options.share = NULL;
     TRY(check_options(options, kernels));
-    TRY(parameter_table_create(&model->table, config,
-                               options->backward ? options->trainable : nothing));
+    TRY(parameter_table_create_slice(&model->table, config,
+                                     options->backward ? options->trainable : nothing,
+                                     model->share.index, model->share.size));
+    TRY(lm_slice_make(&model->slice, &model->config.lm, model->share.index, model->share.size));
+    model->slice.sequence = model->share.sequence && model->share.size > 1;
     if (options->lm_matrices_frozen) parameter_table_freeze_lm_matrices(model->table);
     model->modes = choose_modes(options);
     tower_activations_init(&model->tower_activations, &config->vision);
-    lm_activations_init(&model->lm_activations, &config->lm);
+    lm_activations_init(&model->lm_activations, &model->slice);
     model->head_activations.chunk_rows = options->loss_chunk_rows;
     model->head_activations.chunk_vocab = options->loss_chunk_vocab;
     lm_head_choose_chunks(&model->head_activations.chunk_rows, &model->head_activations.chunk_vocab,
-                          &config->lm, options->limits.max_targets);
+                          model->slice.vocab, options->limits.max_targets);
 out:
     return status;
 }
@@ -181,6 +203,7 @@ static struct model_memory measure(struct model *model)
     memory.weights =
         weight_bytes(model) + language_model_tables(&model->config.lm, n_positions_of(model));
     memory.gradients = size_multiply((size_t)model->table->n_gradient_elements, sizeof(float));
+    batch_share_most(&model->own, &model->options.limits, &model->slice);
     lay_out(model, &arena, &model->options.limits, &memory);
     return memory;
 }
@@ -221,8 +244,8 @@ static void bind_modules(struct model *model)
     tower_init(&model->tower, config, &flat);
     extractor_init(&model->extractor, config, &flat);
     projector_init(&model->projector, config, &flat);
-    language_model_init(&model->lm, &config->lm, &flat, &model->weights, n_positions_of(model));
-    lm_head_init(&model->head, &config->lm, &flat);
+    language_model_init(&model->lm, &model->slice, &flat, &model->weights, n_positions_of(model));
+    lm_head_init(&model->head, &model->slice, &flat);
 }
 
 enum status model_create(struct model **model_out, const struct model_config *config,
@@ -349,7 +372,7 @@ static struct splice_rows splice_rows_of(const struct model *model, const struct
 {
     struct splice_rows rows = {.n_image_tokens =
                                    batch->n_images * points_of(&model->config, IMAGE_LEVEL),
-                               .vocab = model->config.lm.vocab,
+                               .vocab = model->slice.vocab,
                                .width = model->config.lm.hidden};
     if (batch->n_images > 0) rows.image_tokens = model->projector_activations.tokens;
     if (batch->n_images > 0 && batch->n_regions > 0) {
@@ -359,35 +382,121 @@ static struct splice_rows splice_rows_of(const struct model *model, const struct
     return rows;
 }
 
-/* Checks and lays out; then everything up to the residual stream after the last layer. */
-static enum status forward(struct model *model, const struct model_batch *batch,
-                           const struct model_run *run)
+/* One batch on its way through the model. */
+struct passage {
+    const struct model_batch *batch; /* as given */
+    struct model_batch own;          /* as this sharer takes it */
+    struct model_run run;
+};
+
+static struct passage passage_make(const struct model *model, const struct model_batch *batch,
+                                   const struct model_observer *observer)
+{
+    return (struct passage){.batch = batch,
+                            .run = {.kernels = model->kernels,
+                                    .stream = model->stream,
+                                    .observer = observer,
+                                    .share = model->share.size > 1 ? &model->share : NULL}};
+}
+
+/* Embedded words, image tokens and region tokens, everybody's, as the first layer's input. */
+static enum status splice(struct model *model, const struct passage *passage)
 {
     enum status status = OK;
     struct lm_activations *lm = &model->lm_activations;
+    const bool split = model->slice.sequence;
+    float *x = lm->inputs[0], *product = split ? lm->partial : x;
+    struct splice_rows rows = splice_rows_of(model, &passage->own);
+    TRY(splice_forward(product, &model->lm.embedding, &rows, &passage->own, &passage->run));
+    TRY(lm_rows_sum(lm, x, product, "embedded rows", &passage->run));
+    if (passage->run.observer == NULL) goto out;
+    TRY(lm_rows_gather(lm, lm->partial, x, "observed rows", &passage->run));
+    TRY(observe(&passage->run, split ? lm->partial : x, lm->n_tokens, model->config.lm.hidden,
+                "inputs_embeds"));
+out:
+    return status;
+}
+
+/* Tokens of the vision side to the observer: everybody's rows [n, D], where ours are some. */
+static enum status observe_tokens(const struct passage *passage, const float *own,
+                                  const int64_t range[2], int64_t n, int64_t d, const char *name)
+{
+    enum status status = OK;
+    const struct model_run *run = &passage->run;
+    if (run->observer == NULL || n == 0) return OK;
+    float *all = memory_new((size_t)(n * d), sizeof *all);
+    if (range[1] > 0) memcpy(all + range[0] * d, own, (size_t)(range[1] * d) * sizeof *all);
+    TRY(share_sum(run, all, n * d, name));
+    TRY(observe(run, all, n, d, "%s", name));
+out:
+    free(all);
+    return status;
+}
+
+static enum status observe_vision(struct model *model, const struct passage *passage)
+{
+    enum status status = OK;
+    const struct batch_share *own = &model->own;
+    const int64_t points = points_of(&model->config, IMAGE_LEVEL), d = model->config.lm.hidden;
+    const int64_t images[2] = {own->first_image * points, own->n_images * points};
+    const int64_t regions[2] = {own->first_region, own->n_regions};
+    const int64_t n_regions = passage->batch->n_images > 0 ? passage->batch->n_regions : 0;
+    TRY(observe_tokens(passage, model->projector_activations.tokens, images,
+                       passage->batch->n_images * points, d, "image_tokens"));
+    TRY(observe_tokens(passage, model->extractor_activations.t, regions, n_regions, d, "t"));
+    TRY(observe_tokens(passage, model->extractor_activations.s, regions, n_regions, d, "s"));
+out:
+    return status;
+}
+
+/* Checks and lays out; then everything up to the residual stream after the last layer. */
+static enum status forward(struct model *model, struct passage *passage)
+{
+    enum status status = OK;
+    const struct model_batch *batch = passage->batch;
     TRY(batch_check(batch, &model->config, &model->options.limits, model->lm.n_positions));
     struct model_limits sizes = batch_sizes(batch);
+    batch_share_choose(&model->own, batch, &model->slice);
     arena_rewind(&model->memory, 0);
     lay_out(model, &model->memory, &sizes, NULL);
-    TRY(vision_forward(model, batch, run));
-    struct splice_rows rows = splice_rows_of(model, batch);
-    TRY(splice_forward(lm->inputs[0], &model->lm.embedding, &rows, batch, run));
-    TRY(lm_forward(&model->lm, lm, batch, run));
+    passage->own = batch_share_view(&model->own, batch, &model->slice, &model->config);
+    TRY(vision_forward(model, &passage->own, &passage->run));
+    TRY(observe_vision(model, passage));
+    TRY(splice(model, passage));
+    TRY(lm_forward(&model->lm, &model->lm_activations, &passage->own, &passage->run));
 out:
     return status;
 }
 
 /* From the gradient of the last layer's output, as deep as anything trains. */
-static enum status backward(struct model *model, const struct model_batch *batch,
-                            const struct model_run *run)
+static enum status backward(struct model *model, const struct passage *passage)
 {
     enum status status = OK;
     struct lm_activations *lm = &model->lm_activations;
-    if (!model->table->trainable[MODULE_LM] && batch->n_images == 0) goto out;
-    TRY(lm_backward(&model->lm, lm, batch, run));
-    struct splice_rows rows = splice_rows_of(model, batch);
-    TRY(splice_backward(&rows, lm->gradient, &model->lm.embedding, batch, run));
-    TRY(vision_backward(model, batch, run));
+    const struct model_run *run = &passage->run;
+    if (!model->table->trainable[MODULE_LM] && passage->batch->n_images == 0) goto out;
+    TRY(lm_backward(&model->lm, lm, &passage->own, run));
+    TRY(lm_rows_gather(lm, lm->partial, lm->gradient, "gradients of rows", run));
+    const float *gradient = model->slice.sequence ? lm->partial : lm->gradient;
+    struct splice_rows rows = splice_rows_of(model, &passage->own);
+    TRY(splice_backward(&rows, gradient, &model->lm.embedding, &passage->own, run));
+    TRY(vision_backward(model, &passage->own, run));
+out:
+    return status;
+}
+
+/* What the head reads: the rows of all sharers. With a gradient also where its own goes. */
+static enum status head_rows(struct model *model, const struct passage *passage, bool goes_back,
+                             struct lm_head_rows *rows_out)
+{
+    enum status status = OK;
+    struct lm_activations *lm = &model->lm_activations;
+    struct lm_head_activations *head = &model->head_activations;
+    const bool split = model->slice.sequence;
+    const float *x = lm->inputs[model->config.lm.layers];
+    TRY(lm_rows_gather(lm, head->all_rows, x, "rows of the head", &passage->run));
+    *rows_out = (struct lm_head_rows){.x = split ? head->all_rows : x};
+    if (goes_back) rows_out->dx = split ? head->all_gradients : lm->gradient;
 out:
     return status;
 }
@@ -396,17 +505,20 @@ enum status model_step(struct model *model, const struct model_batch *batch, boo
                        const struct model_observer *observer, struct model_result *result_out)
 {
     enum status status = OK;
-    struct model_run run = {
-        .kernels = model->kernels, .stream = model->stream, .observer = observer};
+    struct passage passage = passage_make(model, batch, observer);
+    struct lm_activations *lm = &model->lm_activations;
+    struct lm_head_rows rows;
     ASSERT(!with_backward || model->options.backward, "the model was made without a backward");
     bool goes_back = with_backward && model->modes.backward;
-    TRY(forward(model, batch, &run));
-    struct lm_activations *lm = &model->lm_activations;
-    const struct lm_head_rows rows = {.x = lm->inputs[model->config.lm.layers],
-                                      .dx = goes_back ? lm->gradient : NULL};
-    TRY(lm_head_loss(&model->head, &model->head_activations, &rows, batch, &run, result_out));
-    run.observer = NULL;
-    if (goes_back) TRY(backward(model, batch, &run));
+    TRY(forward(model, &passage));
+    TRY(head_rows(model, &passage, goes_back, &rows));
+    TRY(lm_head_loss(&model->head, &model->head_activations, &rows, &passage.own, &passage.run,
+                     result_out));
+    passage.run.observer = NULL;
+    if (goes_back && model->slice.sequence)
+        memcpy(lm->gradient, rows.dx + lm->first_row * model->config.lm.hidden,
+               (size_t)(lm->n_rows * model->config.lm.hidden) * sizeof(float));
+    if (goes_back) TRY(backward(model, &passage));
     TRY(stream_wait(model->stream));
 out:
     return status;
@@ -416,11 +528,12 @@ enum status model_logits(struct model *model, const struct model_batch *batch,
                          const struct model_observer *observer, float *logits)
 {
     enum status status = OK;
-    struct model_run run = {
-        .kernels = model->kernels, .stream = model->stream, .observer = observer};
-    TRY(forward(model, batch, &run));
-    TRY(lm_head_logits(&model->head, &model->head_activations,
-                       model->lm_activations.inputs[model->config.lm.layers], logits, batch, &run));
+    struct passage passage = passage_make(model, batch, observer);
+    struct lm_head_rows rows;
+    TRY(forward(model, &passage));
+    TRY(head_rows(model, &passage, false, &rows));
+    TRY(lm_head_logits(&model->head, &model->head_activations, rows.x, logits, &passage.own,
+                       &passage.run));
     TRY(stream_wait(model->stream));
 out:
     return status;

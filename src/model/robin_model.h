@@ -9,6 +9,7 @@
 #include "model/parameters.h"
 
 struct kernels;
+struct model_share;
 struct stream;
 struct model;
 
@@ -24,6 +25,9 @@ struct model_options {
     bool recompute; /* activation recompute per block: block inputs are kept, the rest is computed
                        again; same bits */
     bool lm_matrices_frozen; /* of a trainable LM only norms and biases train */
+    /* Which part of the language model this is, and what the others do (lm_slice.h); NULL: it is
+     * the whole. Copied. */
+    const struct model_share *share;
     int64_t loss_chunk_rows,
         loss_chunk_vocab; /* logits are held [rows, vocab] at a time; 0: chosen by the planner */
 };
@@ -59,13 +63,17 @@ void model_zero_gradients(struct model *model);
 
 /* Called with tensors as the forward makes them (golden tests, `predict`): `name` such as "res4",
  * "image_tokens", "t", "s", "inputs_embeds", "hidden.layer3", "attention.layer0", "mlp.layer0",
- * "hidden.final_norm", "token_loss"; data f32 [rows, columns]. The last two have the rows of the
- * targets, and come in several pieces when the loss is computed in chunks of rows. */
+ * "hidden.final_norm", "token_loss"; data f32 [rows, columns]. Of a shared model maps and pooled
+ * features are those of this sharer's images, everything else is whole. The last two have the rows
+ * of the targets, and come in several pieces when the loss is computed in chunks of rows. */
 struct model_observer {
     void (*see)(void *context, const char *name, const float *data, int64_t rows, int64_t columns);
     void *context;
     const char *only; /* NULL: every tensor; else this one alone, and the others cost nothing */
 };
+
+/* Sharers of a model call model_step and model_logits together, with the same batch; each computes
+ * the images batch_share gives it, and all get the same results. */
 
 /* Loss of the micro-batch: loss_sum = sum of token losses (unweighted), weighted_loss = sum of
  * target_weight * loss. Adds the gradient of weighted_loss to the flat gradients when `backward`.

@@ -16,7 +16,6 @@ enum status splice_forward(float *x, const struct weight *embedding, const struc
         TRY(k->rows_scatter(x, rows->t, batch->mask_row, t, batch->n_regions, d, run->stream));
         TRY(k->rows_scatter(x, rows->s, batch->pos_row, t, batch->n_regions, d, run->stream));
     }
-    TRY(observe(run, x, t, d, "inputs_embeds"));
 out:
     return status;
 }

@@ -11,12 +11,16 @@
 #include "base/status.h"
 
 struct kernels;
+struct mesh;
+struct model_share;
 struct stream;
 
 struct golden_options {
     const struct kernels *kernels; /* which table runs the numeric families */
     struct stream *stream;
-    bool verbose; /* every tensor, every failed case */
+    const struct mesh *mesh;         /* the ranks that run it */
+    const struct model_share *share; /* of the language model over mesh->tp; NULL: it is whole */
+    bool verbose;                    /* every tensor, every failed case */
 };
 
 /* Collects the results of one folder; printed when the family is done. */

@@ -10,6 +10,7 @@
 #include "base/random.h"
 #include "base/text_buffer.h"
 #include "golden_families.h"
+#include "golden_mesh.h"
 #include "golden_reference.h"
 #include "model/robin_model.h"
 #include "support/batch_maker.h"
@@ -230,6 +231,7 @@ out:
 static enum status run_fingerprint(const char *directory, const struct golden_options *options,
                                    struct golden_report *report)
 {
+    if (golden_mesh_leaves(options, report)) return OK;
     enum status status = OK;
     struct run run = {.options = options,
                       .report = report,

@@ -7,6 +7,7 @@
 
 #include "base/text_buffer.h"
 #include "golden_families.h"
+#include "golden_mesh.h"
 #include "golden_samples.h"
 #include "golden_vision.h"
 #include "model/robin_model.h"
@@ -163,6 +164,7 @@ out:
 static enum status run_full(const char *directory, const struct golden_options *options,
                             struct golden_report *report)
 {
+    if (golden_mesh_leaves(options, report)) return OK;
     enum status status = OK;
     struct run run = {.options = options};
     TRY(set_up(&run, directory, report));

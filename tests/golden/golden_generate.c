@@ -116,7 +116,8 @@ static enum status make_model(struct run *run)
     int64_t points = level_side(config->image_height, IMAGE_LEVEL) *
                      level_side(config->image_width, IMAGE_LEVEL);
     struct model_options options = {
-        .limits = {.max_images = 1, .max_sequences = 1, .max_targets = 1}};
+        .limits = {.max_images = 1, .max_sequences = 1, .max_targets = 1},
+        .share = run->options->share};
     for (int64_t s = 0; s < run->samples.n; s++) {
         const struct made_sample *sample = &run->samples.samples[s];
         int64_t n_tokens = sample->n_ids + points + run->n_new;

@@ -7,6 +7,7 @@
 #include "golden_capture.h"
 #include "golden_config.h"
 #include "golden_families.h"
+#include "golden_mesh.h"
 #include "golden_reference.h"
 #include "model/robin_model.h"
 #include "support/batch_maker.h"
@@ -58,6 +59,7 @@ static enum status make_model(struct run *run, bool recompute, int64_t chunk_row
                                           .trainable = {[MODULE_LM] = true},
                                           .backward = true,
                                           .recompute = recompute,
+                                          .share = run->options->share,
                                           .loss_chunk_rows = chunk_rows,
                                           .loss_chunk_vocab = chunk_vocab};
     model_destroy(run->model);
@@ -69,14 +71,27 @@ out:
     return status;
 }
 
-static enum status make_batch(struct run *run)
+static enum status make_batch_of(struct run *run, int64_t first, int64_t n)
 {
     const struct maker_options maker = {.config = &run->config.model,
                                         .mask_id = -1,
                                         .kernels = run->options->kernels,
                                         .stream = run->options->stream};
     batch_release(&run->made);
-    return batch_make(&run->made, run->samples, run->n_sequences, &maker);
+    return batch_make(&run->made, run->samples + first, n, &maker);
+}
+
+static enum status make_batch(struct run *run)
+{
+    return make_batch_of(run, 0, run->n_sequences);
+}
+
+/* The sequences of this dp rank. */
+static enum status make_own_batch(struct run *run, int64_t *n_out)
+{
+    int64_t first = 0;
+    golden_mesh_deal(run->options, run->n_sequences, &first, n_out);
+    return make_batch_of(run, first, *n_out);
 }
 
 static void release(struct run *run)
@@ -98,15 +113,20 @@ static void release(struct run *run)
 static enum status compare_step(struct run *run)
 {
     enum status status = OK;
-    struct model_result result;
-    int64_t n_targets = run->made.batch.n_targets;
-    TRY(model_step(run->model, &run->made.batch, true, NULL, &result));
+    struct model_result result = {0};
+    struct golden_gradients gradients = {0};
+    int64_t n_targets = 0;
+    TRY(golden_mesh_weigh(run->options, &run->made, &n_targets));
+    if (run->made.batch.n_sequences > 0)
+        TRY(model_step(run->model, &run->made.batch, true, NULL, &result));
+    TRY(golden_mesh_sum(run->options, &result));
     TRY(golden_compare_integers(&run->reference, "target_count", &n_targets, 1));
     TRY(golden_compare_number(&run->reference, "loss_sum", result.loss_sum, GOLDEN_FORWARD));
     TRY(golden_compare_number(&run->reference, "loss_mean", result.weighted_loss, GOLDEN_FORWARD));
-    TRY(golden_compare_gradients(&run->reference, "grad.", model_parameters(run->model),
-                                 model_gradients(run->model)));
+    TRY(golden_mesh_gradients(&gradients, run->options, run->model));
+    TRY(golden_compare_gradients(&run->reference, "grad.", gradients.table, gradients.values));
 out:
+    golden_gradients_release(&gradients);
     return status;
 }
 
@@ -114,6 +134,8 @@ out:
 static enum status compare_steps(struct run *run)
 {
     enum status status = OK;
+    int64_t n = 0;
+    TRY(make_own_batch(run, &n));
     TRY(make_model(run, false, 0, 0));
     TRY(compare_step(run));
     TRY(make_model(run, true, 7, 100));

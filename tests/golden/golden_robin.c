@@ -6,8 +6,10 @@
 #include "base/file.h"
 #include "base/json_file.h"
 #include "base/text_buffer.h"
+#include "comm/mesh.h"
 #include "golden_capture.h"
 #include "golden_families.h"
+#include "golden_mesh.h"
 #include "golden_samples.h"
 #include "golden_vision.h"
 #include "model/robin_model.h"
@@ -18,6 +20,7 @@ struct run {
     struct golden_reference reference;
     struct golden_samples samples;
     struct made_batch made;
+    int64_t n_targets; /* of all ranks' batches */
     struct model *model;
     bool has_all; /* the regime "all", with which logits and loss are stored */
 };
@@ -48,6 +51,7 @@ static enum status make_model(struct run *run, const bool *trainable, bool recom
     struct model_options options = {.limits = golden_limits(&run->made.batch),
                                     .backward = true,
                                     .recompute = recompute,
+                                    .share = run->options->share,
                                     .loss_chunk_rows = chunk_rows,
                                     .loss_chunk_vocab = chunk_vocab};
     memcpy(options.trainable, trainable, sizeof options.trainable);
@@ -177,7 +181,7 @@ static enum status compare_loss(struct run *run, const struct model_result *resu
     char *count = text_format("target_count%s", suffix);
     TRY(golden_compare_number(&run->reference, sum, result->loss_sum, GOLDEN_FORWARD));
     TRY(golden_compare_number(&run->reference, mean, result->weighted_loss, GOLDEN_FORWARD));
-    TRY(golden_compare_integers(&run->reference, count, &run->made.batch.n_targets, 1));
+    TRY(golden_compare_integers(&run->reference, count, &run->n_targets, 1));
 out:
     free(count);
     free(mean);
@@ -189,16 +193,22 @@ out:
 static enum status compare_regime(struct run *run, const struct regime *regime)
 {
     enum status status = OK;
-    struct model_result result;
+    struct golden_gradients gradients = {0};
     for (int pass = 0; pass < 2; pass++) {
+        struct model_result result = {0};
         bool again = pass == 1;
         TRY(make_model(run, regime->trainable, again, again ? 7 : 0, again ? 100 : 0));
-        TRY(model_step(run->model, &run->made.batch, true, NULL, &result));
+        if (run->made.batch.n_sequences > 0)
+            TRY(model_step(run->model, &run->made.batch, true, NULL, &result));
+        TRY(golden_mesh_sum(run->options, &result));
         if (run->has_all) TRY(compare_loss(run, &result, ""));
-        TRY(golden_compare_gradients(&run->reference, regime->key, model_parameters(run->model),
-                                     model_gradients(run->model)));
+        TRY(golden_mesh_gradients(&gradients, run->options, run->model));
+        TRY(golden_compare_gradients(&run->reference, regime->key, gradients.table,
+                                     gradients.values));
+        golden_gradients_release(&gradients);
     }
 out:
+    golden_gradients_release(&gradients);
     return status;
 }
 
@@ -272,7 +282,10 @@ static enum status run_robin(const char *directory, const struct golden_options 
     TRY(compare_forward(&run));
     TRY(compare_unused(&run, directory));
     batch_release(&run.made);
-    TRY(golden_samples_batch(&run.made, &run.samples, 0, run.samples.n, &run.config, options, 0));
+    int64_t first = 0, n = 0;
+    golden_mesh_deal(options, run.samples.n, &first, &n);
+    TRY(golden_samples_batch(&run.made, &run.samples, first, n, &run.config, options, 0));
+    TRY(golden_mesh_weigh(options, &run.made, &run.n_targets));
     TRY(compare_regimes(&run));
     golden_reference_finish(&run.reference);
 out:
@@ -302,14 +315,17 @@ static enum status compare_alone(struct run *run, int64_t sample, int64_t max_le
     char *labels_name = text_format("labels_spliced.%s", name);
     char *logits_name = text_format("logits.%s", name);
     float *logits = NULL;
+    struct golden_gradients gradients = {0};
     batch_release(&run->made);
     TRY(golden_samples_batch(&run->made, &run->samples, sample, 1, &run->config, run->options,
                              max_length));
+    run->n_targets = run->made.batch.n_targets;
     TRY(make_model(run, regimes[0].trainable, sample % 2 == 1, 0, 0));
     TRY(model_step(run->model, &run->made.batch, true, &observer, &result));
+    if (run->options->mesh->dp_rank > 0) model_zero_gradients(run->model); /* the same sample */
     TRY(compare_loss(run, &result, suffix));
-    TRY(golden_compare_gradients(&run->reference, key, model_parameters(run->model),
-                                 model_gradients(run->model)));
+    TRY(golden_mesh_gradients(&gradients, run->options, run->model));
+    TRY(golden_compare_gradients(&run->reference, key, gradients.table, gradients.values));
     const struct captured *embeds = golden_captured(&capture, "inputs_embeds");
     TRY(golden_compare(&run->reference, embeds_name, embeds->data, embeds->rows * embeds->columns,
                        GOLDEN_FORWARD));
@@ -327,6 +343,7 @@ out:
     free(embeds_name);
     free(key);
     free(suffix);
+    golden_gradients_release(&gradients);
     golden_capture_release(&capture);
     return status;
 }

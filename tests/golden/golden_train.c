@@ -4,6 +4,7 @@
 
 #include "base/text_buffer.h"
 #include "golden_families.h"
+#include "golden_mesh.h"
 #include "golden_samples.h"
 #include "model/robin_model.h"
 #include "train/optimizer.h"
@@ -230,6 +231,7 @@ out:
 static enum status run_train(const char *directory, const struct golden_options *options,
                              struct golden_report *report)
 {
+    if (golden_mesh_leaves(options, report)) return OK;
     enum status status = OK;
     struct run run = {.options = options};
     json_t *averages = NULL;

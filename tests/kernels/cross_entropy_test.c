@@ -59,11 +59,21 @@ static void call_gradient(struct kernel_run *run)
                                                    vc, v - vc, run->stream));
 }
 
+static void call_rescale(struct kernel_run *run)
+{
+    int64_t n = run->dims[0];
+    const float *common_max = kernel_input(run, "common_max", n, 20, 40);
+    float *row_max = kernel_inout(run, "row_max", n, 0, 20, TOLERANCE_EXACT);
+    float *row_sum = kernel_inout(run, "row_sum", n, 1, 2, 1);
+    kernel_ok(run->kernels->cross_entropy_rescale(row_max, row_sum, common_max, n, run->stream));
+}
+
 static void every_table_equals_ref(void **state)
 {
     (void)state;
     KERNEL_TEST_SIZES(KERNEL_TEST(cross_entropy_stats, call_stats), sizes);
     KERNEL_TEST_SIZES(KERNEL_TEST(cross_entropy_loss, call_stats), sizes);
+    KERNEL_TEST_SIZES(KERNEL_TEST(cross_entropy_rescale, call_rescale), sizes);
     KERNEL_TEST_SIZES(KERNEL_TEST(cross_entropy_gradient, call_gradient), sizes);
 }
 
