@@ -11,4 +11,8 @@
  * than rewritten: whoever made the record knows what was meant. */
 enum status record_check_plain_text(const struct record *record, const struct tokenizer *tokenizer);
 
+/* Length of the control token (<image>, <|name|>, ...) at `text`, which begins with '<'; 0: it is
+ * none. */
+size_t record_control_length(const char *text);
+
 #endif

@@ -3,8 +3,10 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/assertion.h"
+#include "base/text_buffer.h"
 #include "corpus/record_text.h"
 #include "corpus/task.h"
 
@@ -22,6 +24,27 @@ static int64_t count_id(const struct token_list *ids, int32_t id)
     int64_t n = 0;
     for (int64_t i = 0; i < ids->n; i++) n += ids->ids[i] == id;
     return n;
+}
+
+/* A black PNG of BLANK_SIDE x BLANK_SIDE, one bit a pixel. */
+#define BLANK_SIDE 384
+static const uint8_t blank_png[] = {
+    0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a, 0x00, 0x00, 0x00, 0x0d, 0x49, 0x48,
+    0x44, 0x52, 0x00, 0x00, 0x01, 0x80, 0x00, 0x00, 0x01, 0x80, 0x01, 0x00, 0x00, 0x00,
+    0x00, 0x8c, 0xbc, 0x88, 0x12, 0x00, 0x00, 0x00, 0x28, 0x49, 0x44, 0x41, 0x54, 0x78,
+    0xda, 0xed, 0xc1, 0x01, 0x01, 0x00, 0x00, 0x00, 0x82, 0x20, 0xff, 0xaf, 0x6e, 0x48,
+    0x40, 0x01, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+    0x00, 0x00, 0x00, 0x00, 0x00, 0x7c, 0x19, 0x49, 0x80, 0x00, 0x01, 0x8f, 0xe6, 0xad,
+    0x75, 0x00, 0x00, 0x00, 0x00, 0x49, 0x45, 0x4e, 0x44, 0xae, 0x42, 0x60, 0x82,
+};
+
+void sample_add_blank(struct record *record, const struct task_options *options)
+{
+    if (record->image_size > 0 || !options->compat.blank_picture) return;
+    record->image = memory_new(sizeof blank_png, 1);
+    memcpy(record->image, blank_png, sizeof blank_png);
+    record->image_size = sizeof blank_png;
+    record->height = record->width = BLANK_SIDE;
 }
 
 /* What the formatter wrote must be what the tokenizer found. */
@@ -49,6 +72,7 @@ enum status sample_build(struct sample *sample_out, const char **skipped_out, st
     struct sample sample = {.id = request->id};
     *sample_out = (struct sample){0};
     *skipped_out = NULL;
+    sample_add_blank(record, request->options);
     TRY(record_check_plain_text(record, request->tokenizer));
     TRY(task_make(&made, record, request->task, request->options, request->draws));
     if (made.skipped) {

@@ -13,17 +13,44 @@ static const struct task *const tasks[] = {
     &task_psg,
     &task_sg_detection,
     &task_relation,
-    &task_description,
+    &task_relation_kind,
     &task_relation_pair,
+    &task_description,
+    &task_summary,
     &task_region_label,
     &task_coco,
+    &task_part_imagenet,
+    &task_pascal_part,
+    &task_paco,
+    &task_refcoco,
+    &task_refcoco_plus,
     &task_region_attribute,
     &task_region_caption,
+    &task_detailed_description,
     &task_refexp,
     &task_refexp_reverse,
     &task_vqa,
+    &task_box_vqa,
+    &task_point_vqa,
+    &task_choice,
+    &task_region_choice,
+    &task_vcr,
+    &task_vcr_choice,
+    &task_statement,
+    &task_graph_vqa,
+    &task_graph_literal_vqa,
+    &task_graph_answer,
+    &task_grounded_vqa,
+    &task_grounded_caption,
     &task_conversation,
+    &task_region_dialogue,
+    &task_inline_dialogue,
+    &task_llava,
+    &task_llava_one_vision,
     &task_caption,
+    &task_blind_vqa,
+    &task_blind_choice,
+    &task_blind_question,
 };
 #define N_TASKS (sizeof tasks / sizeof tasks[0])
 
@@ -104,6 +131,7 @@ enum status task_make(struct task_sample *sample_out, const struct record *recor
     if (task->max_regions > 0 && resolved.max_regions < 1)
         FAIL(ERR_ARGUMENT, "task %s: max_regions is %" PRId64 "; it must be at least 1", task->name,
              resolved.max_regions);
+    if (options->fresh_draws) draws.fixed = random_substream(draws.access, 1);
     TRY(check_indices(record));
     TRY(record_check_plain_text(record, NULL));
     TRY_WHERE(task->make(sample_out, record, &resolved, &draws), "record %s, task %s", record->id,

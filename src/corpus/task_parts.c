@@ -7,10 +7,11 @@
 struct task_draws task_draws(uint64_t seed, uint64_t sample, uint64_t epoch)
 {
     struct random_stream fixed = random_substream(random_stream(seed, "task"), sample);
-    return (struct task_draws){.fixed = fixed, .access = random_substream(fixed, epoch)};
+    return (struct task_draws){
+        .fixed = fixed, .access = random_substream(fixed, epoch), .epoch = epoch};
 }
 
-static int64_t draw_fixed(struct task_draws *draws, int64_t n)
+int64_t task_draw_fixed(struct task_draws *draws, int64_t n)
 {
     if (draws->pinned) return 0;
     return (int64_t)random_below(draws->fixed, draws->n_fixed++, (uint64_t)n);
@@ -25,7 +26,13 @@ int64_t task_draw_access(struct task_draws *draws, int64_t n)
 const char *task_draw_prompt(struct task_draws *draws, enum prompt_kind kind)
 {
     struct prompt_list list = prompt_list(kind);
-    return list.texts[draw_fixed(draws, list.n)];
+    return list.texts[task_draw_fixed(draws, list.n)];
+}
+
+const char *task_draw_prompt_anew(struct task_draws *draws, enum prompt_kind kind)
+{
+    struct prompt_list list = prompt_list(kind);
+    return list.texts[task_draw_access(draws, list.n)];
 }
 
 int64_t *task_order(struct task_draws *draws, int64_t n, bool fixed)
@@ -33,7 +40,7 @@ int64_t *task_order(struct task_draws *draws, int64_t n, bool fixed)
     int64_t *order = memory_new((size_t)n + 1, sizeof *order);
     for (int64_t i = 0; i < n; i++) order[i] = i;
     for (int64_t i = n - 1; i > 0 && !draws->pinned; i--) {
-        int64_t j = fixed ? draw_fixed(draws, i + 1) : task_draw_access(draws, i + 1);
+        int64_t j = fixed ? task_draw_fixed(draws, i + 1) : task_draw_access(draws, i + 1);
         int64_t kept = order[i];
         order[i] = order[j];
         order[j] = kept;
@@ -46,10 +53,22 @@ int64_t task_smaller(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
+int64_t task_larger(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
 void task_skip(struct task_sample *sample, const char *reason)
 {
     task_sample_release(sample);
     sample->skipped = reason;
+}
+
+int64_t task_place_of(const struct task_sample *sample, int64_t region)
+{
+    for (int64_t i = 0; i < sample->n_regions; i++)
+        if (sample->regions[i] == region) return i;
+    return -1;
 }
 
 void task_add_region(struct task_sample *sample, int64_t region)
@@ -83,6 +102,24 @@ out:
     free(boxes);
     text_release(&text);
     return status;
+}
+
+enum status task_ask(struct task_sample *sample, const struct record *record,
+                     const struct task_options *options, struct task_draws *draws,
+                     const char *question)
+{
+    enum status status = OK;
+    if (sample->conversation.n_turns == 0 && record->image_size > 0)
+        TRY(task_ask_first(sample, record, options, draws, question));
+    else
+        conversation_add(&sample->conversation, CHAT_USER, question);
+out:
+    return status;
+}
+
+void task_answer(struct task_sample *sample, const char *answer)
+{
+    conversation_add(&sample->conversation, CHAT_ASSISTANT, answer);
 }
 
 enum status task_append_box(struct text_buffer *out, const struct record *record, int64_t region,
@@ -140,11 +177,13 @@ int64_t task_unique_targets(struct task_target *targets, int64_t n, const struct
 }
 
 int64_t task_turns(struct task_turn **turns_out, const struct record *record, const char *kind,
-                   struct task_draws *draws)
+                   enum turn_order turn_order, struct task_draws *draws)
 {
     struct task_turn *turns = NULL;
     int64_t n = 0;
-    int64_t *order = task_order(draws, record->n_texts, false);
+    struct task_draws kept = {.pinned = true};
+    int64_t *order = task_order(turn_order == TURNS_IN_ORDER ? &kept : draws, record->n_texts,
+                                turn_order == TURNS_DRAWN_ONCE);
     for (int64_t i = 0; i < record->n_texts; i++) {
         const struct record_text *text = &record->texts[order[i]];
         if (strcmp(text->task, kind) != 0) continue;

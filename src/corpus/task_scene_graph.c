@@ -107,25 +107,96 @@ static void build_graph(struct scene_graph *graph, const struct record *record,
     free(place);
 }
 
+/* By x1, then y1, x2, y2; equals stay in order. */
+static bool stands_before(const struct record *record, int64_t a, int64_t b)
+{
+    const struct box p = record->regions[record->objects[a].region].box;
+    const struct box q = record->regions[record->objects[b].region].box;
+    if (p.x1 != q.x1) return p.x1 < q.x1;
+    if (p.y1 != q.y1) return p.y1 < q.y1;
+    if (p.x2 != q.x2) return p.x2 < q.x2;
+    return p.y2 < q.y2;
+}
+
+static void sort_by_box(int64_t *order, int64_t n, const struct record *record)
+{
+    for (int64_t i = 1; i < n; i++) {
+        const int64_t moved = order[i];
+        int64_t at = i;
+        for (; at > 0 && stands_before(record, moved, order[at - 1]); at--)
+            order[at] = order[at - 1];
+        order[at] = moved;
+    }
+}
+
+enum status task_write_graph(struct text_buffer *out, const struct record *record,
+                             const struct task_options *options)
+{
+    enum status status = OK;
+    static const struct graph_rules rules = {.unique = true};
+    struct scene_graph graph = {0};
+    struct task_draws kept = {.pinned = true};
+    int64_t *order = task_order(&kept, record->n_objects, true);
+    build_graph(&graph, record, order, task_smaller(record->n_objects, options->max_regions),
+                options, &rules);
+    const struct scene_graph_format format = {.mode = SCENE_GRAPH_BLOCKS,
+                                              .detection = options->box_text,
+                                              .width = record->width,
+                                              .height = record->height,
+                                              .box_format = options->box_format};
+    TRY(scene_graph_write(out, &graph, &format));
+out:
+    free(order);
+    scene_graph_release(&graph);
+    return status;
+}
+
+/* Objects in the order that the conversation has them; returns how many. */
+static int64_t order_objects(int64_t **order_out, const struct record *record,
+                             const struct task_options *options, struct task_draws *draws,
+                             const struct graph_rules *rules)
+{
+    const int64_t n = record->n_objects;
+    struct task_draws kept = {.pinned = true};
+    const bool shuffle = rules->shuffle && !options->keep_order;
+    int64_t *order = task_order(shuffle ? draws : &kept, n, true);
+    int64_t n_kept = n;
+    if (options->region_order != REGION_ORDER_NONE && !rules->detection) {
+        double *areas = memory_new((size_t)n + 1, sizeof *areas);
+        int64_t *augmented = memory_new((size_t)n + 1, sizeof *augmented);
+        int64_t *shuffled = task_order(draws, n, false);
+        const double share = options->min_region_keep > 0 ? options->min_region_keep : 0.7;
+        const int64_t fewest = region_order_fewest(n, share);
+        for (int64_t i = 0; i < n; i++) {
+            const struct box b = record->regions[record->objects[order[i]].region].box;
+            areas[i] = (b.x2 - b.x1) * (b.y2 - b.y1);
+        }
+        n_kept = region_order(augmented, options->region_order, areas, n, shuffled,
+                              fewest + task_draw_access(draws, n - fewest + 1));
+        for (int64_t i = 0; i < n; i++) augmented[i] = order[augmented[i]];
+        free(order);
+        free(areas);
+        free(shuffled);
+        order = augmented;
+    }
+    if (options->sort_by_box && rules->detection) sort_by_box(order, n, record);
+    *order_out = order;
+    return task_smaller(n_kept, options->max_regions);
+}
+
 static enum status make_graph(struct task_sample *sample, const struct record *record,
                               const struct task_options *options, struct task_draws *draws,
                               const struct graph_rules *rules)
 {
     enum status status = OK;
     struct scene_graph graph = {0};
-    struct text_buffer answer = {0};
+    struct text_buffer answer = {0}, question = {0};
     int64_t *order = NULL;
     if (record->n_objects == 0) {
         task_skip(sample, "no objects");
         goto out;
     }
-    if (rules->shuffle && !options->keep_order) {
-        order = task_order(draws, record->n_objects, true);
-    } else {
-        struct task_draws pinned = {.pinned = true};
-        order = task_order(&pinned, record->n_objects, true);
-    }
-    int64_t n = task_smaller(record->n_objects, options->max_regions);
+    const int64_t n = order_objects(&order, record, options, draws, rules);
     build_graph(&graph, record, order, n, options, rules);
     sample->n_dropped_relations = record->n_relations - graph.n_relations;
     struct scene_graph_format format = {
@@ -140,11 +211,15 @@ static enum status make_graph(struct task_sample *sample, const struct record *r
     for (int64_t i = 0; i < n && !rules->detection; i++)
         task_add_region(sample, record->objects[order[i]].region);
     enum prompt_kind kind = rules->detection ? PROMPT_SCENE_GRAPH_DETECTION : PROMPT_SCENE_GRAPH;
-    TRY(task_ask_first(sample, record, options, draws, task_draw_prompt(draws, kind)));
+    if (rules->detection && options->question_prefix != NULL)
+        text_append(&question, options->question_prefix);
+    text_append(&question, task_draw_prompt(draws, kind));
+    TRY(task_ask_first(sample, record, options, draws, question.text));
     conversation_add(&sample->conversation, CHAT_ASSISTANT, text_of(&answer));
 out:
     free(order);
     text_release(&answer);
+    text_release(&question);
     scene_graph_release(&graph);
     return status;
 }

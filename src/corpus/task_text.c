@@ -4,15 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "corpus/task_markup.h"
 #include "corpus/task_parts.h"
-
-/* Places of regions in the conversation's list; -1: not in it. */
-static int64_t place_of(const struct task_sample *sample, int64_t region)
-{
-    for (int64_t i = 0; i < sample->n_regions; i++)
-        if (sample->regions[i] == region) return i;
-    return -1;
-}
 
 /* Turns about a region, at most max_turns; with box text off their regions, at most max_regions,
  * are added to the sample. */
@@ -23,7 +16,8 @@ static int64_t choose_expressions(struct task_sample *sample, struct task_turn *
     for (int64_t i = 0; i < n && kept < options->max_turns; i++) {
         int64_t region = turns[i].text->region;
         if (region < 0) continue;
-        if (!options->box_text && place_of(sample, region) < 0) {
+        const bool listed = !options->box_text && !options->compat.unlisted_regions;
+        if (listed && task_place_of(sample, region) < 0) {
             if (sample->n_regions == options->max_regions) continue;
             task_add_region(sample, region);
         }
@@ -36,10 +30,15 @@ static int64_t choose_expressions(struct task_sample *sample, struct task_turn *
 static void add_candidates(struct task_sample *sample, const struct record *record,
                            const struct task_options *options, struct task_draws *draws)
 {
-    int64_t *others = task_order(draws, record->n_regions, false);
+    if (options->compat.unlisted_regions) { /* the first ones, whoever is meant */
+        for (int64_t i = 0; i < record->n_regions && i < options->max_regions; i++)
+            task_add_region(sample, i);
+        return;
+    }
+    int64_t *others = task_order(draws, record->n_regions, true);
     for (int64_t i = 0; i < record->n_regions && sample->n_regions < options->max_regions; i++)
-        if (place_of(sample, others[i]) < 0) task_add_region(sample, others[i]);
-    int64_t *order = task_order(draws, sample->n_regions, false);
+        if (task_place_of(sample, others[i]) < 0) task_add_region(sample, others[i]);
+    int64_t *order = task_order(draws, sample->n_regions, true);
     for (int64_t i = 0; i < sample->n_regions; i++) others[i] = sample->regions[order[i]];
     memcpy(sample->regions, others, (size_t)sample->n_regions * sizeof *others);
     free(others);
@@ -54,8 +53,10 @@ static enum status append_reference(struct text_buffer *out, const struct task_s
     enum status status = OK;
     if (options->box_text)
         TRY(task_append_box(out, record, region, options));
+    else if (options->compat.unlisted_regions)
+        text_printf(out, "region%lld", (long long)region + 1);
     else
-        text_printf(out, "region%lld", (long long)place_of(sample, region) + 1);
+        text_printf(out, "region%lld", (long long)task_place_of(sample, region) + 1);
 out:
     return status;
 }
@@ -67,7 +68,7 @@ static enum status make_expressions(struct task_sample *sample, const struct rec
     enum status status = OK;
     struct text_buffer question = {0}, reference = {0};
     struct task_turn *turns;
-    int64_t n = task_turns(&turns, record, "refexp", draws);
+    int64_t n = task_turns(&turns, record, "refexp", TURNS_DRAWN_ONCE, draws);
     n = choose_expressions(sample, turns, n, options);
     if (n > 0 && !options->box_text) add_candidates(sample, record, options, draws);
     /* With box text the boxes stand in the conversation; the picture's mask is the whole. */
@@ -134,7 +135,7 @@ static enum status add_mentioned(struct task_sample *sample, const struct record
         if (number > record->n_regions)
             FAIL(ERR_FORMAT, "a text speaks of region%lld, but there are %lld; correct the record",
                  (long long)number, (long long)record->n_regions);
-        if (place_of(sample, number - 1) < 0) task_add_region(sample, number - 1);
+        if (task_place_of(sample, number - 1) < 0) task_add_region(sample, number - 1);
     }
 out:
     return status;
@@ -150,10 +151,16 @@ static void renumber(struct text_buffer *out, const struct task_sample *sample, 
         text = at + strlen("region");
         text_append(out, "region");
         if (number == 0) continue;
-        text_printf(out, "%lld", (long long)place_of(sample, number - 1) + 1);
+        text_printf(out, "%lld", (long long)task_place_of(sample, number - 1) + 1);
         text = at + length;
     }
     text_append(out, text);
+}
+
+/* Such questions belong to box_vqa and point_vqa. */
+static bool holds_mark(const char *question)
+{
+    return markup_holds(question, "region") || markup_holds(question, "point");
 }
 
 static enum status make_turns(struct task_sample *sample, const struct record *record,
@@ -163,8 +170,11 @@ static enum status make_turns(struct task_sample *sample, const struct record *r
     enum status status = OK;
     struct text_buffer question = {0}, answer = {0};
     struct task_turn *turns;
-    bool short_answers = strcmp(kind, "vqa") == 0;
-    int64_t n = task_smaller(task_turns(&turns, record, kind, draws), options->max_turns);
+    const bool short_answers = strcmp(kind, "vqa") == 0;
+    const int64_t n_all = task_turns(&turns, record, kind, TURNS_DRAWN, draws);
+    int64_t n = 0;
+    for (int64_t i = 0; i < n_all && n < options->max_turns; i++)
+        if (!short_answers || !holds_mark(turns[i].turn->question)) turns[n++] = turns[i];
     for (int64_t i = 0; i < n; i++) {
         TRY(add_mentioned(sample, record, turns[i].turn->question));
         TRY(add_mentioned(sample, record, turns[i].turn->answer));
@@ -209,7 +219,7 @@ static enum status make_caption(struct task_sample *sample, const struct record 
 {
     enum status status = OK;
     struct task_turn *turns;
-    int64_t n = task_turns(&turns, record, "caption", draws), at = 0;
+    int64_t n = task_turns(&turns, record, "caption", TURNS_DRAWN, draws), at = 0;
     while (at < n && turns[at].text->region >= 0) at++;
     if (at == n) {
         task_skip(sample, "no caption of the whole picture");

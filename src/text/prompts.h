@@ -15,6 +15,8 @@
 #define PROMPT_REGION       "<mask><pos>"
 #define PROMPT_SHORT_PHRASE " Answer the question using a short phrase."
 #define PROMPT_SHORT_ANSWER "Answer the question using a single word or phrase."
+#define PROMPT_LETTER       "Answer with the option's letter from the given choices directly."
+#define PROMPT_YES_OR_NO    "Answer directly with 'yes' or 'no'."
 
 /* Question lists; text 0 of each is the canonical one. A place to fill is "{}" or "<region>". */
 enum prompt_kind {
@@ -31,6 +33,17 @@ enum prompt_kind {
     PROMPT_CAPTION,        /* the picture in words */
     PROMPT_ATTRIBUTE,      /* <region>; ours */
     PROMPT_PAIR,           /* {} and <region>: two regions; ours */
+    PROMPT_GROUNDED_CAPTION,
+    PROMPT_GROUNDED_REASONING,   /* behind a question */
+    PROMPT_GRAPH_REASONING,      /* before a question */
+    PROMPT_DETAILED_DESCRIPTION, /* <region> */
+    PROMPT_WHY,
+    PROMPT_REGION_CHOICE, /* ends with a space; a question follows */
+    PROMPT_KIND_SPATIAL,  /* {}: regionN; the five kinds of relations */
+    PROMPT_KIND_INTERACTIONAL,
+    PROMPT_KIND_FUNCTIONAL,
+    PROMPT_KIND_SOCIAL,
+    PROMPT_KIND_EMOTIONAL,
     PROMPT_KINDS
 };
 struct prompt_list {
@@ -38,6 +51,17 @@ struct prompt_list {
     int64_t n;
 };
 struct prompt_list prompt_list(enum prompt_kind kind);
+
+/* What the reference says before the first question about a region alone: one for each data set. */
+enum prompt_header {
+    HEADER_COCO,
+    HEADER_PART_IMAGENET,
+    HEADER_PASCAL_PART,
+    HEADER_PACO,
+    HEADER_REFCOCO, /* and RefCOCO+ */
+    PROMPT_HEADERS
+};
+const char *prompt_header(enum prompt_header header);
 
 /* The first "{}" and the first "<region>" of `text` replaced; NULL keeps the place as it is. */
 void prompt_fill(struct text_buffer *out, const char *text, const char *braces, const char *region);

@@ -151,8 +151,7 @@ static void write_inline(struct text_buffer *out, const struct scene_graph *grap
     }
 }
 
-/* As Python prints a string inside a list. */
-static void write_literal_string(struct text_buffer *out, const char *text)
+void scene_graph_write_string(struct text_buffer *out, const char *text)
 {
     char quote = strchr(text, '\'') && !strchr(text, '"') ? '"' : '\'';
     text_append_char(out, quote);
@@ -181,7 +180,7 @@ static void write_literal(struct text_buffer *out, const struct scene_graph *gra
         text_printf(out, "region%lld: name: %s", (long long)i + 1, object->name);
         for (int64_t a = 0; a < object->n_attributes; a++) {
             text_append(out, a ? ", " : ", attributes: [");
-            write_literal_string(out, object->attributes[a]);
+            scene_graph_write_string(out, object->attributes[a]);
         }
         if (object->n_attributes > 0) text_append_char(out, ']');
         for (int64_t r = g->start[i]; r < g->start[i + 1]; r++) {
@@ -189,7 +188,7 @@ static void write_literal(struct text_buffer *out, const struct scene_graph *gra
             text_printf(out,
                         "%s{'object': %lld, 'name': ", r > g->start[i] ? ", " : ", relations: [",
                         (long long)relation->object + 1);
-            write_literal_string(out, relation->predicate);
+            scene_graph_write_string(out, relation->predicate);
             text_append_char(out, '}');
         }
         if (g->start[i] < g->start[i + 1]) text_append_char(out, ']');

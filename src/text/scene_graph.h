@@ -54,6 +54,9 @@ struct scene_graph_format {
     int64_t width, height;        /* of the picture; for boxes */
     struct box_format box_format; /* for boxes */
 };
+/* Appends the string as Python prints it inside a list. */
+void scene_graph_write_string(struct text_buffer *out, const char *text);
+
 /* Appends the text. Relations are written subject by subject, in the order they stand in.
  * ERR_UNSUPPORTED for detection in mode 3, ERR_FORMAT when detection misses a box or a relation
  * names an object that is not there. */
