@@ -4,6 +4,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "base/base64.h"
+
 static const char *const colours[] = {"#e6194b", "#3cb44b", "#4363d8", "#f58231", "#911eb4",
                                       "#008080", "#9a6324", "#808000", "#800000", "#000075"};
 
@@ -33,20 +35,6 @@ static void append_escaped(struct text_buffer *out, const char *text)
             text_append(out, "&quot;");
         else
             text_append_char(out, c < 0x20 && c != '\n' ? ' ' : (char)c); /* no XML has them */
-    }
-}
-
-static void append_base64(struct text_buffer *out, const uint8_t *bytes, size_t size)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for (size_t i = 0; i < size; i += 3) {
-        const uint32_t second = i + 1 < size ? bytes[i + 1] : 0;
-        const uint32_t third = i + 2 < size ? bytes[i + 2] : 0;
-        const uint32_t word = (uint32_t)bytes[i] << 16 | second << 8 | third;
-        const char four[4] = {digits[word >> 18], digits[word >> 12 & 63],
-                              i + 1 < size ? digits[word >> 6 & 63] : '=',
-                              i + 2 < size ? digits[word & 63] : '='};
-        text_append_bytes(out, four, 4);
     }
 }
 
@@ -83,7 +71,7 @@ static void append_picture(struct text_buffer *out, const struct record *record)
                 "<image width=\"%" PRId64 "\" height=\"%" PRId64 "\" href=\"data:image/%s;base64,",
                 record->width, record->height, record->width, record->height,
                 record->image[0] == 0xff ? "jpeg" : "png");
-    append_base64(out, record->image, record->image_size);
+    base64_append(out, record->image, record->image_size);
     text_append(out, "\"/>\n");
     const double size = (double)record->width / 40;
     for (int64_t i = 0; i < record->n_regions; i++) {
