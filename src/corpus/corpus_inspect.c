@@ -156,25 +156,49 @@ out:
     return status;
 }
 
+static void describe_region(struct text_buffer *out, const struct record *record, int64_t index)
+{
+    const struct record_region *region = &record->regions[index];
+    text_printf(out, "  region%" PRId64 " (%g, %g, %g, %g)", index + 1, region->box.x1,
+                region->box.y1, region->box.x2, region->box.y2);
+    if (region->mask.n_runs > 0)
+        text_printf(out, ", mask of %" PRIu64 " pixels", rle_area(&region->mask));
+    text_append_char(out, '\n');
+}
+
 static void describe_objects(struct text_buffer *out, const struct record *record)
 {
     if (record->n_objects > 0) text_append(out, "objects\n");
     for (int64_t i = 0; i < record->n_objects; i++) {
         const struct record_object *object = &record->objects[i];
-        const struct record_region *region = &record->regions[object->region];
         text_printf(out, "  %3" PRId64 "  ", i);
         append_printable(out, object->name);
         for (int64_t j = 0; j < object->n_attributes; j++) {
             text_append(out, j == 0 ? " (" : ", ");
             append_printable(out, object->attributes[j]);
         }
-        text_printf(out, "%s  region%" PRId64 " (%g, %g, %g, %g)",
-                    object->n_attributes > 0 ? ")" : "", object->region + 1, region->box.x1,
-                    region->box.y1, region->box.x2, region->box.y2);
-        if (region->mask.n_runs != 0)
-            text_printf(out, ", mask of %" PRIu64 " pixels", rle_area(&region->mask));
-        text_append_char(out, '\n');
+        if (object->n_attributes > 0) text_append_char(out, ')');
+        describe_region(out, record, object->region);
     }
+}
+
+/* Regions that no object has, and points. */
+static void describe_places(struct text_buffer *out, const struct record *record)
+{
+    bool *taken = memory_new((size_t)record->n_regions + 1, sizeof *taken);
+    bool first = true;
+    for (int64_t i = 0; i < record->n_objects; i++) taken[record->objects[i].region] = true;
+    for (int64_t i = 0; i < record->n_regions; i++) {
+        if (taken[i]) continue;
+        text_append(out, first ? "regions\n     " : "     ");
+        describe_region(out, record, i);
+        first = false;
+    }
+    if (record->n_points > 0) text_append(out, "points\n");
+    for (int64_t i = 0; i < record->n_points; i++)
+        text_printf(out, "       point%" PRId64 " (%g, %g)\n", i + 1, record->points[i].x,
+                    record->points[i].y);
+    free(taken);
 }
 
 static void describe_relations(struct text_buffer *out, const struct record *record)
@@ -243,6 +267,7 @@ void record_describe(struct text_buffer *out, const struct record *record)
     else
         text_append(out, "\npicture     none\n");
     describe_objects(out, record);
+    describe_places(out, record);
     describe_relations(out, record);
     describe_texts(out, record);
 }
