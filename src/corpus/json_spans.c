@@ -19,9 +19,9 @@ static enum status check_parquet(const struct json_text *text)
     enum status status = OK;
     if (text->size >= 4 && memcmp(text->bytes, "PAR1", 4) == 0)
         FAIL(ERR_FORMAT,
-             "%s is Apache Parquet, which this program does not read; convert it with: python3 -c "
-             "'import sys, pandas; pandas.read_parquet(sys.argv[1]).to_json(sys.argv[2], "
-             "orient=\"records\", lines=True)' %s %s.jsonl",
+             "%s is Apache Parquet, which this program does not read; make JSON lines of it: "
+             "python3 "
+             "datasets/rows_from_parquet.py %s >%s.jsonl (needs pyarrow)",
              text->path, text->path, text->path);
 out:
     return status;

@@ -58,7 +58,7 @@ static void hostile_gqa_graphs(void **state)
         {"{}", "holds no scene graph"},
         {"{\"7\": {\"width\": 8", "a closing bracket"},
         {"{\"7\": {}} x", "expected the end or an object"},
-        {"PAR1 ...", "convert it with: python3"},
+        {"PAR1 ...", "make JSON lines of it: python3"},
         {"{\"7\" {}}", "expected ':'"},
         {"{\"7\": {\"width\": NaN}}", "refused: "},
         {"{\"7\": {\"width\": 8, \"width\": 8}}", "duplicate"},
