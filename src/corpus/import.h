@@ -53,4 +53,28 @@ enum status import_gqa(struct record_source *source_out, const struct import_opt
 /* Panoptic scene graphs (psg.json): classes, relations and masks from panoptic PNGs. */
 enum status import_psg(struct record_source *source_out, const struct import_options *options);
 
+/* Visual Spatial Reasoning: a statement about a picture and whether it is true. */
+enum status import_vsr(struct record_source *source_out, const struct import_options *options);
+
+/* Visual Commonsense Reasoning: a question, four answers, four reasons; objects with masks. */
+enum status import_vcr(struct record_source *source_out, const struct import_options *options);
+
+/* PointQA: a question about what a box and a point show; variant "local" or "twice". */
+enum status import_pointqa(struct record_source *source_out, const struct import_options *options);
+
+/* Visual7W's pointing questions: which of four boxes. */
+enum status import_v7w(struct record_source *source_out, const struct import_options *options);
+
+/* Flickr30k Entities: sentences whose phrases have boxes, from the release or from rows. */
+enum status import_flickr(struct record_source *source_out, const struct import_options *options);
+
+/* Osprey-724K: conversations about regions, or a description of each. */
+enum status import_osprey(struct record_source *source_out, const struct import_options *options);
+
+/* LLaVA's conversations about one picture or none; variant "conversation" or "caption". */
+enum status import_llava(struct record_source *source_out, const struct import_options *options);
+/* The same of rows that hold the picture. */
+enum status import_onevision(struct record_source *source_out,
+                             const struct import_options *options);
+
 #endif
