@@ -385,7 +385,7 @@ enum status corpus_build_finish(const struct record_source *source, struct corpu
     summary->n_items = source->n_items;
     TRY(gather_notes(stage, n_shards, &notes));
     TRY(count_lines(&notes, &tallies));
-    TRY(corpus_stage_look(stage, n_shards, &index));
+    TRY(corpus_shards_index(&index, stage->partial, stage->name, n_shards));
     summarise(summary, &tallies, &index);
     summary->refused = too_much(summary, options);
     if (summary->refused) {

@@ -3,10 +3,9 @@
 
 #include <inttypes.h>
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "corpus/corpus_index.h"
 
 #define COMMONEST 15
 
@@ -270,45 +269,4 @@ void record_describe(struct text_buffer *out, const struct record *record)
     describe_places(out, record);
     describe_relations(out, record);
     describe_texts(out, record);
-}
-
-static void add_damaged(struct verify_result *result)
-{
-    text_printf(&result->lines, "%s\n", status_message());
-    result->n_damaged++;
-    status_clear();
-}
-
-static void verify_shard(struct verify_result *result, const struct shard *shard)
-{
-    const int64_t n = (int64_t)shard->count[TABLE_RECORDS];
-    const int64_t damaged_before = result->n_damaged;
-    for (int64_t i = 0; i < n; i++) {
-        struct record record = {0};
-        if (shard_read(shard, i, &record) != OK) add_damaged(result);
-        record_release(&record);
-    }
-    result->n_records += n;
-    /* what no record shows: its stored checksum changed together with its contents */
-    if (result->n_damaged == damaged_before && shard_check_records(shard) != OK)
-        add_damaged(result);
-}
-
-enum status corpus_verify(struct verify_result *result, const char *directory, int rank,
-                          int n_ranks)
-{
-    enum status status = OK;
-    struct corpus_index index = {0};
-    TRY(corpus_index_read(&index, directory));
-    for (int64_t i = rank; i < index.n_shards; i += n_ranks) {
-        struct shard shard = {0};
-        if (corpus_index_open_shard(&shard, &index, directory, i) != OK)
-            add_damaged(result);
-        else
-            verify_shard(result, &shard);
-        shard_close(&shard);
-    }
-out:
-    corpus_index_release(&index);
-    return status;
 }

@@ -221,12 +221,10 @@ out:
     return status;
 }
 
-static enum status look_at_shard(struct shard *shard, struct index_shard *entry,
-                                 const struct corpus_stage *stage, int64_t number)
+static enum status look_at_shard(struct shard *shard, struct index_shard *entry, const char *path)
 {
     enum status status = OK;
     struct stat about;
-    char *path = corpus_shard_path(stage->partial, stage->name, number);
     TRY(shard_open(shard, path));
     TRY(shard_check_records(shard));
     if (stat(path, &about) != 0) FAIL(ERR_IO, "cannot look at %s: %s", path, strerror(errno));
@@ -238,19 +236,21 @@ static enum status look_at_shard(struct shard *shard, struct index_shard *entry,
                                   .n_texts = (int64_t)shard->count[TABLE_TEXTS],
                                   .records_crc = shard->records_crc};
 out:
-    free(path);
     return status;
 }
 
-enum status corpus_stage_look(const struct corpus_stage *stage, int64_t n_shards,
-                              struct corpus_index *index_out)
+enum status corpus_shards_index(struct corpus_index *index_out, const char *directory,
+                                const char *name, int64_t n_shards)
 {
     enum status status = OK;
     struct shard *shards = memory_new((size_t)n_shards + 1, sizeof *shards);
-    struct corpus_index index = {.name = text_copy(stage->name), .n_shards = n_shards};
+    struct corpus_index index = {.name = text_copy(name), .n_shards = n_shards};
     index.shards = memory_new((size_t)n_shards + 1, sizeof *index.shards);
     for (int64_t i = 0; i < n_shards; i++) {
-        TRY(look_at_shard(&shards[i], &index.shards[i], stage, i));
+        char *path = corpus_shard_path(directory, name, i);
+        status = look_at_shard(&shards[i], &index.shards[i], path);
+        free(path);
+        TRY(status);
         index.n_records += index.shards[i].n_records;
     }
     TRY(check_ids_unique(shards, &index));

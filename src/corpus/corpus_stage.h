@@ -28,12 +28,12 @@ void corpus_stage_release(struct corpus_stage *stage);
  * or one of another identity was interrupted. One process. */
 enum status corpus_stage_begin(struct corpus_stage *stage, const char *identity, bool *resumed_out);
 
-/* Opens shards 0 .. n_shards-1 of the partial folder, checks them and that no two records have one
- * id, and counts them. One process, after all shards are committed. */
-enum status corpus_stage_look(const struct corpus_stage *stage, int64_t n_shards,
-                              struct corpus_index *index_out);
+/* The index of shards 0 .. n_shards-1 of a folder, all opened, their records' checksums and that no
+ * two records have one id checked. */
+enum status corpus_shards_index(struct corpus_index *index_out, const char *directory,
+                                const char *name, int64_t n_shards);
 
-/* Writes the index and renames the folder. */
+/* Writes the index, of all shards of the partial folder, and renames the folder. */
 enum status corpus_stage_commit(struct corpus_stage *stage, const struct corpus_index *index);
 
 /* Removes the partial folder. */

@@ -54,12 +54,13 @@ const char *corpus_name(const struct corpus *corpus)
     return corpus->index.name;
 }
 
-enum status corpus_read(const struct corpus *corpus, int64_t index, struct record *record_out)
+/* The shard that holds record `index`; *within_out is the record's number in it. */
+static enum status find_shard(const struct shard **shard_out, int64_t *within_out,
+                              const struct corpus *corpus, int64_t index)
 {
-    enum status status = OK;
     if (index < 0 || index >= corpus->index.n_records)
-        FAIL(ERR_ARGUMENT, "corpus '%s' has no record %" PRId64 "; it has %" PRId64,
-             corpus->index.name, index, corpus->index.n_records);
+        return status_fail(ERR_ARGUMENT, "corpus '%s' has no record %" PRId64 "; it has %" PRId64,
+                           corpus->index.name, index, corpus->index.n_records);
     int64_t low = 0; /* first[low] <= index < first[high] */
     int64_t high = corpus->index.n_shards;
     while (high - low > 1) {
@@ -69,7 +70,29 @@ enum status corpus_read(const struct corpus *corpus, int64_t index, struct recor
         else
             high = middle;
     }
-    TRY(shard_read(&corpus->shards[low], index - corpus->first[low], record_out));
+    *shard_out = &corpus->shards[low];
+    *within_out = index - corpus->first[low];
+    return OK;
+}
+
+enum status corpus_read(const struct corpus *corpus, int64_t index, struct record *record_out)
+{
+    enum status status = OK;
+    const struct shard *shard = NULL;
+    int64_t within = 0;
+    TRY(find_shard(&shard, &within, corpus, index));
+    TRY(shard_read(shard, within, record_out));
+out:
+    return status;
+}
+
+enum status corpus_read_id(const struct corpus *corpus, int64_t index, char **id_out)
+{
+    enum status status = OK;
+    const struct shard *shard = NULL;
+    int64_t within = 0;
+    TRY(find_shard(&shard, &within, corpus, index));
+    TRY(shard_read_id(shard, within, id_out));
 out:
     return status;
 }
@@ -131,7 +154,7 @@ enum status corpus_writer_commit(struct corpus_writer *writer)
     enum status status = OK;
     struct corpus_index index = {0};
     TRY(finish_shard(writer));
-    TRY(corpus_stage_look(&writer->stage, writer->n_shards, &index));
+    TRY(corpus_shards_index(&index, writer->stage.partial, writer->stage.name, writer->n_shards));
     TRY(corpus_stage_commit(&writer->stage, &index));
     corpus_stage_release(&writer->stage);
 out:

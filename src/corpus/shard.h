@@ -20,6 +20,8 @@ const char *corpus_name(const struct corpus *corpus);
 /* Reads, checks (CRC32C, limits) and parses one record. Thread-safe. The sentence names shard,
  * record and field. */
 enum status corpus_read(const struct corpus *corpus, int64_t index, struct record *record_out);
+/* The record's id alone, to free(). Thread-safe. */
+enum status corpus_read_id(const struct corpus *corpus, int64_t index, char **id_out);
 
 /* Writes records into DIRECTORY as shards of about `shard_bytes`; nothing appears under its name
  * until commit. */

@@ -3,6 +3,7 @@
 #include "jobs/command.h"
 #include "jobs/data_commands.h"
 #include "jobs/help_command.h"
+#include "jobs/integrity_commands.h"
 #include "jobs/mixture_command.h"
 #include "jobs/tokenizer_command.h"
 
@@ -15,7 +16,11 @@ const struct command commands[] = {
      "show what a corpus holds, or one record of it, or a page of pictures", data_inspect_command},
     {"data tokenizer", "CORPUS --out DIR --task NAME...",
      "learn a small vocabulary from a corpus; --help lists the options", data_tokenizer_command},
-    {"data verify", "DIR", "read and check every record of a corpus", data_verify_command},
+    {"data verify", "DIR [option...]", "read and check every record of a corpus",
+     data_verify_command},
+    {"data diff", "A B", "show what two corpora do not have in common", data_diff_command},
+    {"data repair", "DIR [--out NEW]",
+     "write an index anew, or copy what is whole of a damaged corpus", data_repair_command},
     {"data mixture", "CONFIG.yaml",
      "count what the sources of a configuration amount to: samples, tokens, unigram loss",
      data_mixture_command},

@@ -8,7 +8,5 @@
 enum status data_build_command(struct command_call *call);
 enum status data_import_command(struct command_call *call);
 enum status data_inspect_command(struct command_call *call);
-/* Damaged records end in exit code 1. */
-enum status data_verify_command(struct command_call *call);
 
 #endif

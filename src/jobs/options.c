@@ -95,6 +95,7 @@ static enum status set_value(const struct option_row *row, char *text)
     switch (row->type) {
     case OPTION_INTEGER: return set_integer(row, text);
     case OPTION_NUMBER: return set_number(row, text);
+    case OPTION_FLAG:
     case OPTION_TEXTS:
     case OPTION_TEXT: break;
     }
@@ -140,6 +141,11 @@ enum status options_parse(const struct option_row *rows, size_t n_rows, const ch
         if (seen[row - rows] && row->type != OPTION_TEXTS)
             FAIL(ERR_ARGUMENT, "%s: %s is given twice", command, row->name);
         seen[row - rows] = true;
+        if (row->type == OPTION_FLAG) {
+            if (equals != NULL) FAIL(ERR_ARGUMENT, "%s: %s takes no value", command, row->name);
+            *(bool *)row->target = true;
+            continue;
+        }
         char *value = is_positional(row) ? word : equals == NULL ? NULL : equals + 1;
         if (value == NULL && i + 1 < call->n_arguments) value = call->arguments[++i];
         if (value == NULL) FAIL(ERR_ARGUMENT, "%s: %s needs a value", command, row->name);

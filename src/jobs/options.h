@@ -13,7 +13,8 @@ enum option_type {
     OPTION_TEXT,
     OPTION_TEXTS, /* may be given several times */
     OPTION_INTEGER,
-    OPTION_NUMBER
+    OPTION_NUMBER,
+    OPTION_FLAG /* takes no value: set when given */
 };
 
 struct option_texts { /* zeroed is empty; release with free(values) */
@@ -26,8 +27,8 @@ struct option_row {
     const char *value; /* what stands for it in the usage: "N"; of a positional NULL */
     enum option_type type;
     bool required;
-    double min, max;      /* of integers and numbers */
-    void *target;         /* const char *, struct option_texts, int64_t or double; what it holds
+    double min, max; /* of integers and numbers */
+    void *target;    /* const char *, struct option_texts, int64_t, double or bool; what it holds
                              before is the default */
     const char *sentence; /* the usage adds the default unless this has the word */
 };

@@ -14,6 +14,7 @@
 #include "base/text_buffer.h"
 #include "corpus/corpus_html.h"
 #include "corpus/corpus_inspect.h"
+#include "corpus/corpus_verify.h"
 #include "corpus/import_common.h"
 #include "corpus/import_text.h"
 #include "corpus/shard.h"
@@ -515,7 +516,9 @@ static void damaged_records_are_named(void **state)
     struct build_summary summary = {0};
     struct verify_result result = {0};
     assert_int_equal(build(directory, order, 2, 1, &summary), OK);
-    assert_int_equal(corpus_verify(&result, directory, 0, 1), OK);
+    assert_int_equal(corpus_verify(&result, directory,
+                                   &(struct verify_options){.n_ranks = 1, .n_threads = 2}, NULL),
+                     OK);
     assert_int_equal(result.n_records, 34);
     assert_int_equal(result.n_damaged, 0);
     /* one letter of one string of one record */
@@ -530,7 +533,9 @@ static void damaged_records_are_named(void **state)
     char *third = path_join(directory, "fake-00003.h5");
     assert_int_equal(file_write_atomic(third, bytes, size / 2), OK);
     result = (struct verify_result){0};
-    assert_int_equal(corpus_verify(&result, directory, 0, 1), OK);
+    assert_int_equal(corpus_verify(&result, directory,
+                                   &(struct verify_options){.n_ranks = 1, .n_threads = 2}, NULL),
+                     OK);
     assert_int_equal(result.n_damaged, 2);
     assert_non_null(strstr(result.lines.text, "fake-00001.h5: record 1: crc32c is"));
     assert_non_null(strstr(result.lines.text, "fake-00003.h5 has"));
