@@ -138,6 +138,28 @@ static void check_sources(const struct check *check)
     }
 }
 
+/* A source that is left out must be there; something must remain. */
+static void check_without(const struct check *check)
+{
+    const struct config_data *data = &check->config->data;
+    const struct config_place place = place_of(check, "data.without", NULL);
+    int64_t left = data->n_sources;
+    if (is_broken(check, "data.without") || is_broken(check, "data.sources")) return;
+    for (int64_t i = 0; i < data->without.n; i++) {
+        int64_t found = 0;
+        for (int64_t s = 0; s < data->n_sources; s++)
+            found += strcmp(data->sources[s].corpus, data->without.values[i]) == 0;
+        if (found == 0)
+            config_errors_add(check->errors, place,
+                              "data.without names %s, which no row of data.sources has",
+                              data->without.values[i]);
+        left -= found;
+    }
+    if (data->without.n > 0 && left <= 0)
+        config_errors_add(check->errors, place,
+                          "data.without leaves no source: nothing to learn from");
+}
+
 static void check_modules(const struct check *check)
 {
     const struct config_strings *modules = &check->config->train.modules;
@@ -196,6 +218,7 @@ static void check_train(const struct check *check)
 {
     const struct run_config *config = check->config;
     check_sources(check);
+    check_without(check);
     check_modules(check);
     if (config->tokenizer[0] == '\0' && !is_broken(check, "tokenizer"))
         config_errors_add(check->errors, place_of(check, "tokenizer", NULL),
@@ -208,10 +231,22 @@ static void check_train(const struct check *check)
     check_rates(check);
 }
 
+/* Its stages are checked when they are read. */
+static void check_curriculum(const struct check *check)
+{
+    if (check->config->curriculum.n_stages == 0 && !is_broken(check, "curriculum.stages"))
+        config_errors_add(check->errors, place_of(check, "curriculum.stages", NULL),
+                          "curriculum.stages is empty: nothing would run; name configurations");
+}
+
 void config_check(const struct run_config *config, const struct config_place *places,
                   struct config_errors *errors)
 {
     struct check check = {.config = config, .places = places, .errors = errors};
+    if (config->job == CONFIG_JOB_CURRICULUM) {
+        check_curriculum(&check);
+        return;
+    }
     check_model(&check);
     if (config->job != CONFIG_JOB_TRAIN) return;
     check_lengths(&check);

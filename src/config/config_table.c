@@ -4,11 +4,12 @@
 #define AT(field)        .offset = offsetof(struct run_config, field)
 #define IN_SOURCE(field) .offset = offsetof(struct config_source, field)
 #define IN_MARGIN(field) .offset = offsetof(struct config_margin, field)
+#define IN_STAGE(field)  .offset = offsetof(struct config_stage, field)
 #define RANGE(low, high) .min = (low), .max = (high)
 #define HUGE_COUNT       9e15 /* integers below it are exact in a double */
 
 const struct config_key config_keys[] = {
-    {"job", CONFIG_CHOICE, AT(job), "train", .choices = "train|evaluate", .unit = "",
+    {"job", CONFIG_CHOICE, AT(job), "train", .choices = "train|evaluate|curriculum", .unit = "",
      .sentence = "what the run does"},
     {"seed", CONFIG_INTEGER, AT(seed), "0", RANGE(0, HUGE_COUNT), .unit = "",
      .sentence = "of every random decision: order of samples, initial weights, DropPath"},
@@ -91,6 +92,8 @@ const struct config_key config_keys[] = {
      RANGE(-1, 10000), .unit = "per subject", .sentence = "-1: the task's own limit"},
     {"data.sources[].max_turns", CONFIG_INTEGER, IN_SOURCE(max_turns), "-1", RANGE(-1, 10000),
      .unit = "questions per sample", .sentence = "-1: the task's own limit"},
+    {"data.without", CONFIG_STRINGS, AT(data.without), "[]", .unit = "",
+     .sentence = "corpora of data.sources that are left out, as for an ablation"},
     {"data.image_mode", CONFIG_CHOICE, AT(data.image_mode), "pad", .choices = "pad|squash",
      .unit = "",
      .sentence = "how a picture meets the model's shape: padded to a square first (as "
@@ -219,6 +222,22 @@ const struct config_key config_keys[] = {
      .sentence = "the most frequent answer, the picture zeroed, another scene's picture"},
     {"evaluate.margins[].by", CONFIG_NUMBER, IN_MARGIN(by), NULL, RANGE(-1, 1),
      .unit = "share of answers", .sentence = "by which the accuracy must exceed that"},
+
+    {"curriculum.stages", CONFIG_MAPPINGS, AT(curriculum.stages), "[]", .unit = "",
+     .count_offset = offsetof(struct run_config, curriculum.n_stages),
+     .element_size = sizeof(struct config_stage),
+     .sentence = "job curriculum: what runs, one after the other, each with the weights of the one "
+                 "before"},
+    {"curriculum.stages[].config", CONFIG_STRING, IN_STAGE(config), NULL, .unit = "",
+     .sentence = "configuration of the stage, seen from the folder of this file"},
+    {"curriculum.stages[].name", CONFIG_STRING, IN_STAGE(name), "''", .unit = "",
+     .sentence = "of its folder in run_dir; '': the name of its file"},
+    {"curriculum.stages[].set", CONFIG_STRINGS, IN_STAGE(set), "[]", .unit = "",
+     .sentence = "key=value arguments for this stage"},
+    {"curriculum.stages[].export", CONFIG_BOOLEAN, IN_STAGE(export_weights), "false", .unit = "",
+     .sentence = "whether the weights at its end are written as safetensors too, into export/"},
+    {"curriculum.set", CONFIG_STRINGS, AT(curriculum.set), "[]", .unit = "",
+     .sentence = "key=value arguments for every stage"},
 };
 
 const size_t n_config_keys = sizeof config_keys / sizeof config_keys[0];

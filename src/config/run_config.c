@@ -180,6 +180,29 @@ static bool apply_mapping(struct scope *scope, const char *prefix, const struct 
     return good;
 }
 
+static bool is_listed(const struct config_strings *list, const char *word)
+{
+    for (int64_t i = 0; i < list->n; i++)
+        if (strcmp(list->values[i], word) == 0) return true;
+    return false;
+}
+
+/* What data.without names goes, and then the list itself: the result is a configuration that never
+ * had these sources. */
+static void drop_sources(struct run_config *config)
+{
+    struct config_data *data = &config->data;
+    int64_t kept = 0;
+    for (int64_t i = 0; i < data->n_sources; i++) {
+        if (is_listed(&data->without, data->sources[i].corpus))
+            release_scope(&data->sources[i], "data.sources[].");
+        else
+            data->sources[kept++] = data->sources[i];
+    }
+    data->n_sources = kept;
+    config_value_release(&config_keys[config_key_index("data.without")], config);
+}
+
 /* Files and arguments of one load: trees point into the labels, so all live until the end. */
 struct loader {
     const char *path;
@@ -375,6 +398,7 @@ enum status run_config_load(struct run_config *config_out, const char *path,
         FAIL(ERR_ARGUMENT, "%s cannot be used, %zu error%s\n%s", path, loader.errors.n,
              loader.errors.n == 1 ? "" : "s", text_of(&report));
     }
+    drop_sources(&config);
     *config_out = config;
     config = (struct run_config){0};
 out:

@@ -24,7 +24,7 @@ struct config_strings {
 };
 
 /* A choice is stored as the position of its word in the row's choices: these follow that order. */
-enum config_job { CONFIG_JOB_TRAIN, CONFIG_JOB_EVALUATE };
+enum config_job { CONFIG_JOB_TRAIN, CONFIG_JOB_EVALUATE, CONFIG_JOB_CURRICULUM };
 enum config_device { CONFIG_DEVICE_CPU };
 enum config_kernels { CONFIG_KERNELS_CPU, CONFIG_KERNELS_REF };
 enum config_image_mode { CONFIG_IMAGE_PAD, CONFIG_IMAGE_SQUASH };
@@ -63,6 +63,7 @@ struct config_source { /* one row of data.sources */
 struct config_data {
     struct config_source *sources;
     int64_t n_sources;
+    struct config_strings without; /* emptied once their sources are gone */
     int image_mode, region_mode;
     int64_t max_length; /* tokens of one sample */
     int too_long;       /* what happens to a longer one */
@@ -124,6 +125,19 @@ struct config_evaluate {
     int64_t n_margins;
 };
 
+struct config_stage {          /* one row of curriculum.stages */
+    char *config;              /* file, from the folder of the curriculum's own */
+    char *name;                /* "": the file's, without .yaml */
+    struct config_strings set; /* key=value over the file's */
+    bool export_weights;
+};
+
+struct config_curriculum {
+    struct config_stage *stages;
+    int64_t n_stages;
+    struct config_strings set; /* key=value over every stage's */
+};
+
 struct run_config { /* zeroed is releasable */
     int job;
     int64_t seed;
@@ -139,6 +153,7 @@ struct run_config { /* zeroed is releasable */
     struct config_schedule_keys schedule;
     struct config_metrics metrics;
     struct config_evaluate evaluate;
+    struct config_curriculum curriculum;
 };
 
 /* Reads `path`, the model file it names, and the `key=value` overrides, in this order; keys that

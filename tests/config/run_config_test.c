@@ -160,6 +160,53 @@ static void shipped_configs_are_read(void **state)
     }
 }
 
+static void check_curriculum(const char *folder, const char *name)
+{
+    struct run_config all = {0};
+    char *path = path_join(folder, name);
+    if (run_config_load(&all, path, NULL, 0) != OK) fail_msg("%s", status_message());
+    for (int64_t i = 0; i < all.curriculum.n_stages; i++) {
+        const struct config_stage *row = &all.curriculum.stages[i];
+        struct run_config config = {0};
+        char *stage = path_join(folder, row->config);
+        const int n = (int)(all.curriculum.set.n + row->set.n);
+        const char **set = memory_new((size_t)n + 1, sizeof *set);
+        for (int64_t s = 0; s < n; s++)
+            set[s] = s < all.curriculum.set.n ? all.curriculum.set.values[s]
+                                              : row->set.values[s - all.curriculum.set.n];
+        if (run_config_load(&config, stage, set, n) != OK) fail_msg("%s", status_message());
+        assert_int_equal(config.data.without.n, 0); /* they are gone */
+        run_config_release(&config);
+        free(set);
+        free(stage);
+    }
+    if (all.job == CONFIG_JOB_CURRICULUM) assert_true(all.curriculum.n_stages > 0);
+    run_config_release(&all);
+    free(path);
+}
+
+static void shipped_curricula_are_read(void **state)
+{
+    (void)state;
+    char **names = NULL;
+    size_t n = 0;
+    assert_int_equal(directory_list(&names, &n, "configs/ablations"), OK);
+    for (size_t i = 0; i < n; i++)
+        if (strstr(names[i], ".yaml") != NULL) check_curriculum("configs/ablations", names[i]);
+    names_free(names, n);
+    check_curriculum("configs", "curriculum.yaml");
+    check_curriculum("configs/demo", "curriculum.yaml");
+    struct run_config full = {0}, less = {0};
+    const char *without = "data.without=[corpora/svg-full]";
+    assert_int_equal(run_config_load(&full, "configs/stage2.yaml", NULL, 0), OK);
+    assert_int_equal(run_config_load(&less, "configs/stage2.yaml", &without, 1), OK);
+    assert_true(less.data.n_sources < full.data.n_sources);
+    for (int64_t i = 0; i < less.data.n_sources; i++)
+        assert_string_not_equal(less.data.sources[i].corpus, "corpora/svg-full");
+    run_config_release(&full);
+    run_config_release(&less);
+}
+
 static void a_written_config_reads_back_the_same(void **state)
 {
     (void)state;
@@ -316,6 +363,7 @@ int main(void)
         cmocka_unit_test(overrides_are_refused_naming_the_argument),
         cmocka_unit_test(overrides_win_over_files_and_files_over_defaults),
         cmocka_unit_test(shipped_configs_are_read),
+        cmocka_unit_test(shipped_curricula_are_read),
         cmocka_unit_test(a_written_config_reads_back_the_same),
         cmocka_unit_test(the_reference_file_is_the_table),
         cmocka_unit_test(every_key_has_help),

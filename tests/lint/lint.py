@@ -25,6 +25,8 @@ MAX_BRACES = 5  # the function's own and four inside it
 
 # Names that may stand in several folders.
 SHARED_NAMES = {"README.md", "LICENSE", ".gitignore"}
+# Keys that are spent while a configuration is read.
+READ_BY_CONFIG = {"model.base", "data.without"}
 # Folders of data and of configuration that need no README of their own.
 NO_README = (".ci", "tests/data", "tests/bad_configs/model", "tests/fuzz/seeds")
 
@@ -264,7 +266,7 @@ def check_config(build):
         last = field.split(".")[-1]
         if choices and "|" not in choices:
             continue  # one choice: nothing to decide yet
-        if last in fields and not used[last] and key != "model.base":
+        if last in fields and not used[last] and key not in READ_BY_CONFIG:
             find("unread keys", "src/config/config_table.c", f"nothing reads {key}")
 
 
