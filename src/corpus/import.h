@@ -76,5 +76,22 @@ enum status import_llava(struct record_source *source_out, const struct import_o
 /* The same of rows that hold the picture. */
 enum status import_onevision(struct record_source *source_out,
                              const struct import_options *options);
+/* Files of COCO's form; coco_record.h says what is read of them. PACO adds attributes and what a
+ * part is part of, panoptic files take their masks from PNGs, RefCOCO has expressions. */
+enum status import_coco(struct record_source *source_out, const struct import_options *options);
+enum status import_lvis(struct record_source *source_out, const struct import_options *options);
+enum status import_partimagenet(struct record_source *source_out,
+                                const struct import_options *options);
+enum status import_paco(struct record_source *source_out, const struct import_options *options);
+enum status import_coco_panoptic(struct record_source *source_out,
+                                 const struct import_options *options);
+enum status import_ade20k_panoptic(struct record_source *source_out,
+                                   const struct import_options *options);
+enum status import_refcoco(struct record_source *source_out, const struct import_options *options);
+
+/* Folders of one file a picture: MATLAB structs; JSON, or text and colours. */
+enum status import_pascal_part(struct record_source *source_out,
+                               const struct import_options *options);
+enum status import_ade20k(struct record_source *source_out, const struct import_options *options);
 
 #endif

@@ -223,6 +223,44 @@ out:
     return status;
 }
 
+enum status json_span_members(struct json_span *found, const struct json_text *text,
+                              struct json_span object, const char *const *keys, size_t n_keys)
+{
+    enum status status = OK;
+    struct cursor cursor = {text, object.text, object.text + object.size};
+    size_t n_found = 0;
+    for (size_t k = 0; k < n_keys; k++) found[k] = (struct json_span){0};
+    if (cursor.at == cursor.end || *cursor.at != '{') return OK; /* judged when it is parsed */
+    cursor.at++;
+    skip_space(&cursor);
+    while (n_found < n_keys && cursor.at < cursor.end && *cursor.at != '}') {
+        struct json_span span;
+        TRY(take_span(&cursor, true, &span));
+        for (size_t k = 0; k < n_keys; k++) {
+            const size_t size = strlen(keys[k]);
+            if (span.key_size != size + 2 || memcmp(span.key + 1, keys[k], size) != 0) continue;
+            found[k] = span;
+            n_found++;
+        }
+        if (cursor.at < cursor.end && *cursor.at == ',') cursor.at++;
+    }
+out:
+    return status;
+}
+
+bool json_span_integer(int64_t *value_out, struct json_span span)
+{
+    char digits[24];
+    char *end = NULL;
+    if (span.text == NULL || span.size == 0 || span.size >= sizeof digits) return false;
+    memcpy(digits, span.text, span.size);
+    digits[span.size] = '\0';
+    if (strspn(digits, "-0123456789") != span.size) return false;
+    errno = 0;
+    *value_out = strtoll(digits, &end, 10);
+    return *end == '\0' && errno == 0;
+}
+
 const struct json_span *json_spans_find(const struct json_spans *spans, const char *key)
 {
     const size_t size = strlen(key);

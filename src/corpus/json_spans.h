@@ -54,6 +54,13 @@ const struct json_span *json_spans_find(const struct json_spans *spans, const ch
  * above 1 GiB. */
 enum status json_span_parse(json_t **value_out, const struct json_text *text,
                             struct json_span span);
+/* Members of one object, without listing or parsing it: found[k] is the value of keys[k], its text
+ * NULL where there is none. It stops at the last one needed. Keys written with escapes are not
+ * found. */
+enum status json_span_members(struct json_span *found, const struct json_text *text,
+                              struct json_span object, const char *const *keys, size_t n_keys);
+/* The whole number that a value is; false for anything else, and where there is no value. */
+bool json_span_integer(int64_t *value_out, struct json_span span);
 /* The key without quotes and escapes, to free(). */
 enum status json_span_key(char **key_out, const struct json_text *text, struct json_span span);
 
