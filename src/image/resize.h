@@ -17,7 +17,6 @@ struct resize_axis { /* zeroed is releasable */
     int64_t max_taps;
     int32_t *first, *count; /* [n_out] */
     int32_t *weight;        /* [n_out, max_taps]; unused ones are 0 */
-    int8_t *digits;         /* resize_quad.c's form of the weights, or NULL */
 };
 enum status resize_axis_init(struct resize_axis *axis_out, int64_t n_in, int64_t n_out);
 void resize_axis_release(struct resize_axis *axis);
@@ -31,12 +30,16 @@ struct resize_geometry {
     int64_t full_height, full_width, top, left;
     int64_t out_height, out_width;
 };
-/* Row y of the result, u8 [out_width, 3]; in order of y. */
-typedef void resize_emit(void *context, int64_t y, const uint8_t *row);
+/* The result [out_height, out_width, 3], one of them: bytes, or normalised as the tower reads them.
+ */
+struct resize_target {
+    uint8_t *rgb;
+    float *pixels;
+};
 
 struct resize_stream; /* opaque */
 enum status resize_stream_create(struct resize_stream **stream_out, struct resize_geometry geometry,
-                                 resize_emit *emit, void *context);
+                                 struct resize_target target);
 void resize_stream_destroy(struct resize_stream *stream);
 /* Where row y of the picture is to be written: u8 [in_width, 3]; then done(y). Rows come in
  * order. */

@@ -1,6 +1,7 @@
 /* How fast the loader brings pictures (read from shards, checked, conversation drawn and tokenised,
  * decoded, resized, normalised, masks on their grids) beside nothing but libjpeg-turbo's decoding
- * of the same photographs on the same number of threads. */
+ * of the same photographs, and beside decoding them with the resize and the normalisation in a bare
+ * loop: images per second of one core, that is of processor time, each in turn. */
 #include <glob.h>
 #include <stdio.h> /* jpeglib.h needs FILE */
 #include <stdlib.h>
@@ -11,13 +12,12 @@
 #include "base/allocator.h"
 #include "base/file.h"
 #include "base/text_buffer.h"
-#include "base/thread_pool.h"
-#include "device/stream.h"
+#include "image/image.h"
 #include "support/bench.h"
 #include "support/corpus_records.h"
 #include "train/corpus_source.h"
 
-enum { GLOBAL_BATCH = 16, STEPS = 40, REGIONS = 4, MAX_FILE = 1 << 24 };
+enum { GLOBAL_BATCH = 16, STEPS = 10, ROUNDS = 8, REGIONS = 4, MAX_FILE = 1 << 24 };
 
 struct photographs {
     int64_t n;
@@ -50,15 +50,12 @@ static void photographs_release(struct photographs *photographs)
 
 /* ---- nothing but decoding ---- */
 
-static void decode(void *argument, int64_t block, int worker)
+static void decode(const struct photographs *photographs, int64_t i)
 {
-    (void)worker;
-    const struct photographs *photographs = argument;
     struct jpeg_decompress_struct codec;
     struct jpeg_error_mgr errors;
     codec.err = jpeg_std_error(&errors);
     jpeg_create_decompress(&codec);
-    int64_t i = block % photographs->n;
     jpeg_mem_src(&codec, photographs->bytes[i], (unsigned long)photographs->sizes[i]);
     jpeg_read_header(&codec, TRUE);
     codec.out_color_space = JCS_RGB;
@@ -70,15 +67,36 @@ static void decode(void *argument, int64_t block, int worker)
     jpeg_destroy_decompress(&codec);
 }
 
-struct decoding {
-    struct stream *stream;
-    struct photographs *photographs;
-};
-
 static void decode_all(void *context)
 {
-    struct decoding *d = context;
-    thread_pool_run(d->stream->pool, GLOBAL_BATCH * STEPS, decode, d->photographs);
+    const struct photographs *photographs = context;
+    for (int64_t i = 0; i < GLOBAL_BATCH * STEPS; i++) decode(photographs, i % photographs->n);
+}
+
+/* ---- decoding, resizing, normalising ---- */
+
+struct pixels {
+    const struct photographs *photographs;
+    int64_t side;
+    float *pixels; /* [side, side, 3] */
+};
+
+static void must(enum status status)
+{
+    if (status == OK) return;
+    fprintf(stderr, "error: %s\n", status_message());
+    exit(1);
+}
+
+static void make_all(void *context)
+{
+    struct pixels *p = context;
+    for (int64_t i = 0; i < GLOBAL_BATCH * STEPS; i++) {
+        const int64_t k = i % p->photographs->n;
+        const struct image_source source = {p->photographs->bytes[k], p->photographs->sizes[k],
+                                            "photograph"};
+        must(image_preprocess(p->pixels, source, IMAGE_MODE_PAD, p->side, p->side));
+    }
 }
 
 /* ---- the loader ---- */
@@ -131,8 +149,14 @@ out:
 }
 
 struct loading {
+    struct model_config config;
+    struct corpus *corpus;
+    struct tokenizer *tokenizer;
+    struct order *order;
+    struct corpus_entry entry;
+    struct corpus_source source;
+    const struct task *tasks[1];
     struct loader_options options;
-    int64_t n_images;
 };
 
 static enum status load_steps(struct loading *l)
@@ -140,14 +164,12 @@ static enum status load_steps(struct loading *l)
     enum status status = OK;
     struct loader *loader = NULL;
     const struct global_batch *batch;
-    l->n_images = 0;
     TRY(loader_create(&loader, &l->options));
     for (int step = 0; step < STEPS; step++) {
         TRY(loader_next_batch(loader, &batch));
         for (int64_t m = 0; m < batch->n_mine; m++) {
             struct micro_batch *micro;
             TRY(loader_next_micro(loader, &micro));
-            l->n_images += micro->batch.n_images;
             micro_batch_destroy(micro);
         }
     }
@@ -158,52 +180,84 @@ out:
 
 static void load_all(void *context)
 {
-    if (load_steps(context) == OK) return;
-    fprintf(stderr, "error: %s\n", status_message());
-    exit(1);
+    must(load_steps(context));
 }
 
-/* A run of the loader over the corpus in `folder`, for a model of pictures `side` pixels a side. */
-static enum status measure_loader(double *images_per_second_out, struct comm *comm, int64_t side,
-                                  const char *folder, const char *tokenizer_folder)
+/* A loader over the corpus in `folder`, for a model of pictures `side` pixels a side. */
+static enum status loading_open(struct loading *l, struct comm *comm, int64_t side,
+                                const char *folder, const char *tokenizer_folder)
 {
     enum status status = OK;
-    const struct model_config config = {
+    l->config = (struct model_config){
         .image_height = side, .image_width = side, .extractor = {.mask_side = 112}};
-    struct corpus *corpus = NULL;
-    struct order *order = NULL;
-    struct tokenizer *tokenizer = NULL;
-    const struct task *tasks[] = {task_find("sg")};
-    TRY(corpus_open(&corpus, folder));
-    TRY(tokenizer_open(&tokenizer, tokenizer_folder));
-    struct order_source drawn = {
-        .name = "bench", .n_records = corpus_size(corpus), .n_tasks = 1, .weight = 1};
-    TRY(order_create(&order, 1, GLOBAL_BATCH, &drawn, 1));
-    struct corpus_entry entry = {
-        .corpus = corpus, .tasks = tasks, .n_tasks = 1, .options = task_options_default()};
-    struct corpus_source source = {.entries = &entry, .tokenizer = tokenizer, .seed = 1};
-    struct loading l = {.options = {.comm = comm,
-                                    .order = order,
-                                    .source = corpus_source_samples(&source),
-                                    .config = &config,
-                                    .rows = {.mask_id = tokenizer_id(tokenizer, "<mask>"),
-                                             .vocab = tokenizer_size(tokenizer),
-                                             .image_rows = (side / 16) * (side / 16),
-                                             .max_length = 4096},
-                                    .pack = {.mode = PACK_BALANCED,
-                                             .n_ranks = 1,
-                                             .limits = {4, 64, 4, 16384, 16384},
-                                             .cost = {.token = 1, .image = 1}},
-                                    .image_mode = IMAGE_MODE_PAD,
-                                    .n_threads = bench_threads(),
-                                    .prefetch = 4,
-                                    .end_step = STEPS}};
-    double seconds = bench_seconds(load_all, &l);
-    *images_per_second_out = (double)l.n_images / seconds;
+    TRY(corpus_open(&l->corpus, folder));
+    TRY(tokenizer_open(&l->tokenizer, tokenizer_folder));
+    const struct order_source drawn = {
+        .name = "bench", .n_records = corpus_size(l->corpus), .n_tasks = 1, .weight = 1};
+    TRY(order_create(&l->order, 1, GLOBAL_BATCH, &drawn, 1));
+    l->tasks[0] = task_find("sg");
+    l->entry = (struct corpus_entry){
+        .corpus = l->corpus, .tasks = l->tasks, .n_tasks = 1, .options = task_options_default()};
+    l->source = (struct corpus_source){.entries = &l->entry, .tokenizer = l->tokenizer, .seed = 1};
+    l->options = (struct loader_options){.comm = comm,
+                                         .order = l->order,
+                                         .source = corpus_source_samples(&l->source),
+                                         .config = &l->config,
+                                         .rows = {.mask_id = tokenizer_id(l->tokenizer, "<mask>"),
+                                                  .vocab = tokenizer_size(l->tokenizer),
+                                                  .image_rows = (side / 16) * (side / 16),
+                                                  .max_length = 4096},
+                                         .pack = {.mode = PACK_BALANCED,
+                                                  .n_ranks = 1,
+                                                  .limits = {4, 64, 4, 16384, 16384},
+                                                  .cost = {.token = 1, .image = 1}},
+                                         .image_mode = IMAGE_MODE_PAD,
+                                         .n_threads = bench_threads(),
+                                         .prefetch = 4,
+                                         .end_step = STEPS};
 out:
-    order_destroy(order);
-    tokenizer_close(tokenizer);
-    corpus_close(corpus);
+    return status;
+}
+
+static void loading_release(struct loading *l)
+{
+    order_destroy(l->order);
+    tokenizer_close(l->tokenizer);
+    corpus_close(l->corpus);
+}
+
+static enum status measure(const struct photographs *photographs, struct comm *comm,
+                           const char *corpus, const char *tokenizer)
+{
+    static const int64_t sides[] = {256, 512};
+    enum status status = OK;
+    struct loading loading[2] = {0};
+    struct pixels pixels[2] = {0};
+    struct bench_contestant contestants[5] = {{decode_all, (void *)(uintptr_t)photographs, 0}};
+    for (int i = 0; i < 2; i++) {
+        TRY(loading_open(&loading[i], comm, sides[i], corpus, tokenizer));
+        pixels[i] = (struct pixels){photographs, sides[i], bench_floats(sides[i] * sides[i] * 3)};
+        contestants[1 + 2 * i] = (struct bench_contestant){make_all, &pixels[i], 0};
+        contestants[2 + 2 * i] = (struct bench_contestant){load_all, &loading[i], 0};
+    }
+    bench_side_by_side(contestants, 5, ROUNDS);
+    const double n = GLOBAL_BATCH * STEPS, bare = contestants[0].seconds;
+    bench_row("libjpeg-turbo alone", "one core", "%7.1f images/s", n / bare);
+    for (int i = 0; i < 2; i++) {
+        char *size = text_format("%d x %d, one core", (int)sides[i], (int)sides[i]);
+        const double made = contestants[1 + 2 * i].seconds, loaded = contestants[2 + 2 * i].seconds;
+        bench_row("decode, resize, normalise", size, "%7.1f images/s = %.0f %% of libjpeg-turbo",
+                  n / made, 100 * bare / made);
+        bench_row("loader", size,
+                  "%7.1f images/s = %.0f %% of libjpeg-turbo, %.0f %% of decode, resize, normalise",
+                  n / loaded, 100 * bare / loaded, 100 * made / loaded);
+        free(size);
+    }
+out:
+    for (int i = 0; i < 2; i++) {
+        loading_release(&loading[i]);
+        free(pixels[i].pixels);
+    }
     return status;
 }
 
@@ -216,9 +270,7 @@ int main(void)
     char *pattern = text_format("%s/data/coco_panoptic/images/*.jpg", shared);
     char *tokenizer = text_format("%s/data/qwen2-tokenizer", shared);
     char *folder = test_folder(), *corpus = text_format("%s/corpus", folder);
-    char *threads = text_format("%d threads", bench_threads());
     struct photographs photographs = {0};
-    struct decoding decoding = {.photographs = &photographs};
     struct comm *comm = NULL;
     TRY(comm_create(&comm, NULL));
     TRY(photographs_read(&photographs, pattern));
@@ -226,26 +278,16 @@ int main(void)
         bench_row("loader", "photographs", "skipped: no %s", pattern);
         goto out;
     }
-    TRY(stream_create(&decoding.stream, bench_threads()));
-    double bare = GLOBAL_BATCH * STEPS / bench_seconds(decode_all, &decoding), loader = 0;
     TRY(write_corpus(corpus, &photographs));
-    bench_row("libjpeg-turbo alone", threads, "%7.1f images/s", bare);
-    TRY(measure_loader(&loader, comm, 256, corpus, tokenizer));
-    bench_row("loader, 256 x 256", threads, "%7.1f images/s = %.0f %% of libjpeg-turbo", loader,
-              100 * loader / bare);
-    TRY(measure_loader(&loader, comm, 512, corpus, tokenizer));
-    bench_row("loader, 512 x 512", threads, "%7.1f images/s = %.0f %% of libjpeg-turbo", loader,
-              100 * loader / bare);
+    TRY(measure(&photographs, comm, corpus, tokenizer));
 out:
     if (status != OK) fprintf(stderr, "error: %s\n", status_message());
     comm_destroy(comm);
-    stream_destroy(decoding.stream);
     photographs_release(&photographs);
     directory_remove(folder);
     free(pattern);
     free(tokenizer);
     free(corpus);
     free(folder);
-    free(threads);
     return status == OK ? 0 : 1;
 }

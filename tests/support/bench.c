@@ -15,11 +15,29 @@
 
 enum { MIN_RUNS = 3, MAX_RUNS = 20, SGEMM_SIDE = 1024 };
 
-static double now_seconds(void)
+static double clock_seconds(clockid_t clock)
 {
     struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
+    clock_gettime(clock, &time);
     return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+static double now_seconds(void)
+{
+    return clock_seconds(CLOCK_MONOTONIC);
+}
+
+void bench_side_by_side(struct bench_contestant *contestants, int n, int n_rounds)
+{
+    for (int round = -1; round < n_rounds; round++) {
+        for (int i = 0; i < n; i++) {
+            struct bench_contestant *contestant = &contestants[i];
+            const double start = clock_seconds(CLOCK_PROCESS_CPUTIME_ID);
+            contestant->body(contestant->context);
+            const double seconds = clock_seconds(CLOCK_PROCESS_CPUTIME_ID) - start;
+            if (round <= 0 || seconds < contestant->seconds) contestant->seconds = seconds;
+        }
+    }
 }
 
 double bench_seconds(void (*body)(void *context), void *context)

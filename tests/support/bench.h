@@ -11,6 +11,16 @@ struct stream;
  * run goes before, untimed; then 3 to 20 of them, about half a second in all. */
 double bench_seconds(void (*body)(void *context), void *context);
 
+/* One of several bodies that are compared: `seconds` of processor time, of all threads together, in
+ * its best round. Rounds take the bodies in turn, so that all of them meet the same machine; other
+ * programs lengthen waiting, not this. One round goes before, untimed. */
+struct bench_contestant {
+    void (*body)(void *context);
+    void *context;
+    double seconds; /* written */
+};
+void bench_side_by_side(struct bench_contestant *contestants, int n, int n_rounds);
+
 /* n floats of zeroed-page-free memory (every page touched), 64-byte aligned, to free(). Values in
  * -1 .. 1. */
 float *bench_floats(int64_t n);
