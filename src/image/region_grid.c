@@ -13,9 +13,10 @@
  * increasing order. */
 struct sampled_axis {
     int64_t n_in, n_cells;
-    int32_t *rank;        /* [n_in + 1]: samples below this source index */
-    int32_t *low, *high;  /* [n_cells]: the two samples of a cell */
-    float *weight;        /* [n_cells]: of the high one; the low one has the rest */
+    int32_t *rank;       /* [n_in + 1]: samples below this source index */
+    int32_t *low, *high; /* [n_cells]: the two samples of a cell */
+    float *weight;       /* [n_cells]: of the high one; the low one has the rest */
+    int32_t n_samples;
     int32_t first, after; /* samples that any pixel of the mask touches; empty: first >= after */
 };
 
@@ -56,7 +57,7 @@ static enum status axis_init(struct sampled_axis *axis, int64_t n_in, int64_t n_
         axis->low[i] = axis->rank[axis->low[i]];
         axis->high[i] = axis->rank[axis->high[i]];
     }
-    axis->first = axis->rank[n_in];
+    axis->n_samples = axis->rank[n_in];
 out:
     return status;
 }
@@ -80,71 +81,92 @@ static void axis_cells(int64_t *first, int64_t *after, const struct sampled_axis
     while (*after > *first && axis->low[*after - 1] >= axis->after) --*after;
 }
 
-struct samples {
+struct region_grid {
     struct sampled_axis rows, columns;
-    int64_t n_rows;
     uint8_t *inside; /* [samples of columns, samples of rows] 0/1 */
 };
 
 /* Source rows [start, end) of source column x are inside. */
-static void mark(struct samples *samples, int64_t x, int64_t start, int64_t end)
+static void mark(struct region_grid *grid, int64_t x, int64_t start, int64_t end)
 {
-    struct sampled_axis *columns = &samples->columns, *rows = &samples->rows;
+    struct sampled_axis *columns = &grid->columns, *rows = &grid->rows;
     if (columns->rank[x] == columns->rank[x + 1]) return;
     int32_t n = axis_touch(rows, start, end);
     if (n == 0) return;
     axis_touch(columns, x, x + 1);
-    memset(samples->inside + columns->rank[x] * samples->n_rows + rows->rank[start], 1, (size_t)n);
+    memset(grid->inside + columns->rank[x] * rows->n_samples + rows->rank[start], 1, (size_t)n);
 }
 
-static void samples_release(struct samples *samples)
+void region_grid_destroy(struct region_grid *grid)
 {
-    axis_release(&samples->rows);
-    axis_release(&samples->columns);
-    free(samples->inside);
+    if (!grid) return;
+    axis_release(&grid->rows);
+    axis_release(&grid->columns);
+    free(grid->inside);
+    free(grid);
 }
 
-static enum status samples_init(struct samples *samples, const struct rle *rle, int64_t grid_height,
-                                int64_t grid_width)
+enum status region_grid_create(struct region_grid **grid_out, int64_t height, int64_t width,
+                               int64_t grid_height, int64_t grid_width)
 {
     enum status status = OK;
-    ASSERT(rle->height > 0 && rle->width > 0 && grid_height > 0 && grid_width > 0,
-           "a mask of %" PRId64 " x %" PRId64 " on a grid of %" PRId64 " x %" PRId64, rle->width,
-           rle->height, grid_width, grid_height);
-    TRY(axis_init(&samples->rows, rle->height, grid_height));
-    TRY(axis_init(&samples->columns, rle->width, grid_width));
-    samples->n_rows = samples->rows.rank[rle->height];
-    samples->inside = calloc((size_t)samples->columns.rank[rle->width], (size_t)samples->n_rows);
-    if (!samples->inside)
+    ASSERT(height > 0 && width > 0 && grid_height > 0 && grid_width > 0,
+           "a mask of %" PRId64 " x %" PRId64 " on a grid of %" PRId64 " x %" PRId64, width, height,
+           grid_width, grid_height);
+    struct region_grid *grid = calloc(1, sizeof *grid);
+    if (!grid)
         FAIL(ERR_MEMORY, "no memory for a grid of %" PRId64 " x %" PRId64, grid_width, grid_height);
+    TRY(axis_init(&grid->rows, height, grid_height));
+    TRY(axis_init(&grid->columns, width, grid_width));
+    grid->inside = calloc((size_t)grid->columns.n_samples, (size_t)grid->rows.n_samples);
+    if (!grid->inside)
+        FAIL(ERR_MEMORY, "no memory for a grid of %" PRId64 " x %" PRId64, grid_width, grid_height);
+    *grid_out = grid;
+    grid = NULL;
+out:
+    region_grid_destroy(grid);
+    return status;
+}
+
+/* Nothing is inside, nothing is touched. */
+static void forget(struct region_grid *grid)
+{
+    struct sampled_axis *columns = &grid->columns, *rows = &grid->rows;
+    for (int32_t x = columns->first; x < columns->after; x++)
+        memset(grid->inside + (int64_t)x * rows->n_samples, 0, (size_t)rows->n_samples);
+    columns->first = columns->n_samples;
+    rows->first = rows->n_samples;
+    columns->after = rows->after = 0;
+}
+
+void region_grid_take(struct region_grid *grid, const struct rle *rle)
+{
+    ASSERT(rle->height == grid->rows.n_in && rle->width == grid->columns.n_in,
+           "a mask of %" PRId64 " x %" PRId64 " for a grid over %" PRId64 " x %" PRId64, rle->width,
+           rle->height, grid->columns.n_in, grid->rows.n_in);
     int64_t position = 0;
+    forget(grid);
     for (int64_t i = 0; i < rle->n_runs; position += rle->runs[i++]) {
         if (i % 2 == 0) continue;
         int64_t end = position + rle->runs[i], start = position;
         for (int64_t x = start / rle->height; start < end; x++) {
             int64_t top = x * rle->height, bottom = top + rle->height;
-            mark(samples, x, start - top, (end < bottom ? end : bottom) - top);
+            mark(grid, x, start - top, (end < bottom ? end : bottom) - top);
             start = bottom;
         }
     }
-out:
-    return status;
 }
 
-enum status region_grid_values(float *values, const struct rle *rle, int64_t grid_height,
-                               int64_t grid_width)
+void region_grid_values(float *values, const struct region_grid *grid)
 {
-    enum status status = OK;
-    struct samples samples = {0};
-    TRY(samples_init(&samples, rle, grid_height, grid_width));
-    memset(values, 0, (size_t)(grid_height * grid_width) * sizeof *values);
-    const struct sampled_axis *rows = &samples.rows, *columns = &samples.columns;
+    const struct sampled_axis *rows = &grid->rows, *columns = &grid->columns;
     int64_t x1, x2, y1, y2;
+    memset(values, 0, (size_t)(rows->n_cells * columns->n_cells) * sizeof *values);
     axis_cells(&x1, &x2, columns);
     axis_cells(&y1, &y2, rows);
     for (int64_t x = x1; x < x2; x++) {
-        const uint8_t *left = samples.inside + columns->low[x] * samples.n_rows;
-        const uint8_t *right = samples.inside + columns->high[x] * samples.n_rows;
+        const uint8_t *left = grid->inside + (int64_t)columns->low[x] * rows->n_samples;
+        const uint8_t *right = grid->inside + (int64_t)columns->high[x] * rows->n_samples;
         /* The blend of the four pairs of (left, right) bits. */
         double u = (double)columns->weight[x], u0 = (double)(1.0F - columns->weight[x]);
         const double blend[4] = {0, u0, u, u0 + u};
@@ -153,36 +175,26 @@ enum status region_grid_values(float *values, const struct rle *rle, int64_t gri
             double v = (double)rows->weight[y], v0 = (double)(1.0F - rows->weight[y]);
             double value =
                 v0 * blend[left[low] | right[low] << 1] + v * blend[left[high] | right[high] << 1];
-            values[y * grid_width + x] = (float)value;
+            values[y * columns->n_cells + x] = (float)value;
         }
     }
-out:
-    samples_release(&samples);
-    return status;
 }
 
-enum status region_grid_footprint(uint8_t *cells, const struct rle *rle, int64_t grid_height,
-                                  int64_t grid_width)
+void region_grid_footprint(uint8_t *cells, const struct region_grid *grid)
 {
-    enum status status = OK;
-    struct samples samples = {0};
-    TRY(samples_init(&samples, rle, grid_height, grid_width));
-    memset(cells, 0, (size_t)(grid_height * grid_width));
-    const struct sampled_axis *rows = &samples.rows, *columns = &samples.columns;
+    const struct sampled_axis *rows = &grid->rows, *columns = &grid->columns;
     int64_t x1, x2, y1, y2;
+    memset(cells, 0, (size_t)(rows->n_cells * columns->n_cells));
     axis_cells(&x1, &x2, columns);
     axis_cells(&y1, &y2, rows);
     for (int64_t x = x1; x < x2; x++) {
         /* A sample of weight 0 adds nothing; the low weight is never 0. */
         int32_t other = columns->weight[x] > 0 ? columns->high[x] : columns->low[x];
-        const uint8_t *left = samples.inside + columns->low[x] * samples.n_rows;
-        const uint8_t *right = samples.inside + other * samples.n_rows;
+        const uint8_t *left = grid->inside + (int64_t)columns->low[x] * rows->n_samples;
+        const uint8_t *right = grid->inside + (int64_t)other * rows->n_samples;
         for (int64_t y = y1; y < y2; y++) {
             int32_t low = rows->low[y], high = rows->weight[y] > 0 ? rows->high[y] : low;
-            cells[y * grid_width + x] = left[low] | right[low] | left[high] | right[high];
+            cells[y * columns->n_cells + x] = left[low] | right[low] | left[high] | right[high];
         }
     }
-out:
-    samples_release(&samples);
-    return status;
 }

@@ -240,14 +240,17 @@ static enum status fill_sequence(void *context, int64_t job)
     const struct sample *sample = &place->sample;
     const struct record *record = &sample->record;
     struct rle mask = {0};
+    struct micro_batch_grids grids = {0};
     if (place->rows.image_row < 0) goto out;
     const struct image_source source = {record->image, record->image_size, record->id};
     TRY(image_preprocess(micro_batch_pixels(preparation->micro, sequence), source,
                          options->image_mode, options->config->image_height,
                          options->config->image_width));
+    if (place->rows.n_regions > 0)
+        TRY(micro_batch_grids_init(&grids, preparation->micro, record->height, record->width));
     for (int64_t q = 0; q < place->rows.n_regions; q++) {
         TRY(region_mask(&mask, record, sample->regions[q], options->region_mode));
-        TRY(micro_batch_set_region(preparation->micro, sequence, q, &mask));
+        micro_batch_fill_region(preparation->micro, sequence, q, &grids, &mask);
         rle_release(&mask);
     }
 out:
@@ -255,6 +258,7 @@ out:
         status_add_context("sample %016" PRIx64 " (record %s)", sample->id,
                            record->id != NULL ? record->id : "none");
     rle_release(&mask);
+    micro_batch_grids_release(&grids);
     forget_place(place);
     return status;
 }

@@ -9,7 +9,6 @@
 #include "base/assertion.h"
 #include "base/random.h"
 #include "base/text_buffer.h"
-#include "image/region_grid.h"
 #include "text/chat.h"
 
 static int64_t block_count(const struct model_config *config)
@@ -245,20 +244,53 @@ float *micro_batch_pixels(struct micro_batch *micro, int64_t sequence)
     return micro->pixels + image * micro->pixels_per_image;
 }
 
-enum status micro_batch_set_region(struct micro_batch *micro, int64_t sequence, int64_t region,
-                                   const struct rle *mask)
+enum status micro_batch_grids_init(struct micro_batch_grids *grids_out,
+                                   const struct micro_batch *micro, int64_t height, int64_t width)
 {
     enum status status = OK;
+    struct micro_batch_grids grids = {0};
+    for (int level = 0; level < N_LEVELS; level++)
+        TRY(region_grid_create(&grids.level[level], height, width, micro->level_rows[level],
+                               micro->level_columns[level]));
+    TRY(region_grid_create(&grids.position, height, width, micro->grid_side, micro->grid_side));
+    *grids_out = grids;
+    grids = (struct micro_batch_grids){0};
+out:
+    micro_batch_grids_release(&grids);
+    return status;
+}
+
+void micro_batch_grids_release(struct micro_batch_grids *grids)
+{
+    for (int level = 0; level < N_LEVELS; level++) region_grid_destroy(grids->level[level]);
+    region_grid_destroy(grids->position);
+    *grids = (struct micro_batch_grids){0};
+}
+
+void micro_batch_fill_region(struct micro_batch *micro, int64_t sequence, int64_t region,
+                             const struct micro_batch_grids *grids, const struct rle *mask)
+{
     const int64_t q = micro->first_region[sequence] + region;
     ASSERT(q < micro->first_region[sequence + 1], "region %" PRId64 " of sequence %" PRId64, region,
            sequence);
     for (int level = 0; level < N_LEVELS; level++) {
-        const int64_t rows = micro->level_rows[level], columns = micro->level_columns[level];
-        TRY(region_grid_footprint(micro->footprint[level] + q * rows * columns, mask, rows,
-                                  columns));
+        const int64_t cells = micro->level_rows[level] * micro->level_columns[level];
+        region_grid_take(grids->level[level], mask);
+        region_grid_footprint(micro->footprint[level] + q * cells, grids->level[level]);
     }
     const int64_t side = micro->grid_side;
-    TRY(region_grid_values(micro->position_grid + q * side * side, mask, side, side));
+    region_grid_take(grids->position, mask);
+    region_grid_values(micro->position_grid + q * side * side, grids->position);
+}
+
+enum status micro_batch_set_region(struct micro_batch *micro, int64_t sequence, int64_t region,
+                                   const struct rle *mask)
+{
+    enum status status = OK;
+    struct micro_batch_grids grids = {0};
+    TRY(micro_batch_grids_init(&grids, micro, mask->height, mask->width));
+    micro_batch_fill_region(micro, sequence, region, &grids, mask);
 out:
+    micro_batch_grids_release(&grids);
     return status;
 }

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "base/status.h"
+#include "image/region_grid.h"
 #include "image/rle.h"
 #include "model/batch.h"
 #include "train/sample_rows.h"
@@ -44,6 +45,16 @@ float *micro_batch_pixels(struct micro_batch *micro, int64_t sequence);
 /* Footprints and position grid of region `region` (counted within its sequence) from its mask. */
 enum status micro_batch_set_region(struct micro_batch *micro, int64_t sequence, int64_t region,
                                    const struct rle *mask);
+
+/* The same for many regions of one picture, whose grids are then made once. */
+struct micro_batch_grids { /* zeroed is releasable */
+    struct region_grid *level[N_LEVELS], *position;
+};
+enum status micro_batch_grids_init(struct micro_batch_grids *grids_out,
+                                   const struct micro_batch *micro, int64_t height, int64_t width);
+void micro_batch_grids_release(struct micro_batch_grids *grids);
+void micro_batch_fill_region(struct micro_batch *micro, int64_t sequence, int64_t region,
+                             const struct micro_batch_grids *grids, const struct rle *mask);
 
 /* DropPath's factor of one block for one sample in one step: 0 or 1 / (1 - rate). */
 float micro_batch_keep(uint64_t seed, int64_t step, uint64_t sample_id, int64_t block, double rate);

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
 #include <string.h>
@@ -44,6 +45,22 @@ static void instruction_and_table_agree_on_any_cut(void **state)
         }
 }
 
+/* Sizes at which stretches are taken side by side. */
+static void long_messages(void **state)
+{
+    (void)state;
+    enum { N = 20000 };
+    unsigned char *bytes = malloc(N);
+    assert_non_null(bytes);
+    struct random_stream stream = random_stream(2, "crc bytes");
+    for (uint64_t i = 0; i < N; i++) bytes[i] = (unsigned char)random_u64(stream, i);
+    for (size_t size = 6140; size < N - 3; size += size < 6150 ? 1 : 997)
+        for (size_t offset = 0; offset < 3; offset++)
+            assert_int_equal(crc32c(77, bytes + offset, size),
+                             crc32c_portable(77, bytes + offset, size));
+    free(bytes);
+}
+
 static void every_flipped_bit_is_seen(void **state)
 {
     (void)state;
@@ -61,6 +78,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(published_values),
         cmocka_unit_test(instruction_and_table_agree_on_any_cut),
+        cmocka_unit_test(long_messages),
         cmocka_unit_test(every_flipped_bit_is_seen),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

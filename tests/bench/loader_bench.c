@@ -17,10 +17,16 @@
 #include "support/corpus_records.h"
 #include "train/corpus_source.h"
 
-enum { GLOBAL_BATCH = 16, STEPS = 10, ROUNDS = 8, REGIONS = 4, MAX_FILE = 1 << 24 };
+enum {
+    GLOBAL_BATCH = 12,
+    TIMES = 3,
+    ROUNDS = 8,
+    REGIONS = 4,
+    MAX_FILE = 1 << 24
+}; /* each photograph TIMES times */
 
 struct photographs {
-    int64_t n;
+    int64_t n, n_read;
     unsigned char **bytes;
     size_t *sizes;
 };
@@ -34,7 +40,7 @@ static enum status photographs_read(struct photographs *photographs, const char 
     photographs->sizes = memory_new(found.gl_pathc, sizeof *photographs->sizes);
     for (size_t i = 0; i < found.gl_pathc; i++) {
         TRY(file_read(&photographs->bytes[i], &photographs->sizes[i], found.gl_pathv[i], MAX_FILE));
-        photographs->n++;
+        photographs->n = ++photographs->n_read;
     }
 out:
     globfree(&found);
@@ -43,7 +49,7 @@ out:
 
 static void photographs_release(struct photographs *photographs)
 {
-    for (int64_t i = 0; i < photographs->n; i++) free(photographs->bytes[i]);
+    for (int64_t i = 0; i < photographs->n_read; i++) free(photographs->bytes[i]);
     free(photographs->bytes);
     free(photographs->sizes);
 }
@@ -70,7 +76,7 @@ static void decode(const struct photographs *photographs, int64_t i)
 static void decode_all(void *context)
 {
     const struct photographs *photographs = context;
-    for (int64_t i = 0; i < GLOBAL_BATCH * STEPS; i++) decode(photographs, i % photographs->n);
+    for (int64_t i = 0; i < TIMES * photographs->n; i++) decode(photographs, i % photographs->n);
 }
 
 /* ---- decoding, resizing, normalising ---- */
@@ -91,7 +97,7 @@ static void must(enum status status)
 static void make_all(void *context)
 {
     struct pixels *p = context;
-    for (int64_t i = 0; i < GLOBAL_BATCH * STEPS; i++) {
+    for (int64_t i = 0; i < TIMES * p->photographs->n; i++) {
         const int64_t k = i % p->photographs->n;
         const struct image_source source = {p->photographs->bytes[k], p->photographs->sizes[k],
                                             "photograph"};
@@ -165,7 +171,7 @@ static enum status load_steps(struct loading *l)
     struct loader *loader = NULL;
     const struct global_batch *batch;
     TRY(loader_create(&loader, &l->options));
-    for (int step = 0; step < STEPS; step++) {
+    for (int step = 0; step < l->options.end_step; step++) {
         TRY(loader_next_batch(loader, &batch));
         for (int64_t m = 0; m < batch->n_mine; m++) {
             struct micro_batch *micro;
@@ -214,7 +220,7 @@ static enum status loading_open(struct loading *l, struct comm *comm, int64_t si
                                          .image_mode = IMAGE_MODE_PAD,
                                          .n_threads = bench_threads(),
                                          .prefetch = 4,
-                                         .end_step = STEPS};
+                                         .end_step = TIMES * corpus_size(l->corpus) / GLOBAL_BATCH};
 out:
     return status;
 }
@@ -241,7 +247,7 @@ static enum status measure(const struct photographs *photographs, struct comm *c
         contestants[2 + 2 * i] = (struct bench_contestant){load_all, &loading[i], 0};
     }
     bench_side_by_side(contestants, 5, ROUNDS);
-    const double n = GLOBAL_BATCH * STEPS, bare = contestants[0].seconds;
+    const double n = (double)(TIMES * photographs->n), bare = contestants[0].seconds;
     bench_row("libjpeg-turbo alone", "one core", "%7.1f images/s", n / bare);
     for (int i = 0; i < 2; i++) {
         char *size = text_format("%d x %d, one core", (int)sides[i], (int)sides[i]);
@@ -278,6 +284,7 @@ int main(void)
         bench_row("loader", "photographs", "skipped: no %s", pattern);
         goto out;
     }
+    photographs.n -= photographs.n % GLOBAL_BATCH; /* whole epochs */
     TRY(write_corpus(corpus, &photographs));
     TRY(measure(&photographs, comm, corpus, tokenizer));
 out:

@@ -316,14 +316,17 @@ static enum status check_grid(const json_t *grid, const struct rle *rle, const u
 {
     enum status status = OK;
     struct rle footprint = {0}, above = {0};
+    struct region_grid *ours = NULL;
     int64_t size = json_integer_value(json_object_get(grid, "size")), n = size * size;
     float *values = memory_new((size_t)n, sizeof *values), *kernel = memory_new((size_t)n, 4);
     uint8_t *cells = memory_new((size_t)n, 1);
     const json_t *counts = json_object_get(grid, "above_zero_counts"), *sample;
     double worst = 0, apart = 0, limit = (size & (size - 1)) == 0 ? 0 : 1e-6;
     size_t i;
-    TRY(region_grid_values(values, rle, size, size));
-    TRY(region_grid_footprint(cells, rle, size, size));
+    TRY(region_grid_create(&ours, rle->height, rle->width, size, size));
+    region_grid_take(ours, rle);
+    region_grid_values(values, ours);
+    region_grid_footprint(cells, ours);
     TRY(rle_from_mask(&footprint, cells, size, size));
     for (int64_t k = 0; k < n; k++) cells[k] = values[k] > 0;
     TRY(rle_from_mask(&above, cells, size, size));
@@ -349,6 +352,7 @@ static enum status check_grid(const json_t *grid, const struct rle *rle, const u
         golden_report_float(report, "kernels mask_resize", id, apart, limit);
     }
 out:
+    region_grid_destroy(ours);
     rle_release(&footprint);
     rle_release(&above);
     free(values);

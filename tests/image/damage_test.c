@@ -98,7 +98,11 @@ static void strings(void **state)
                 uint64_t total = 0;
                 for (int64_t i = 0; i < rle.n_runs; i++) total += rle.runs[i];
                 assert_true(total == (uint64_t)(sizes[t][0] * sizes[t][1]));
-                assert_int_equal(region_grid_footprint(cells, &rle, 16, 16), OK);
+                struct region_grid *grid = NULL;
+                assert_int_equal(region_grid_create(&grid, rle.height, rle.width, 16, 16), OK);
+                region_grid_take(grid, &rle);
+                region_grid_footprint(cells, grid);
+                region_grid_destroy(grid);
                 (void)rle_box(&rle);
             }
             rle_release(&rle);
