@@ -43,13 +43,8 @@ enum status golden_read_relations(const struct golden_reading *reading); /* the 
 enum status golden_read_reasoning(const struct golden_reading *reading); /* GQA with a graph */
 enum status golden_read_coco(const struct golden_reading *reading);      /* COCO files */
 enum status golden_read_refexp(const struct golden_reading *reading);
-enum status golden_read_osprey(const struct golden_reading *reading);
-enum status golden_read_llava(const struct golden_reading *reading);
-enum status golden_read_vcr(const struct golden_reading *reading);
-enum status golden_read_vsr(const struct golden_reading *reading);
-enum status golden_read_grounded(const struct golden_reading *reading); /* Flickr, GQA reasoning */
-enum status golden_read_points(const struct golden_reading *reading);   /* PointQA */
-enum status golden_read_v7w(const struct golden_reading *reading);
+enum status golden_read_cot(const struct golden_reading *reading);      /* GQA reasoning */
+enum status golden_read_imported(const struct golden_reading *reading); /* all conversations */
 
 /* sampling.json of that folder. */
 struct golden_report;
