@@ -18,6 +18,7 @@ packages=(
     libyaml-dev libjansson-dev
     libjpeg62-turbo-dev libpng-dev
     libutf8proc-dev
+    nettle-dev
     libcairo2-dev
     libexpat1-dev
     libcmocka-dev

@@ -196,7 +196,7 @@ static char *notes_path(const struct corpus_stage *stage, int64_t shard)
 /* The notes first: a shard that is there has its notes. */
 enum status corpus_build_shard(const struct record_source *source, const struct corpus_stage *stage,
                                const struct build_options *options, int64_t shard,
-                               struct build_watch *watch)
+                               const struct picture_index *known, struct build_watch *watch)
 {
     enum status status = OK;
     struct shard_writer *writer = NULL;
@@ -213,7 +213,7 @@ enum status corpus_build_shard(const struct record_source *source, const struct 
         goto out;
     }
     TRY(directory_remove(beside));
-    TRY(shard_writer_create(&writer, path, stage->name, shard));
+    TRY(shard_writer_create(&writer, path, stage->name, shard, known));
     TRY(thread_pool_create(&pool, options->n_threads));
     TRY(add_items(source, writer, range, pool, &notes, watch));
     if (notes.length > 0) TRY(file_write_atomic(beside, notes.text, notes.length));
@@ -372,8 +372,24 @@ static void summarise(struct build_summary *summary, const struct tallies *talli
             index->shards[i].n_objects + index->shards[i].n_relations + index->shards[i].n_texts;
 }
 
+/* They are relative to the folder that the corpus is in; the index says it from the corpus. */
+static enum status name_sources(struct corpus_index *index, const struct corpus_index *sources)
+{
+    enum status status = OK;
+    char *way = NULL;
+    for (int64_t i = 0; i < sources->n_sources; i++) {
+        free(way);
+        way = text_format("../%s", sources->sources[i].corpus);
+        TRY(corpus_index_add_source(index, way, sources->sources[i].crc));
+    }
+out:
+    free(way);
+    return status;
+}
+
 enum status corpus_build_finish(const struct record_source *source, struct corpus_stage *stage,
-                                const struct build_options *options, struct build_summary *summary)
+                                const struct build_options *options,
+                                const struct corpus_share *share, struct build_summary *summary)
 {
     enum status status = OK;
     struct text_buffer notes = {0};
@@ -393,6 +409,7 @@ enum status corpus_build_finish(const struct record_source *source, struct corpu
         TRY(refuse(summary, options, &tallies, list));
     }
     if (notes.length > 0) TRY(file_write_atomic(path, notes.text, notes.length));
+    if (share != NULL) TRY(name_sources(&index, &share->sources));
     TRY(corpus_stage_commit(stage, &index));
 out:
     corpus_index_release(&index);
@@ -407,7 +424,8 @@ out:
 /* Every rank meets the others after each of its shards, so that a failure stops all soon. */
 static enum status build_shards(struct comm *comm, const struct record_source *source,
                                 const struct corpus_stage *stage,
-                                const struct build_options *options)
+                                const struct build_options *options,
+                                const struct picture_index *known)
 {
     enum status status = OK;
     const int64_t n_shards = corpus_build_n_shards(source, options);
@@ -417,8 +435,9 @@ static enum status build_shards(struct comm *comm, const struct record_source *s
     for (int64_t first = 0; first < n_shards; first += comm_size(comm)) {
         const int64_t shard = first + comm_rank(comm);
         watch.before = first * options->shard_items;
-        TRY(comm_agree(
-            comm, shard < n_shards ? corpus_build_shard(source, stage, options, shard, mine) : OK));
+        TRY(comm_agree(comm, shard < n_shards
+                                 ? corpus_build_shard(source, stage, options, shard, known, mine)
+                                 : OK));
     }
 out:
     rate_line_end(&watch.line);
@@ -441,13 +460,19 @@ enum status corpus_build(struct comm *comm, const struct record_source *source,
 {
     enum status status = OK;
     const bool first = comm_rank(comm) == 0;
+    const int64_t n_shards = corpus_build_n_shards(source, options);
+    struct corpus_share share = {0};
     bool resumed = false;
+    TRY(comm_agree(comm, corpus_share_open(&share, stage, options->share, options->n_share)));
     TRY(comm_agree(comm, first ? corpus_stage_begin(stage, options->identity, &resumed) : OK));
     summary->begun = true;
     if (resumed) log_info("going on with %s, which was interrupted", stage->working);
-    TRY(build_shards(comm, source, stage, options));
-    TRY(comm_agree(comm, first ? corpus_build_finish(source, stage, options, summary) : OK));
+    TRY(build_shards(comm, source, stage, options, &share.known));
+    TRY(corpus_share_own(comm, &share, stage, n_shards));
+    TRY(comm_agree(comm,
+                   first ? corpus_build_finish(source, stage, options, &share, summary) : OK));
 out:
+    corpus_share_release(&share);
     if (status != OK && summary->begun && first) build_give_up(stage, options, status);
     return status;
 }

@@ -9,6 +9,7 @@
 #include "base/status.h"
 #include "base/text_buffer.h"
 #include "comm/comm.h"
+#include "corpus/corpus_share.h"
 #include "corpus/corpus_stage.h"
 #include "corpus/record.h"
 
@@ -43,9 +44,11 @@ void record_source_release(struct record_source *source);
 
 struct build_options {
     int64_t shard_items;
-    int n_threads;        /* that make records, >= 1; the files do not depend on it */
-    double max_skipped;   /* share of the items, 0 .. 1 */
-    double max_dropped;   /* share of the objects, relations and texts, 0 .. 1 */
+    int n_threads;            /* that make records, >= 1; the files do not depend on it */
+    double max_skipped;       /* share of the items, 0 .. 1 */
+    double max_dropped;       /* share of the objects, relations and texts, 0 .. 1 */
+    const char *const *share; /* [n_share] folders of corpora whose pictures are not stored again */
+    int64_t n_share;
     const char *identity; /* what the build is made of, one line: an interrupted build of the same
                              goes on; NULL: none does */
 };
@@ -66,16 +69,18 @@ int64_t corpus_build_n_shards(const struct record_source *source,
 struct build_watch; /* tells people how far it is; NULL: nobody */
 
 /* Makes one shard, and its list of notes if there are any, in the partial folder of `stage`. One
- * that is there already, from a build that was interrupted, is kept. */
+ * that is there already, from a build that was interrupted, is kept. `known` (NULL: none): pictures
+ * of other corpora. */
 enum status corpus_build_shard(const struct record_source *source, const struct corpus_stage *stage,
                                const struct build_options *options, int64_t shard,
-                               struct build_watch *watch);
+                               const struct picture_index *known, struct build_watch *watch);
 
 /* Gathers the notes (notes.jsonl of the corpus), counts what was skipped and dropped, and commits.
- * With more than allowed: ERR_FORMAT, and the list stays in DIRECTORY.skipped.jsonl. One process.
- */
+ * `share` NULL: no pictures of others. With more left out than allowed: ERR_FORMAT, and the list
+ * stays in DIRECTORY.skipped.jsonl. One process. */
 enum status corpus_build_finish(const struct record_source *source, struct corpus_stage *stage,
-                                const struct build_options *options, struct build_summary *summary);
+                                const struct build_options *options,
+                                const struct corpus_share *share, struct build_summary *summary);
 
 /* All of it over the ranks of `comm`. Collective; source and options are equal on all ranks. On
  * failure nothing is left under `directory`; of a build with an identity that the system stopped

@@ -14,9 +14,12 @@
 #include "base/text_buffer.h"
 
 #define INDEX_MAX_BYTES (64u << 20)
+#define CRC_LINE_BYTES  (sizeof "  \"crc32c\": \"01234567\"\n}\n" - 1)
 
 void corpus_index_release(struct corpus_index *index)
 {
+    for (int64_t i = 0; i < index->n_sources; i++) free(index->sources[i].corpus);
+    free(index->sources);
     free(index->name);
     free(index->shards);
     *index = (struct corpus_index){0};
@@ -36,6 +39,36 @@ char *corpus_shard_path(const char *directory, const char *name, int64_t shard)
     return text_format("%s/%s-%05" PRId64 ".h5", directory, name, shard);
 }
 
+enum status corpus_index_add_source(struct corpus_index *index, const char *corpus, uint32_t crc)
+{
+    enum status status = OK;
+    bool plain = corpus[0] != '\0' && corpus[0] != '/';
+    for (const char *at = corpus; *at != '\0'; at++)
+        plain = plain && (unsigned char)*at >= ' ' && *at != '"' && *at != '\\' && *at != 0x7f;
+    if (!plain)
+        FAIL(ERR_ARGUMENT,
+             "'%s' cannot name a corpus to share pictures with: a relative path without quotes, "
+             "backslashes and control characters is needed",
+             corpus);
+    const size_t n = (size_t)index->n_sources;
+    index->sources = memory_resize(index->sources, n + 1, sizeof *index->sources);
+    index->sources[index->n_sources++] =
+        (struct index_source){.corpus = text_copy(corpus), .crc = crc};
+out:
+    return status;
+}
+
+/* What only an index has whose pictures are partly another corpus's. */
+static void serialise_sources(struct text_buffer *text, const struct corpus_index *index)
+{
+    if (index->n_sources == 0) return;
+    text_append(text, "  \"pictures_from\": [");
+    for (int64_t i = 0; i < index->n_sources; i++)
+        text_printf(text, "%s\n    {\"corpus\": \"%s\", \"crc32c\": \"%08x\"}", i == 0 ? "" : ",",
+                    index->sources[i].corpus, index->sources[i].crc);
+    text_append(text, "\n  ],\n");
+}
+
 static void serialise(struct text_buffer *text, const struct corpus_index *index, int64_t version)
 {
     text_printf(text,
@@ -53,6 +86,8 @@ static void serialise(struct text_buffer *text, const struct corpus_index *index
             shard->n_objects, shard->n_relations, shard->n_texts, shard->records_crc);
     }
     text_append(text, index->n_shards == 0 ? "],\n" : "\n  ],\n");
+    serialise_sources(text, index);
+    /* CRC_LINE_BYTES */
     text_printf(text, "  \"crc32c\": \"%08x\"\n}\n", crc32c(0, text->text, text->length));
 }
 
@@ -84,6 +119,23 @@ static enum status read_shard(struct index_shard *shard, const json_t *entry,
         TRY(json_field_integer(fields[i].value, entry, fields[i].key, 0, INT64_MAX / 2, place));
     TRY(json_field_string(&crc, entry, "records_crc32c", place));
     shard->records_crc = (uint32_t)strtoul(crc, NULL, 16);
+out:
+    return status;
+}
+
+static enum status read_sources(struct corpus_index *index, const json_t *root, const char *path)
+{
+    enum status status = OK;
+    const json_t *sources = json_object_get(root, "pictures_from");
+    for (size_t i = 0; i < json_array_size(sources); i++) {
+        const struct json_place place = {path, "pictures_from"};
+        const json_t *source = json_array_get(sources, i);
+        const char *corpus = NULL;
+        const char *crc = NULL;
+        TRY(json_field_string(&corpus, source, "corpus", place));
+        TRY(json_field_string(&crc, source, "crc32c", place));
+        TRY(corpus_index_add_source(index, corpus, (uint32_t)strtoul(crc, NULL, 16)));
+    }
 out:
     return status;
 }
@@ -122,11 +174,22 @@ static enum status read_fields(struct corpus_index *index, int64_t *version_out,
                  index->n_records);
         total += index->shards[i].n_records;
     }
+    TRY(read_sources(index, root, path));
     if (total != index->n_records)
         FAIL(ERR_FORMAT, "%s: the shards hold %" PRId64 " records, field 'records' says %" PRId64,
              path, total, index->n_records);
 out:
     return status;
+}
+
+void corpus_index_read_sources(struct corpus_index *index, const char *directory)
+{
+    char *path = path_join(directory, CORPUS_INDEX_FILE);
+    json_t *root = NULL;
+    if (json_file_read(&root, path, INDEX_MAX_BYTES) != OK || read_sources(index, root, path) != OK)
+        status_clear();
+    json_decref(root);
+    free(path);
 }
 
 enum status corpus_index_read(struct corpus_index *index_out, const char *directory)
@@ -151,6 +214,7 @@ enum status corpus_index_read(struct corpus_index *index_out, const char *direct
     if (text.length != size || memcmp(text.text, bytes, size) != 0)
         FAIL(ERR_FORMAT,
              "%s: its fields and its crc32c do not agree: damaged or edited; copy it again", path);
+    index.crc = crc32c(0, text.text, text.length - CRC_LINE_BYTES);
     *index_out = index;
     index = (struct corpus_index){0};
 out:
@@ -211,6 +275,7 @@ enum status corpus_index_open_shard(struct shard *shard, const struct corpus_ind
     TRY(shard_open(shard, path));
     TRY(compare_with_index(shard, index, number));
 out:
+    if (status != OK) shard_close(shard);
     free(path);
     return status;
 }

@@ -16,11 +16,19 @@ struct index_shard {
     uint32_t records_crc; /* as in the shard */
 };
 
+struct index_source { /* another corpus that holds pictures of this one */
+    char *corpus;     /* its folder, relative to this one's */
+    uint32_t crc;     /* of its index */
+};
+
 struct corpus_index { /* zeroed is empty and releasable */
     char *name;
     int64_t n_records;
     int64_t n_shards;
     struct index_shard *shards;
+    int64_t n_sources;
+    struct index_source *sources;
+    uint32_t crc; /* of an index that was read: its own checksum */
 };
 
 void corpus_index_release(struct corpus_index *index);
@@ -28,13 +36,19 @@ void corpus_index_release(struct corpus_index *index);
 /* Errors  ERR_IO without the file, ERR_FORMAT when a field is not what it must be or the text is
  * not byte for byte what corpus_index_write makes of those fields (its own checksum among them) */
 enum status corpus_index_read(struct corpus_index *index_out, const char *directory);
+/* What a damaged index says of sources, as far as it is JSON; nothing otherwise. */
+void corpus_index_read_sources(struct corpus_index *index, const char *directory);
 enum status corpus_index_write(const struct corpus_index *index, const char *directory);
+
+/* `corpus` as the folder of a source: relative, of printable characters without quotes and
+ * backslashes; ERR_ARGUMENT otherwise. */
+enum status corpus_index_add_source(struct corpus_index *index, const char *corpus, uint32_t crc);
 
 /* Letters, digits, '.', '_', '-', not beginning with '.': a corpus name goes into file names. */
 bool corpus_name_is_valid(const char *name);
 
 /* Opens shard `number` and compares it with what the index counted: a file of another size or build
- * is refused. Errors  as shard_open */
+ * is refused. *shard is zeroed before and after a failure. Errors  as shard_open */
 enum status corpus_index_open_shard(struct shard *shard, const struct corpus_index *index,
                                     const char *directory, int64_t number);
 

@@ -8,13 +8,16 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/log.h"
 #include "base/text_buffer.h"
+#include "corpus/corpus_families.h"
 #include "corpus/corpus_index.h"
 #include "corpus/corpus_stage.h"
 #include "corpus/shard.h"
 
 #define DIGITS      5
 #define SHARD_BYTES (UINT64_C(256) << 20)
+#define MAX_NUMBER  1000000
 
 struct shard_files { /* of one corpus, by number */
     char *name;      /* of the corpus */
@@ -97,19 +100,60 @@ out:
     return status;
 }
 
-static enum status check_whole(const char *directory, const struct shard_files *files,
-                               int64_t number)
+/* The files opened by number, so that records find pictures that another file holds. */
+struct open_files {
+    struct shard *shards; /* [n] zeroed where there is none or it does not open */
+    int64_t n;
+    struct corpus_index sources;
+    struct corpus_families families;
+};
+
+static void open_files_release(struct open_files *open)
+{
+    corpus_families_close(&open->families);
+    corpus_index_release(&open->sources);
+    for (int64_t i = 0; i < open->n; i++) shard_close(&open->shards[i]);
+    free(open->shards);
+}
+
+/* With a corpus missing that holds pictures of this one, the records without those remain. */
+static enum status open_all(struct open_files *open, const char *directory,
+                            const struct shard_files *files)
 {
     enum status status = OK;
-    struct shard shard = {0};
-    TRY(open_file(&shard, directory, files->name, number));
-    for (int64_t i = 0; i < (int64_t)shard.count[TABLE_RECORDS]; i++) {
+    const int64_t last = files->numbers[files->n - 1];
+    if (last > MAX_NUMBER) FAIL(ERR_LIMIT, "%s: there is no shard %" PRId64, directory, last);
+    open->n = last + 1;
+    open->shards = memory_new((size_t)open->n, sizeof *open->shards);
+    for (int64_t i = 0; i < files->n; i++) {
+        struct shard *shard = &open->shards[files->numbers[i]];
+        if (open_file(shard, directory, files->name, files->numbers[i]) != OK) shard_close(shard);
+    }
+    corpus_index_read_sources(&open->sources, directory);
+    if (corpus_families_open(&open->families, &open->sources, directory, open->shards, open->n) ==
+        OK)
+        return OK;
+    log_warn("%s", status_message());
+    struct corpus_index none = {0};
+    TRY(corpus_families_open(&open->families, &none, directory, open->shards, open->n));
+out:
+    return status;
+}
+
+static enum status check_whole(const struct open_files *open, const char *directory,
+                               const struct shard_files *files, int64_t number)
+{
+    enum status status = OK;
+    struct shard again = {0};
+    const struct shard *shard = &open->shards[number];
+    if (shard->path == NULL) TRY(open_file(&again, directory, files->name, number));
+    for (int64_t i = 0; i < (int64_t)shard->count[TABLE_RECORDS]; i++) {
         struct record record = {0};
-        TRY(shard_read(&shard, i, &record));
+        TRY(shard_read(shard, i, &record));
         record_release(&record);
     }
 out:
-    shard_close(&shard);
+    shard_close(&again);
     return status;
 }
 
@@ -118,21 +162,27 @@ enum status corpus_repair_index(struct repair_result *result, const char *direct
     enum status status = OK;
     struct shard_files files = {0};
     struct corpus_index index = {0};
+    struct open_files open = {0};
     TRY(shard_files_find(&files, directory));
+    TRY(open_all(&open, directory, &files));
     for (int64_t i = 0; i < files.n; i++) {
         if (files.numbers[i] != i)
             FAIL(ERR_FORMAT,
                  "%s: shard %" PRId64
                  " is missing: copy it again, or use --out to keep what is there",
                  directory, i);
-        TRY_WHERE(check_whole(directory, &files, i), "the index alone cannot be repaired");
+        TRY_WHERE(check_whole(&open, directory, &files, i), "the index alone cannot be repaired");
     }
     TRY(corpus_shards_index(&index, directory, files.name, files.n));
+    for (int64_t i = 0; i < open.sources.n_sources; i++)
+        TRY(corpus_index_add_source(&index, open.sources.sources[i].corpus,
+                                    open.sources.sources[i].crc));
     TRY(corpus_index_write(&index, directory));
     result->n_shards = files.n;
     result->n_records = index.n_records;
     result->name = text_copy(files.name);
 out:
+    open_files_release(&open);
     corpus_index_release(&index);
     shard_files_release(&files);
     return status;
@@ -182,19 +232,21 @@ enum status corpus_repair_copy(struct repair_result *result, const char *directo
     struct shard_files files = {0};
     struct corpus_writer *writer = NULL;
     struct text_buffer dropped = {0};
+    struct open_files open = {0};
     char *list = text_format("%s.dropped.jsonl", out);
     TRY(shard_files_find(&files, directory));
+    TRY(open_all(&open, directory, &files));
     TRY(corpus_writer_create(&writer, out, files.name, SHARD_BYTES));
     for (int64_t i = 0; i < files.n; i++) {
-        struct shard shard = {0};
-        if (open_file(&shard, directory, files.name, files.numbers[i]) != OK) {
-            add_dropped(&dropped, result, files.numbers[i], -1);
-            shard_close(&shard);
+        const int64_t number = files.numbers[i];
+        struct shard again = {0};
+        if (open.shards[number].path != NULL) {
+            TRY(copy_shard(writer, result, &dropped, &open.shards[number]));
             continue;
         }
-        status = copy_shard(writer, result, &dropped, &shard);
-        shard_close(&shard);
-        TRY(status);
+        (void)open_file(&again, directory, files.name, number); /* for the sentence */
+        shard_close(&again);
+        add_dropped(&dropped, result, number, -1);
     }
     if (result->n_records == 0)
         FAIL(ERR_FORMAT, "%s: no record of its %" PRId64 " files is whole", directory, files.n);
@@ -203,6 +255,7 @@ enum status corpus_repair_copy(struct repair_result *result, const char *directo
     result->n_shards = files.n;
     result->name = text_copy(files.name);
 out:
+    open_files_release(&open);
     corpus_writer_destroy(writer);
     text_release(&dropped);
     shard_files_release(&files);

@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "base/json_file.h"
 #include "base/thread_pool.h"
+#include "corpus/corpus_families.h"
 #include "corpus/corpus_index.h"
 #include "image/image.h"
 
@@ -235,16 +236,15 @@ out:
     return status;
 }
 
+/* Shard `number` of the open ones; one that did not open is opened again, for the sentence. */
 static void verify_one(struct verify_result *result, const struct corpus_index *index,
-                       const char *directory, int64_t number, struct thread_pool *pool,
-                       bool pictures)
+                       const char *directory, int64_t number, const struct shard *shards)
 {
-    struct shard shard = {0};
-    if (corpus_index_open_shard(&shard, index, directory, number) != OK)
+    struct shard again = {0};
+    if (shards[number].path == NULL &&
+        corpus_index_open_shard(&again, index, directory, number) != OK)
         add_damaged(result);
-    else
-        verify_shard(result, &shard, pool, pictures);
-    shard_close(&shard);
+    shard_close(&again);
 }
 
 enum status corpus_verify(struct verify_result *result, const char *directory,
@@ -253,10 +253,13 @@ enum status corpus_verify(struct verify_result *result, const char *directory,
 {
     enum status status = OK;
     struct corpus_index index = {0};
+    struct corpus_families families = {0};
+    struct shard *shards = NULL;
     struct thread_pool *pool = NULL;
     char *path = NULL;
     int fd = -1;
     TRY(corpus_index_read(&index, directory));
+    TRY(corpus_families_open_all(&families, &shards, &index, directory));
     TRY(thread_pool_create(&pool, options->n_threads));
     if (options->journal != NULL) {
         path = text_format("%s.%d", options->journal, options->rank);
@@ -270,7 +273,8 @@ enum status corpus_verify(struct verify_result *result, const char *directory,
         struct verify_result found = {0};
         int64_t signature[2];
         shard_signature(signature, &index, directory, i);
-        verify_one(&found, &index, directory, i, pool, options->pictures);
+        verify_one(&found, &index, directory, i, shards);
+        if (shards[i].path != NULL) verify_shard(&found, &shards[i], pool, options->pictures);
         status = fd < 0 ? OK : journal_note(fd, path, i, signature, &found);
         result->n_records += found.n_records;
         result->n_damaged += found.n_damaged;
@@ -282,6 +286,9 @@ out:
     if (fd >= 0) close(fd);
     free(path);
     thread_pool_destroy(pool);
+    corpus_families_close(&families);
+    for (int64_t i = 0; shards != NULL && i < index.n_shards; i++) shard_close(&shards[i]);
+    free(shards);
     corpus_index_release(&index);
     return status;
 }

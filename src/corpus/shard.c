@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/text_buffer.h"
+#include "corpus/corpus_families.h"
 #include "corpus/corpus_index.h"
 #include "corpus/corpus_stage.h"
 #include "corpus/shard_file.h"
@@ -12,6 +13,7 @@
 struct corpus {
     struct corpus_index index;
     struct shard *shards;
+    struct corpus_families families;
     int64_t *first; /* [n_shards + 1] index of the shard's first record */
 };
 
@@ -19,6 +21,7 @@ void corpus_close(struct corpus *corpus)
 {
     if (corpus == NULL) return;
     for (int64_t i = 0; i < corpus->index.n_shards; i++) shard_close(&corpus->shards[i]);
+    corpus_families_close(&corpus->families);
     free(corpus->shards);
     free(corpus->first);
     corpus_index_release(&corpus->index);
@@ -37,6 +40,8 @@ enum status corpus_open(struct corpus **corpus_out, const char *directory)
         TRY(corpus_index_open_shard(&corpus->shards[i], &corpus->index, directory, i));
         corpus->first[i + 1] = corpus->first[i] + corpus->index.shards[i].n_records;
     }
+    TRY(corpus_families_open(&corpus->families, &corpus->index, directory, corpus->shards,
+                             n_shards));
     *corpus_out = corpus;
     corpus = NULL;
 out:
@@ -140,7 +145,7 @@ enum status corpus_writer_add(struct corpus_writer *writer, const struct record 
         TRY(finish_shard(writer));
     if (writer->shard == NULL) {
         path = corpus_shard_path(writer->stage.partial, writer->stage.name, writer->n_shards);
-        TRY(shard_writer_create(&writer->shard, path, writer->stage.name, writer->n_shards));
+        TRY(shard_writer_create(&writer->shard, path, writer->stage.name, writer->n_shards, NULL));
         writer->n_shards++;
     }
     TRY(shard_writer_add(writer->shard, record));

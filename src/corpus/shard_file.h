@@ -9,6 +9,12 @@
 #include "corpus/record.h"
 #include "corpus/shard_schema.h"
 
+struct shard;
+struct shard_family { /* the shards of one corpus, in order; those that would not open are zeroed */
+    const struct shard *shards;
+    int64_t n;
+};
+
 struct shard { /* zeroed is closed */
     char *path;
     int fd;
@@ -18,6 +24,10 @@ struct shard { /* zeroed is closed */
     uint32_t records_crc; /* CRC-32C over the records' checksums (little-endian, in order) */
     uint64_t offset[N_SHARD_TABLES]; /* of the table's first byte in the file */
     uint64_t count[N_SHARD_TABLES];  /* rows; of strings and images, bytes; 0 without the table */
+    /* Where pictures may be that it shares: number 0 its own corpus, then those of the index's
+     * pictures_from. Borrowed, set by who opens them; without, such records cannot be read. */
+    const struct shard_family *families;
+    int64_t n_families;
 };
 
 /* Opens the file, checks its schema and remembers where its tables lie. HDF5 is used here alone,
@@ -32,14 +42,21 @@ enum status shard_read(const struct shard *shard, int64_t record, struct record 
 /* The record's id alone, to free(). */
 enum status shard_read_id(const struct shard *shard, int64_t record, char **id_out);
 
+/* Its table /pictures, [count[TABLE_PICTURES]] in new memory; NULL where it is empty. */
+enum status shard_read_pictures(const struct shard *shard, struct row_picture **rows_out);
+
 /* The stored checksums of all records give `records_crc`. Reads table /records. */
 enum status shard_check_records(const struct shard *shard);
 
 struct shard_writer;
+struct picture_index;
 
-/* A shard to be: rows gather in memory (about its size on disk) until commit writes PATH. */
+/* A shard to be: rows gather in memory (about its size on disk) until commit writes PATH. Pictures
+ * of `known` (NULL: none; borrowed) that are of another corpus or an earlier shard are not stored
+ * again. */
 enum status shard_writer_create(struct shard_writer **writer_out, const char *path,
-                                const char *corpus, int64_t number);
+                                const char *corpus, int64_t number,
+                                const struct picture_index *known);
 /* Checks the record and takes a copy. A picture whose bytes the shard holds already is shared.
  * Errors  those of record_check; ERR_LIMIT when the shard passes 16 GiB; ERR_MEMORY */
 enum status shard_writer_add(struct shard_writer *writer, const struct record *record);

@@ -474,6 +474,30 @@ out:
     return status;
 }
 
+/* The bytes of a picture that lies in another file. */
+static enum status picture_read(struct parse *parse, const struct shard *shard)
+{
+    enum status status = OK;
+    void *rows = NULL;
+    TRY(rows_read(shard, TABLE_PICTURES, parse->more.picture - 1, 1, &rows));
+    const struct row_picture *picture = rows;
+    if (picture->size != parse->row.image_size || picture->size > RECORD_MAX_IMAGE_BYTES)
+        FAIL(ERR_FORMAT, "its picture has %llu bytes, /pictures says %llu",
+             (unsigned long long)parse->row.image_size, (unsigned long long)picture->size);
+    if (picture->corpus >= (uint64_t)shard->n_families ||
+        picture->shard >= (uint64_t)shard->families[picture->corpus].n ||
+        shard->families[picture->corpus].shards[picture->shard].path == NULL)
+        FAIL(ERR_FORMAT, "its picture is in shard %u of corpus %u of its list, which is not open",
+             picture->shard, picture->corpus);
+    const struct shard *home = &shard->families[picture->corpus].shards[picture->shard];
+    TRY_WHERE(
+        rows_read(home, TABLE_IMAGES, picture->offset, picture->size, &parse->tables[TABLE_IMAGES]),
+        "picture in %s", home->path);
+out:
+    free(rows);
+    return status;
+}
+
 /* The record's rows of every table, each range checked. */
 static enum status parse_load(struct parse *parse, const struct shard *shard)
 {
@@ -493,7 +517,8 @@ static enum status parse_load(struct parse *parse, const struct shard *shard)
         {TABLE_TEXTS, row->text_first, row->text_count, RECORD_MAX_ITEMS},
         {TABLE_TURNS, row->turn_first, row->turn_count, RECORD_MAX_ITEMS},
         {TABLE_STRINGS, row->string_first, row->string_count, UINT32_MAX},
-        {TABLE_IMAGES, row->image_offset, row->image_size, RECORD_MAX_IMAGE_BYTES},
+        {TABLE_IMAGES, row->image_offset, more->picture == 0 ? row->image_size : 0,
+         RECORD_MAX_IMAGE_BYTES},
         {TABLE_POINTS, more->point_first, more->point_count, RECORD_MAX_ITEMS},
         {TABLE_CHOICES, more->choice_first, more->choice_count, RECORD_MAX_ITEMS},
         {TABLE_REFERENCES, more->reference_first, more->reference_count, RECORD_MAX_ITEMS},
@@ -507,6 +532,7 @@ static enum status parse_load(struct parse *parse, const struct shard *shard)
         TRY(rows_read(shard, ranges[i].table, ranges[i].first, ranges[i].count,
                       &parse->tables[ranges[i].table]));
     }
+    if (more->picture != 0) TRY(picture_read(parse, shard));
     parse->string_at = row->string_first;
     parse->run_at = row->run_first;
     parse->attribute_at = row->attribute_first;
@@ -584,6 +610,12 @@ out:
     if (status != OK) status_add_context("%s: record %lld", shard->path, (long long)record);
     free(parse.tables[TABLE_STRINGS]);
     return status;
+}
+
+enum status shard_read_pictures(const struct shard *shard, struct row_picture **rows_out)
+{
+    *rows_out = NULL;
+    return rows_read(shard, TABLE_PICTURES, 0, shard->count[TABLE_PICTURES], (void **)rows_out);
 }
 
 enum status shard_check_records(const struct shard *shard)

@@ -68,10 +68,8 @@ static const struct column turn_columns[] = {
     COLUMN(row_turn, answer_size, U32),
 };
 static const struct column more_columns[] = {
-    RANGE(row_more, point),
-    RANGE(row_more, choice),
-    RANGE(row_more, reference),
-    RANGE(row_more, origin),
+    RANGE(row_more, point),  RANGE(row_more, choice),        RANGE(row_more, reference),
+    RANGE(row_more, origin), COLUMN(row_more, picture, U64),
 };
 static const struct column point_columns[] = {
     COLUMN(row_point, x, F64),
@@ -90,6 +88,16 @@ static const struct column origin_columns[] = {
     COLUMN(row_origin, text_offset, U64),
     COLUMN(row_origin, text_size, U32),
     COLUMN(row_origin, text, U32),
+};
+static const struct column picture_columns[] = {
+    {"hash0", U64, offsetof(struct row_picture, hash.words[0])},
+    {"hash1", U64, offsetof(struct row_picture, hash.words[1])},
+    {"hash2", U64, offsetof(struct row_picture, hash.words[2])},
+    {"hash3", U64, offsetof(struct row_picture, hash.words[3])},
+    COLUMN(row_picture, offset, U64),
+    COLUMN(row_picture, size, U64),
+    COLUMN(row_picture, corpus, U32),
+    COLUMN(row_picture, shard, U32),
 };
 static const struct column run_columns[] = {{NULL, U32, 0}};
 static const struct column byte_columns[] = {{NULL, U8, 0}};
@@ -117,6 +125,7 @@ static const struct table {
     [TABLE_CHOICES] = {"choices", sizeof(struct row_choice), COLUMNS(choice_columns)},
     [TABLE_REFERENCES] = {"references", sizeof(struct row_reference), COLUMNS(reference_columns)},
     [TABLE_ORIGINS] = {"origins", sizeof(struct row_origin), COLUMNS(origin_columns)},
+    [TABLE_PICTURES] = {"pictures", sizeof(struct row_picture), COLUMNS(picture_columns)},
 };
 
 const char *shard_table_name(enum shard_table table)

@@ -1,4 +1,4 @@
-/* What a shard file holds: one-dimensional tables, ten of schema 1 and five more of schema 2. These
+/* What a shard file holds: one-dimensional tables, ten of schema 1 and six more of schema 2. These
  * rows are the bytes on disk, so this header, the column lists of shard_schema.c and
  * datasets/README.md change together, and SHARD_SCHEMA_VERSION with them. HDF5 is called here, in
  * shard_write.c and in shard_read.c. */
@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/content_hash.h"
 #include "base/status.h"
 
 #define SHARD_FORMAT         "robin-corpus"
@@ -35,6 +36,7 @@ enum shard_table {
     TABLE_CHOICES,
     TABLE_REFERENCES,
     TABLE_ORIGINS,
+    TABLE_PICTURES,
     N_SHARD_TABLES
 };
 
@@ -97,6 +99,8 @@ struct row_more {
     uint64_t choice_first, choice_count;
     uint64_t reference_first, reference_count;
     uint64_t origin_first, origin_count;
+    uint64_t picture; /* row of /pictures, counted from 1: its bytes are another file's; 0: they are
+                         this file's, as the record says */
 };
 
 struct row_point {
@@ -120,6 +124,14 @@ struct row_origin {
     uint64_t text_offset;
     uint32_t text_size;
     uint32_t text; /* of the record's texts, from 0 */
+};
+
+/* A picture that records of this shard have, each once: where its bytes are. */
+struct row_picture {
+    struct content_hash hash; /* of the bytes */
+    uint64_t offset, size;    /* in /images of that shard */
+    uint32_t corpus;          /* 0: this one; k: number k of the index's `pictures_from` */
+    uint32_t shard;
 };
 
 const char *shard_table_name(enum shard_table table);

@@ -9,6 +9,7 @@
 #include "base/crc32c.h"
 #include "base/file.h"
 #include "base/text_buffer.h"
+#include "corpus/picture_index.h"
 #include "corpus/shard_file.h"
 
 #define SHARD_MAX_BYTES (16ull << 30)
@@ -18,25 +19,21 @@ struct table_buffer {
     size_t size, capacity;
 };
 
-struct picture { /* of this shard, to store equal bytes once */
-    uint64_t offset, size;
-    uint32_t crc;
-};
-
 struct shard_writer {
     char *path;
     char *corpus;
     int64_t number;
     uint32_t records_crc;
     struct table_buffer tables[N_SHARD_TABLES];
-    struct picture *pictures;
-    size_t n_pictures;
-    size_t *slots; /* hash table of picture + 1; 0 is free; a power of two, at most half full */
+    const struct picture_index *known; /* of other files */
+    size_t *slots; /* hash table of rows of /pictures + 1; 0 is free; a power of two, at most half
+                      full */
     size_t n_slots;
 };
 
 enum status shard_writer_create(struct shard_writer **writer_out, const char *path,
-                                const char *corpus, int64_t number)
+                                const char *corpus, int64_t number,
+                                const struct picture_index *known)
 {
     enum status status = OK;
     if (corpus[0] == '\0' || strlen(corpus) > SHARD_MAX_NAME_BYTES)
@@ -46,6 +43,7 @@ enum status shard_writer_create(struct shard_writer **writer_out, const char *pa
     writer->path = text_copy(path);
     writer->corpus = text_copy(corpus);
     writer->number = number;
+    writer->known = known;
     *writer_out = writer;
 out:
     return status;
@@ -55,7 +53,6 @@ void shard_writer_destroy(struct shard_writer *writer)
 {
     if (writer == NULL) return;
     for (int table = 0; table < N_SHARD_TABLES; table++) free(writer->tables[table].bytes);
-    free(writer->pictures);
     free(writer->slots);
     free(writer->corpus);
     free(writer->path);
@@ -109,44 +106,71 @@ static enum status add_string(struct shard_writer *writer, const char *string, u
     return table_append(writer, TABLE_STRINGS, string, size);
 }
 
+/* The slot of the picture with that hash, or the free one where it goes. */
+static size_t slot_of(const struct shard_writer *writer, const struct content_hash *hash)
+{
+    const struct row_picture *rows =
+        (const struct row_picture *)writer->tables[TABLE_PICTURES].bytes;
+    size_t slot = hash->words[0] & (writer->n_slots - 1);
+    while (writer->slots[slot] != 0 &&
+           content_hash_compare(&rows[writer->slots[slot] - 1].hash, hash) != 0)
+        slot = (slot + 1) & (writer->n_slots - 1);
+    return slot;
+}
+
 static void slots_grow(struct shard_writer *writer)
 {
-    if (writer->n_slots >= 2 * (writer->n_pictures + 1)) return;
+    const struct row_picture *rows =
+        (const struct row_picture *)writer->tables[TABLE_PICTURES].bytes;
+    const size_t n = table_rows(writer, TABLE_PICTURES);
+    if (writer->n_slots >= 2 * (n + 1)) return;
     free(writer->slots);
     writer->n_slots = writer->n_slots == 0 ? 64 : 2 * writer->n_slots;
     writer->slots = memory_new(writer->n_slots, sizeof *writer->slots);
-    for (size_t i = 0; i < writer->n_pictures; i++) {
-        size_t slot = writer->pictures[i].crc & (writer->n_slots - 1);
-        while (writer->slots[slot] != 0) slot = (slot + 1) & (writer->n_slots - 1);
-        writer->slots[slot] = i + 1;
-    }
-    writer->pictures =
-        memory_resize(writer->pictures, writer->n_slots / 2, sizeof *writer->pictures);
+    for (size_t i = 0; i < n; i++) writer->slots[slot_of(writer, &rows[i].hash)] = i + 1;
 }
 
-static enum status add_picture(struct shard_writer *writer, const struct record *record,
-                               struct row_record *row)
+/* A picture that the shard does not know yet: of another file, or stored here. */
+static enum status new_picture(struct shard_writer *writer, const struct record *record,
+                               const struct content_hash *hash)
 {
     enum status status = OK;
+    struct row_picture row = {.hash = *hash,
+                              .offset = writer->tables[TABLE_IMAGES].size,
+                              .size = record->image_size,
+                              .shard = (uint32_t)writer->number};
+    const struct row_picture *elsewhere =
+        writer->known == NULL ? NULL : picture_index_find(writer->known, hash, writer->number);
+    if (elsewhere != NULL)
+        row = *elsewhere;
+    else
+        TRY(table_append(writer, TABLE_IMAGES, record->image, record->image_size));
+    TRY(table_append(writer, TABLE_PICTURES, &row, sizeof row));
+out:
+    return status;
+}
+
+/* *picture_out: its row of /pictures, counted from 1, when its bytes are in another file; or 0. */
+static enum status add_picture(struct shard_writer *writer, const struct record *record,
+                               struct row_record *row, uint64_t *picture_out)
+{
+    enum status status = OK;
+    *picture_out = 0;
     row->image_size = record->image_size;
     if (record->image_size == 0) return OK;
     slots_grow(writer);
-    const uint32_t crc = crc32c(0, record->image, record->image_size);
-    size_t slot = crc & (writer->n_slots - 1);
-    for (; writer->slots[slot] != 0; slot = (slot + 1) & (writer->n_slots - 1)) {
-        const struct picture *picture = &writer->pictures[writer->slots[slot] - 1];
-        const uint8_t *bytes = writer->tables[TABLE_IMAGES].bytes + picture->offset;
-        if (picture->crc == crc && picture->size == record->image_size &&
-            memcmp(bytes, record->image, record->image_size) == 0) {
-            row->image_offset = picture->offset;
-            return OK;
-        }
+    const struct content_hash hash = content_hash(record->image, record->image_size);
+    const size_t slot = slot_of(writer, &hash);
+    if (writer->slots[slot] == 0) {
+        TRY(new_picture(writer, record, &hash));
+        writer->slots[slot] = table_rows(writer, TABLE_PICTURES);
     }
-    row->image_offset = writer->tables[TABLE_IMAGES].size;
-    TRY(table_append(writer, TABLE_IMAGES, record->image, record->image_size));
-    writer->pictures[writer->n_pictures++] =
-        (struct picture){.offset = row->image_offset, .size = record->image_size, .crc = crc};
-    writer->slots[slot] = writer->n_pictures;
+    const struct row_picture *picture =
+        (const struct row_picture *)writer->tables[TABLE_PICTURES].bytes + writer->slots[slot] - 1;
+    if (picture->corpus != 0 || picture->shard != (uint32_t)writer->number)
+        *picture_out = writer->slots[slot];
+    else
+        row->image_offset = picture->offset;
 out:
     return status;
 }
@@ -266,7 +290,7 @@ out:
 
 /* *number_out: the new row of /more, counted from 1; 0 if the record needs none. */
 static enum status add_more(struct shard_writer *writer, const struct record *record,
-                            uint32_t *number_out)
+                            uint64_t picture, uint32_t *number_out)
 {
     enum status status = OK;
     const struct record_extras extras = record_count_extras(record);
@@ -277,9 +301,12 @@ static enum status add_more(struct shard_writer *writer, const struct record *re
                            .reference_first = table_rows(writer, TABLE_REFERENCES),
                            .reference_count = (uint64_t)extras.n_references,
                            .origin_first = table_rows(writer, TABLE_ORIGINS),
-                           .origin_count = (uint64_t)extras.n_origins};
+                           .origin_count = (uint64_t)extras.n_origins,
+                           .picture = picture};
     *number_out = 0;
-    if (row.point_count + row.choice_count + row.reference_count + row.origin_count == 0) return OK;
+    if (row.point_count + row.choice_count + row.reference_count + row.origin_count == 0 &&
+        picture == 0)
+        return OK;
     for (int64_t i = 0; i < record->n_points; i++) {
         const struct row_point point = {record->points[i].x, record->points[i].y};
         TRY(table_append(writer, TABLE_POINTS, &point, sizeof point));
@@ -306,14 +333,15 @@ enum status shard_writer_add(struct shard_writer *writer, const struct record *r
                              .text_first = table_rows(writer, TABLE_TEXTS),
                              .turn_first = table_rows(writer, TABLE_TURNS),
                              .string_first = table_rows(writer, TABLE_STRINGS)};
-    TRY(add_picture(writer, record, &row));
+    uint64_t picture;
+    TRY(add_picture(writer, record, &row, &picture));
     TRY(add_string(writer, record->id, &row.id_offset, &row.id_size));
     TRY(add_string(writer, record->source, &row.source_offset, &row.source_size));
     TRY(add_regions(writer, record));
     TRY(add_objects(writer, record));
     TRY(add_relations(writer, record));
     TRY(add_texts(writer, record));
-    TRY(add_more(writer, record, &row.more));
+    TRY(add_more(writer, record, picture, &row.more));
     row.region_count = table_rows(writer, TABLE_REGIONS) - row.region_first;
     row.run_count = table_rows(writer, TABLE_RUNS) - row.run_first;
     row.object_count = table_rows(writer, TABLE_OBJECTS) - row.object_first;
@@ -381,7 +409,7 @@ static bool table_create(hid_t file, enum shard_table table, uint64_t rows, uint
     return made && closed;
 }
 
-/* Fifteen links and five attributes stay inside the root's own header, which has a checksum. */
+/* Sixteen links and five attributes stay inside the root's own header, which has a checksum. */
 static hid_t file_creation(void)
 {
     const hid_t creation = H5Pcreate(H5P_FILE_CREATE);

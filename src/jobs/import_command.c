@@ -16,6 +16,7 @@ struct import_call {
     struct import_options options;
     struct build_options build;
     int64_t n_threads;
+    struct option_texts share;
     const struct importer *importer;
     struct record_source source;
     struct corpus_stage stage;
@@ -30,6 +31,7 @@ static void import_call_release(struct import_call *call)
     free(call->identity);
     free(call->split);
     free(call->variant);
+    free(call->share.values);
 }
 
 /* One kind with what it takes. */
@@ -162,6 +164,8 @@ static char *identity_of(const struct import_call *call)
                 options->masks == NULL ? "" : options->masks,
                 options->split == NULL ? "" : options->split,
                 options->variant == NULL ? "" : options->variant);
+    for (int64_t i = 0; i < call->share.n; i++)
+        text_printf(&text, ", --share %s", call->share.values[i]);
     return text_take(&text);
 }
 
@@ -176,6 +180,8 @@ static enum status import_prepare(struct import_call *call)
     call->build.identity = call->identity;
     call->build.max_skipped /= 100;
     call->build.max_dropped /= 100;
+    call->build.share = (const char *const *)call->share.values;
+    call->build.n_share = call->share.n;
 out:
     return status;
 }
@@ -202,6 +208,8 @@ enum status data_import_command(struct command_call *call)
          "which part of the file; default: the first of the kind's"},
         {"--variant", "NAME", OPTION_TEXT, false, 0, 0, &options->variant,
          "which form the file has; default: the first of the kind's"},
+        {"--share", "CORPUS", OPTION_TEXTS, false, 0, 0, &import.share,
+         "a corpus whose pictures are not stored again; may be given several times"},
         {"--name", "NAME", OPTION_TEXT, false, 0, 0, &import.name,
          "of the corpus and its files; default: the kind"},
         {"--shard-records", "N", OPTION_INTEGER, false, 1, 1e6, &import.build.shard_items,

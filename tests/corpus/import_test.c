@@ -315,8 +315,8 @@ static enum status build(const char *directory, const int64_t *order, int n_thre
     TRY(corpus_stage_init(&stage, directory, "fake"));
     TRY(corpus_stage_begin(&stage, NULL, &resumed));
     for (int64_t i = 0; i < n_shards; i++)
-        TRY(corpus_build_shard(&source, &stage, &options, order[i], NULL));
-    TRY(corpus_build_finish(&source, &stage, &options, summary));
+        TRY(corpus_build_shard(&source, &stage, &options, order[i], NULL, NULL));
+    TRY(corpus_build_finish(&source, &stage, &options, NULL, summary));
 out:
     if (status != OK) corpus_stage_abandon(&stage);
     corpus_stage_release(&stage);
@@ -430,7 +430,7 @@ static void an_interrupted_build_goes_on(void **state)
         assert_non_null(strstr(status_message(), "another build is writing it"));
         corpus_stage_release(&other);
         for (int64_t shard = 0; shard < 5; shard += i == 0 ? 1 : 2)
-            assert_int_equal(corpus_build_shard(&source, &stage, &options, shard, NULL), OK);
+            assert_int_equal(corpus_build_shard(&source, &stage, &options, shard, NULL, NULL), OK);
         if (i == 1) {
             char *cut = path_join(stage.partial, "fake-00001.h5.tmp.1");
             assert_int_equal(file_write_atomic(cut, "x", 1), OK);
@@ -443,9 +443,10 @@ static void an_interrupted_build_goes_on(void **state)
             assert_true(resumed);
             fake.fatal = 20; /* of shard 2, which is there: not made again */
             for (int64_t shard = 0; shard < 5; shard++)
-                assert_int_equal(corpus_build_shard(&source, &stage, &options, shard, NULL), OK);
+                assert_int_equal(corpus_build_shard(&source, &stage, &options, shard, NULL, NULL),
+                                 OK);
         }
-        assert_int_equal(corpus_build_finish(&source, &stage, &options, &summary), OK);
+        assert_int_equal(corpus_build_finish(&source, &stage, &options, NULL, &summary), OK);
         assert_int_equal(summary.n_skipped, 6);
         assert_int_equal(summary.n_dropped, 34);
         assert_string_equal(text_of(&summary.dropped), "box 34");
@@ -471,8 +472,8 @@ static void too_many_dropped_stop_the_build(void **state)
     struct build_summary summary = {0};
     bool resumed;
     assert_int_equal(begin(&stage, directory, "fake", &resumed), OK);
-    assert_int_equal(corpus_build_shard(&source, &stage, &options, 0, NULL), OK);
-    assert_int_equal(corpus_build_finish(&source, &stage, &options, &summary), ERR_FORMAT);
+    assert_int_equal(corpus_build_shard(&source, &stage, &options, 0, NULL, NULL), OK);
+    assert_int_equal(corpus_build_finish(&source, &stage, &options, NULL, &summary), ERR_FORMAT);
     assert_true(summary.refused);
     assert_non_null(strstr(status_message(), "2400 of "));
     assert_non_null(strstr(status_message(), "had to be dropped (box 2400)"));
@@ -502,7 +503,7 @@ static void a_failure_without_a_reason_ends_the_build(void **state)
     char *directory = path_join(*state, "c");
     assert_int_equal(corpus_stage_init(&stage, directory, "fake"), OK);
     assert_int_equal(corpus_stage_begin(&stage, NULL, &resumed), OK);
-    assert_int_equal(corpus_build_shard(&source, &stage, &options, 0, NULL), ERR_IO);
+    assert_int_equal(corpus_build_shard(&source, &stage, &options, 0, NULL, NULL), ERR_IO);
     corpus_stage_abandon(&stage);
     assert_string_equal(status_message(), "the fake gave up");
     corpus_stage_release(&stage);

@@ -36,14 +36,16 @@ TABLES = {
     "strings": u8,
     "images": u8,
     "more": [(f"{name}_{end}", u64) for name in ("point", "choice", "reference", "origin")
-             for end in ("first", "count")],
+             for end in ("first", "count")] + [("picture", u64)],
     "points": [("x", f64), ("y", f64)],
     "choices": [("text_offset", u64), ("text_size", u32), ("turn", u32), ("is_right", u32),
                 ("reserved", u32)],
     "references": [("turn", u32), ("object", u32)],
     "origins": [("text_offset", u64), ("text_size", u32), ("text", u32)],
+    "pictures": [(f"hash{i}", u64) for i in range(4)]
+    + [("offset", u64), ("size", u64), ("corpus", u32), ("shard", u32)],
 }
-NOT_IN_1 = ["more", "points", "choices", "references", "origins"]
+NOT_IN_1 = ["more", "points", "choices", "references", "origins", "pictures"]
 
 
 def crc_table():
@@ -68,8 +70,35 @@ def crc32c(data):
 assert crc32c(b"123456789") == 0xE3069283
 
 
+def bytes_of_hash(row):
+    return struct.pack("<4Q", *(int(row[f"hash{i}"]) for i in range(4)))
+
+
+class Homes:
+    """Tables /images of the corpus and of those that its index names, read when they are needed."""
+
+    def __init__(self, directory, index):
+        self.corpora = [(directory, index)]
+        for source in index.get("pictures_from", []):
+            path = f"{directory}/{source['corpus']}"
+            with open(f"{path}/index.json", encoding="utf-8") as file:
+                other = json.load(file)
+            assert other["crc32c"] == source["crc32c"], path
+            self.corpora.append((path, other))
+        self.tables = {}
+
+    def __call__(self, corpus, shard):
+        if (corpus, shard) not in self.tables:
+            directory, index = self.corpora[corpus]
+            with h5py.File(f"{directory}/{index['shards'][shard]['file']}", "r") as file:
+                self.tables[corpus, shard] = file["images"][...]
+        return self.tables[corpus, shard]
+
+
 class Shard:
-    def __init__(self, path):
+    def __init__(self, path, homes):
+        """homes(corpus, shard): the table /images of that shard, for pictures that are not here."""
+        self.homes = homes
         with h5py.File(path, "r") as file:
             self.attributes = dict(file.attrs)
             self.version = int(self.attributes["schema_version"])
@@ -84,6 +113,24 @@ class Shard:
                 assert table.chunks is None and table.compression is None, name
                 self.tables[name] = table[...]
         self.strings = self.tables["strings"].tobytes()
+        hashes = [bytes_of_hash(row) for row in self.tables.get("pictures", [])]
+        assert len(set(hashes)) == len(hashes), "a picture is listed twice"
+
+    def image(self, row, number):
+        size = int(row["image_size"])
+        more = int(self.tables["more"][number - 1]["picture"]) if number else 0
+        if more == 0:
+            first = int(row["image_offset"])
+            image = self.tables["images"][first:first + size].tobytes()
+        else:
+            picture = self.tables["pictures"][more - 1]
+            assert picture["size"] == size and row["image_offset"] == 0
+            first = int(picture["offset"])
+            home = self.homes(int(picture["corpus"]), int(picture["shard"]))
+            image = home[first:first + size].tobytes()
+            assert hashlib.sha256(image).digest() == bytes_of_hash(picture)
+        assert len(image) == size
+        return image
 
     def rows(self, name, row, column):
         first, count = int(row[column + "_first"]), int(row[column + "_count"])
@@ -99,9 +146,8 @@ class Shard:
     def record(self, number):
         row = self.tables["records"][number]
         self.at = int(row["string_first"])
-        first = int(row["image_offset"])
-        image = self.tables["images"][first:first + int(row["image_size"])].tobytes()
-        assert len(image) == row["image_size"]
+        more = int(row["reserved" if self.version == 1 else "more"])
+        image = self.image(row, more)
         record = {"id": self.text(row, "id"), "source": self.text(row, "source"),
                   "height": int(row["height"]), "width": int(row["width"]), "image": image}
         record["regions"] = [
@@ -123,7 +169,7 @@ class Shard:
                         "answer": self.text(turn, "answer"), "choices": [], "choice": 0,
                         "objects": []} for turn in self.rows("turns", t, "turn")]}
             for t in self.rows("texts", row, "text")]
-        self.add_more(record, int(row["reserved" if self.version == 1 else "more"]))
+        self.add_more(record, more)
         assert self.at == row["string_first"] + row["string_count"]
         check_masks(record)
         assert crc32c(message(record)) == row["crc32c"], (record["id"], "crc32c")
@@ -215,9 +261,10 @@ def read_corpus(directory):
     end = raw.rindex(b'  "crc32c"')
     assert f"{crc32c(raw[:end]):08x}" == index["crc32c"], "index"
     records, ids = [], set()
+    homes = Homes(directory, index)
     for number, entry in enumerate(index["shards"]):
         assert entry["file"] == f"{index['name']}-{number:05d}.h5"
-        shard = Shard(f"{directory}/{entry['file']}")
+        shard = Shard(f"{directory}/{entry['file']}", homes)
         assert shard.attributes["shard"] == number
         for table in ("records", "regions", "objects", "relations", "texts"):
             assert len(shard.tables[table]) == entry[table], table

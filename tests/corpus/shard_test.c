@@ -159,7 +159,7 @@ static void equal_pictures_are_stored_once(void **state)
 {
     char *path = path_join(*state, "s.h5");
     struct shard_writer *writer = NULL;
-    assert_int_equal(shard_writer_create(&writer, path, "test", 0), OK);
+    assert_int_equal(shard_writer_create(&writer, path, "test", 0, NULL), OK);
     uint64_t bytes = 0;
     for (int i = 0; i < 200; i++) { /* enough to grow the hash table */
         struct record record = test_record(i);
