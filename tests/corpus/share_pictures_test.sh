@@ -83,6 +83,17 @@ assert stored("deep/er/rest") == sizes[1]
 END
 fi
 
+# An index that is lost or damaged is written again, its sources too as far as it says them.
+cp -r "$work/all2" "$work/repaired"
+rm "$work/repaired/index.json"
+expect 0 "" "$robin" data repair "$work/repaired"
+diff -r "$work/repaired" "$work/all2" || fail "a repaired index differs"
+cp "$work/deep/er/rest/index.json" "$work/rest.json"
+sed -i 's/"records": 12/"records": 13/' "$work/deep/er/rest/index.json"
+expect 2 "field 'records' says 13" "$robin" data inspect "$work/deep/er/rest"
+expect 0 "" "$robin" data repair "$work/deep/er/rest"
+diff "$work/deep/er/rest/index.json" "$work/rest.json" || fail "a repaired index differs"
+
 # The folders move together; one that has changed or is gone is named.
 mkdir "$work/moved"
 mv "$work/half" "$work/deep" "$work/moved"
