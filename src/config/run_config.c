@@ -205,12 +205,15 @@ static void drop_sources(struct run_config *config)
 
 /* Files and arguments of one load: trees point into the labels, so all live until the end. */
 struct loader {
-    const char *path;
+    const char *path; /* of the file, and where model files are looked for */
+    bool without_file;
     struct config_errors errors;
     struct yaml_node *file_tree;
     bool model_wanted; /* a model file was named */
     char *model_path;  /* NULL without a model file */
     struct yaml_node *model_tree;
+    char *mixture_path; /* NULL without a mixture file */
+    struct yaml_node *mixture_tree;
     struct yaml_node **override_trees;
     char **override_labels;
     int n_overrides;
@@ -331,10 +334,63 @@ out:
     return status;
 }
 
+/* The node at group.key of this tree, or NULL. */
+static const struct yaml_node *node_in(const struct yaml_node *tree, const char *group,
+                                       const char *key)
+{
+    const struct yaml_node *node = child_of(child_of(tree, group), key);
+    char *path = text_format("%s.%s", group, key);
+    if (node == NULL) node = child_of(tree, path);
+    free(path);
+    return node;
+}
+
+/* The scalar that names the mixture file: in the last override that has it, or in the file. */
+static const struct yaml_node *mixture_in(const struct loader *loader)
+{
+    const struct yaml_node *found = node_in(loader->file_tree, "data", "mixture");
+    for (int i = 0; i < loader->n_overrides; i++) {
+        const struct yaml_node *other = node_in(loader->override_trees[i], "data", "mixture");
+        if (other != NULL) found = other;
+    }
+    const bool named = found != NULL && found->kind == YAML_SCALAR && found->text[0] != '\0';
+    return named ? found : NULL;
+}
+
+static enum status read_mixture_file(struct loader *loader)
+{
+    enum status status = OK;
+    const struct yaml_node *named = mixture_in(loader);
+    const struct yaml_node *sources = node_in(loader->file_tree, "data", "sources");
+    if (named == NULL) return OK;
+    if (sources != NULL)
+        config_errors_add(&loader->errors, sources->place,
+                          "data.sources stands beside data.mixture; remove one of them");
+    loader->mixture_path = text_copy(named->text);
+    if (!file_exists(loader->mixture_path)) {
+        config_errors_add(&loader->errors, named->place, "no mixture file %s",
+                          loader->mixture_path);
+        return OK;
+    }
+    TRY(read_tree(&loader->mixture_tree, loader->mixture_path, &loader->errors));
+    const struct yaml_node *tree = loader->mixture_tree;
+    const bool is_mixture = tree != NULL && tree->kind == YAML_MAPPING && tree->n_entries == 1 &&
+                            strcmp(tree->entries[0].key, "sources") == 0;
+    if (tree != NULL && !is_mixture)
+        config_errors_add(&loader->errors, tree->place,
+                          "a mixture file has one key, sources: a list as in data.sources");
+    if (is_mixture) return OK;
+    yaml_tree_destroy(loader->mixture_tree);
+    loader->mixture_tree = NULL;
+out:
+    return status;
+}
+
 static void loader_release(struct loader *loader)
 {
     yaml_tree_destroy(loader->file_tree);
     yaml_tree_destroy(loader->model_tree);
+    yaml_tree_destroy(loader->mixture_tree);
     for (int i = 0; i < loader->n_overrides; i++) {
         yaml_tree_destroy(loader->override_trees[i]);
         free(loader->override_labels[i]);
@@ -342,6 +398,7 @@ static void loader_release(struct loader *loader)
     free(loader->override_trees);
     free(loader->override_labels);
     free(loader->model_path);
+    free(loader->mixture_path);
     config_errors_release(&loader->errors);
 }
 
@@ -367,13 +424,19 @@ static void apply_all(struct loader *loader, struct run_config *config)
         apply_mapping(&scope, "model", loader->model_tree);
     else if (loader->model_wanted)
         mark_broken(places, "model.");
-    bool is_config = loader->file_tree != NULL && apply_root(&scope, loader->file_tree);
+    if (loader->mixture_tree != NULL)
+        apply_mapping(&scope, "data", loader->mixture_tree);
+    else if (loader->mixture_path != NULL)
+        mark_broken(places, "data.sources");
+    bool is_config = loader->without_file ||
+                     (loader->file_tree != NULL && apply_root(&scope, loader->file_tree));
     for (int i = 0; i < loader->n_overrides; i++)
         if (loader->override_trees[i] != NULL) apply_mapping(&scope, "", loader->override_trees[i]);
     if (is_config) { /* of a file that is something else, more need not be said */
         check_required(&scope, "", (struct config_place){.file = loader->path});
         config_check(config, places, &loader->errors);
     }
+    if (loader->mixture_tree != NULL) config->data.mixture[0] = '\0'; /* its sources are here now */
     for (size_t i = 0; i < loader->errors.n; i++) /* what only defaults are to blame for */
         if (loader->errors.errors[i].place.file == NULL)
             loader->errors.errors[i].place.file = loader->path;
@@ -386,16 +449,19 @@ enum status run_config_load(struct run_config *config_out, const char *path,
     enum status status = OK;
     struct run_config config = {0};
     struct text_buffer report = {0};
-    struct loader loader = {.path = path, .n_overrides = n_overrides};
+    struct loader loader = {.path = path != NULL ? path : "configs/(no file)",
+                            .without_file = path == NULL,
+                            .n_overrides = n_overrides};
     loader.override_trees = memory_new((size_t)n_overrides, sizeof *loader.override_trees);
     loader.override_labels = memory_new((size_t)n_overrides, sizeof *loader.override_labels);
-    TRY(read_tree(&loader.file_tree, path, &loader.errors));
+    if (path != NULL) TRY(read_tree(&loader.file_tree, path, &loader.errors));
     for (int i = 0; i < n_overrides; i++) read_override(&loader, i, overrides[i]);
     TRY(read_model_file(&loader));
+    TRY(read_mixture_file(&loader));
     apply_all(&loader, &config);
     if (loader.errors.n > 0) {
         config_errors_print(&report, &loader.errors);
-        FAIL(ERR_ARGUMENT, "%s cannot be used, %zu error%s\n%s", path, loader.errors.n,
+        FAIL(ERR_ARGUMENT, "%s cannot be used, %zu error%s\n%s", loader.path, loader.errors.n,
              loader.errors.n == 1 ? "" : "s", text_of(&report));
     }
     drop_sources(&config);

@@ -57,13 +57,25 @@ struct config_source { /* one row of data.sources */
     int64_t count;
     bool box_text;
     struct config_strings ignored_predicates;
-    int64_t max_regions, max_relations, max_turns; /* -1: the task's own */
+    int64_t max_regions, max_relations, max_attributes, max_turns; /* -1: the task's own */
+    int64_t sg_mode;
+    int region_setup, region_order;
+    double min_region_keep;
+    bool no_description, sort_by_box, relevant_relations;
+    char *question_prefix;
+};
+
+struct config_compat { /* what the released code does and ours does not */
+    bool angle_brackets, blank_picture, cot_relations, description_line;
+    bool doubled_prefix, mentioned_only, statement_wording, unlisted_regions;
 };
 
 struct config_data {
+    char *mixture; /* file with the sources; "" once it is read */
     struct config_source *sources;
     int64_t n_sources;
     struct config_strings without; /* emptied once their sources are gone */
+    bool fixed_draws;
     int image_mode, region_mode;
     int64_t max_length; /* tokens of one sample */
     int too_long;       /* what happens to a longer one */
@@ -148,6 +160,7 @@ struct run_config { /* zeroed is releasable */
     char *tokenizer; /* a directory; "" for none */
     bool unmask_template_tokens;
     struct config_data data;
+    struct config_compat compat;
     struct config_train train;
     struct config_optimizer optimizer;
     struct config_schedule_keys schedule;
@@ -156,7 +169,8 @@ struct run_config { /* zeroed is releasable */
     struct config_curriculum curriculum;
 };
 
-/* Reads `path`, the model file it names, and the `key=value` overrides, in this order; keys that
+/* Reads the model file and the mixture file that `path` names, `path` itself (NULL: no file), and
+ * the `key=value` overrides, in this order; keys that
  * nobody gave have their defaults. ERR_ARGUMENT with every error of every source in one message:
  * a line that counts them, then one line each, FILE:LINE:COLUMN: error: what and remedy. ERR_IO
  * where a file cannot be read. */

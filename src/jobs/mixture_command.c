@@ -1,96 +1,153 @@
-/* Walks one epoch of a mixture and counts. */
+/* Says what a mixture amounts to before anything is learnt from it. */
 #include "jobs/mixture_command.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "base/file.h"
 #include "base/text_buffer.h"
 #include "config/run_config.h"
+#include "corpus/corpus_index.h"
 #include "jobs/options.h"
+#include "train/balance.h"
 #include "train/mixture.h"
+#include "train/mixture_count.h"
 #include "train/run_setup.h"
 #include "train/unigram.h"
 
-struct totals {
-    int64_t samples, skipped, images, regions, rows, targets, cut, longest;
-    int64_t *target_count; /* [vocab]: how often each id is a target */
+struct mixture_call {
+    const char *path, *missing;
+    struct option_texts set;
+    int64_t n_samples, n_ranks;
 };
 
-static void add_sample(struct totals *totals, const struct sample *sample,
-                       const struct sample_rows *rows)
+static void print_totals(const struct mixture_count *count, const struct run_config *config)
 {
-    totals->images += sample->has_image;
-    totals->regions += rows->n_regions;
-    totals->rows += rows->n_rows;
-    totals->targets += rows->n_targets;
-    totals->cut += rows->n_cut > 0;
-    if (rows->n_rows > totals->longest) totals->longest = rows->n_rows;
-    for (int64_t r = 1; r < rows->n_rows; r++)
-        if (rows->label[r] != IGNORE_LABEL) totals->target_count[rows->label[r]]++;
+    const struct mixture_part *total = &count->total;
+    const double batch = (double)config->train.global_batch, epoch = (double)count->epoch_size;
+    const double n = (double)(total->samples - total->skipped);
+    printf("\nsamples an epoch     %" PRId64 "; counted %" PRId64 "%s\n", count->epoch_size,
+           count->n_counted,
+           count->n_counted < count->epoch_size ? ", the first in the order of training" : "");
+    printf("steps                %.1f an epoch of %" PRId64 " samples, %.0f in %g epochs\n",
+           epoch / batch, config->train.global_batch, epoch * config->train.epochs / batch,
+           config->train.epochs);
+    printf("pictures, regions    %" PRId64 ", %" PRId64 "\n", total->images, total->regions);
+    printf("tokens               %" PRId64 ", %.1f a sample, %" PRId64 " in the longest\n",
+           total->tokens, n > 0 ? (double)total->tokens / n : 0, total->longest);
+    printf("cut at max_length    %" PRId64 " samples\n", total->cut);
+    printf("relations left out   %" PRId64 ", by limits and options of the tasks\n",
+           total->dropped_relations);
+    printf("target tokens        %" PRId64 "\n", total->targets);
+    if (total->targets > 0)
+        printf("unigram loss         %.4f (of knowing how often each token is a target)\n",
+               unigram_loss(count->target_count, config->model.lm_vocab));
 }
 
-static enum status count_item(struct totals *totals, const struct order_item *item,
-                              const struct sample_source *source,
-                              const struct sample_rows_options *options)
+#define BALANCE_STEPS 200
+
+/* How evenly batches of these lengths load the ranks. */
+static enum status print_balance(const struct mixture_count *count, const struct run_config *config,
+                                 const struct run_model *model, int n_ranks)
 {
     enum status status = OK;
-    struct sample sample = {0};
-    struct sample_rows rows = {0};
-    const char *skipped = NULL;
-    TRY(source->build(source->context, item, &sample, &skipped));
-    totals->samples++;
-    if (skipped != NULL) {
-        totals->skipped++;
-        goto out;
-    }
-    TRY(sample_rows_create(&rows, &sample, options));
-    add_sample(totals, &sample, &rows);
+    struct balance balance;
+    const bool by_group = config->train.loss_average == CONFIG_LOSS_MICROBATCH;
+    const struct pack_options options = {
+        .mode = by_group ? PACK_SEQUENTIAL : PACK_BALANCED,
+        .n_ranks = n_ranks,
+        .multiple = 1,
+        .limits = model->options.limits,
+        .cost = sample_cost_of(&model->config, model->options.trainable)};
+    TRY(balance_expect(&balance, count->sizes, count->n_counted, config->train.global_batch,
+                       BALANCE_STEPS, &options));
+    char *line = balance_line(&balance, config->train.global_batch, n_ranks);
+    puts(line);
+    free(line);
 out:
-    sample_rows_release(&rows);
-    sample_release(&sample);
     return status;
 }
 
-static void print_totals(const struct totals *totals, const struct run_config *config)
+/* Sources whose corpus is not there go to the end of the list, named; returns how many are left. */
+static int64_t set_aside_missing(struct run_config *config)
 {
-    const double n = (double)(totals->samples - totals->skipped);
-    printf("samples an epoch     %" PRId64 ", %" PRId64 " of them with nothing to learn\n",
-           totals->samples, totals->skipped);
-    printf("steps an epoch       %.1f of %" PRId64 " samples\n",
-           (double)totals->samples / (double)config->train.global_batch,
-           config->train.global_batch);
-    printf("pictures, regions    %" PRId64 ", %" PRId64 "\n", totals->images, totals->regions);
-    printf("tokens               %" PRId64 ", %.1f a sample, %" PRId64 " in the longest\n",
-           totals->rows, n > 0 ? (double)totals->rows / n : 0, totals->longest);
-    printf("cut at max_length    %" PRId64 " samples\n", totals->cut);
-    printf("target tokens        %" PRId64 "\n", totals->targets);
-    if (totals->targets > 0)
-        printf("unigram loss         %.4f (of knowing how often each token is a target)\n",
-               unigram_loss(totals->target_count, config->model.lm_vocab));
+    int64_t n = config->data.n_sources;
+    for (int64_t i = 0; i < n;) {
+        struct config_source *source = &config->data.sources[i];
+        char *index = path_join(source->corpus, CORPUS_INDEX_FILE);
+        const bool is_there = file_exists(index);
+        free(index);
+        if (is_there) {
+            i++;
+            continue;
+        }
+        printf("not here: %s\n", source->corpus);
+        const struct config_source kept = *source;
+        memmove(source, source + 1, (size_t)(n - i - 1) * sizeof *source);
+        config->data.sources[--n] = kept;
+    }
+    return n;
 }
 
-static enum status count_epoch(const struct run_config *config)
+static enum status count_mixture(const struct run_config *config, const struct mixture_call *call)
 {
     enum status status = OK;
     struct mixture mixture = {0};
     struct run_model model = {0};
-    struct sample_rows_options options;
-    struct totals totals = {0};
-    TRY(run_model_size(&model, config, false));
+    struct sample_rows_options rows;
+    struct mixture_count count = {0};
+    struct text_buffer tables = {0};
+    TRY(run_model_size(&model, config, true));
     TRY(mixture_open(&mixture, config));
-    TRY(run_rows_options(&options, config, &model, mixture.tokenizer));
-    totals.target_count = memory_new((size_t)config->model.lm_vocab, sizeof(int64_t));
-    const struct sample_source source = corpus_source_samples(&mixture.samples);
-    for (int64_t i = 0; i < order_epoch_size(mixture.order); i++) {
-        const struct order_item item = order_item_at(mixture.order, i);
-        TRY(count_item(&totals, &item, &source, &options));
-    }
-    print_totals(&totals, config);
+    TRY(run_rows_options(&rows, config, &model, mixture.tokenizer));
+    TRY(mixture_count_make(&count, &mixture, &rows, config->data.max_length, call->n_samples));
+    mixture_count_write(&tables, &count, &mixture);
+    fputs(text_of(&tables), stdout);
+    print_totals(&count, config);
+    if (count.total.samples > count.total.skipped)
+        TRY(print_balance(&count, config, &model, (int)call->n_ranks));
 out:
-    free(totals.target_count);
+    text_release(&tables);
+    mixture_count_release(&count);
     mixture_release(&mixture);
     run_model_release(&model);
+    return status;
+}
+
+/* A file that begins, but for comments, with "sources:" is a mixture; others are configurations. */
+static enum status is_mixture(bool *is_out, const char *path)
+{
+    enum status status = OK;
+    unsigned char *bytes = NULL;
+    size_t size = 0;
+    TRY(file_read(&bytes, &size, path, 1 << 24));
+    const char *text = (const char *)bytes;
+    while (*text == '#' || *text == '\n') {
+        text += strcspn(text, "\n");
+        text += *text == '\n';
+    }
+    *is_out = strncmp(text, "sources:", strlen("sources:")) == 0;
+out:
+    free(bytes);
+    return status;
+}
+
+static enum status load(struct run_config *config, const struct mixture_call *call)
+{
+    enum status status = OK;
+    bool mixture = false;
+    char *named = text_format("data.mixture=%s", call->path);
+    const char **overrides = memory_new((size_t)call->set.n + 1, sizeof *overrides);
+    int n = 0;
+    TRY(is_mixture(&mixture, call->path));
+    if (mixture) overrides[n++] = named;
+    for (int64_t i = 0; i < call->set.n; i++) overrides[n++] = call->set.values[i];
+    TRY(run_config_load(config, mixture ? NULL : call->path, overrides, n));
+out:
+    free(overrides);
+    free(named);
     return status;
 }
 
@@ -98,16 +155,32 @@ enum status data_mixture_command(struct command_call *call)
 {
     enum status status = OK;
     struct run_config config = {0};
-    const char *path = NULL;
+    struct mixture_call own = {.missing = "refuse", .n_samples = 20000, .n_ranks = 8};
     bool helped = false;
+    int64_t n_all = 0;
     const struct option_row rows[] = {
-        {"CONFIG.yaml", NULL, OPTION_TEXT, true, 0, 0, &path, "whose data.sources are counted"},
+        {"FILE", NULL, OPTION_TEXT, true, 0, 0, &own.path, "a configuration or a mixture file"},
+        {"--set", "KEY=VALUE", OPTION_TEXTS, false, 0, 0, &own.set,
+         "a key of the configuration, such as tokenizer=DIR"},
+        {"--samples", "N", OPTION_INTEGER, false, 0, 1e12, &own.n_samples,
+         "how many are built and counted; 0: an epoch"},
+        {"--ranks", "N", OPTION_INTEGER, false, 1, 65536, &own.n_ranks,
+         "data-parallel ranks that batches are dealt to"},
+        {"--missing", "WORD", OPTION_TEXT, false, 0, 0, &own.missing,
+         "refuse, or list: sources whose corpus is not there are named and left out"},
     };
-    TRY(options_read(rows, 1, "data mixture", call, &helped));
+    TRY(options_read(rows, sizeof rows / sizeof rows[0], "data mixture", call, &helped));
     if (helped) goto out;
-    TRY(run_config_load(&config, path, NULL, 0));
-    TRY(count_epoch(&config));
+    const bool list = strcmp(own.missing, "list") == 0;
+    if (!list && strcmp(own.missing, "refuse") != 0)
+        FAIL(ERR_ARGUMENT, "data mixture: --missing is '%s', must be refuse or list", own.missing);
+    TRY(load(&config, &own));
+    n_all = config.data.n_sources;
+    if (list) config.data.n_sources = set_aside_missing(&config);
+    if (config.data.n_sources > 0) TRY(count_mixture(&config, &own));
 out:
+    if (n_all > 0) config.data.n_sources = n_all; /* released together */
+    free(own.set.values);
     run_config_release(&config);
     return status;
 }

@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "base/text_buffer.h"
@@ -38,9 +39,44 @@ static void set_options(struct task_options *options, const struct config_source
     if (source->max_relations >= 0) options->max_relations = source->max_relations;
     if (source->max_turns >= 0) options->max_turns = source->max_turns;
     options->box_text = source->box_text;
+    if (source->max_attributes >= 0) options->max_attributes = source->max_attributes;
+    options->sg_mode = (int)source->sg_mode;
+    options->region_setup = (enum region_setup)source->region_setup;
+    options->region_order = (enum region_order)source->region_order;
+    options->min_region_keep = source->min_region_keep;
+    options->no_description = source->no_description;
+    options->sort_by_box = source->sort_by_box;
+    options->relevant_relations = source->relevant_relations;
+    if (source->question_prefix[0] != '\0') options->question_prefix = source->question_prefix;
+    options->fresh_draws = !config->data.fixed_draws;
+    options->compat = (struct task_compat){
+        .angle_brackets = config->compat.angle_brackets,
+        .blank_picture = config->compat.blank_picture,
+        .cot_relations = config->compat.cot_relations,
+        .description_line = config->compat.description_line,
+        .doubled_prefix = config->compat.doubled_prefix,
+        .mentioned_only = config->compat.mentioned_only,
+        .statement_wording = config->compat.statement_wording,
+        .unlisted_regions = config->compat.unlisted_regions,
+    };
     options->ignored_predicates = (const char *const *)source->ignored_predicates.values;
     options->n_ignored_predicates = source->ignored_predicates.n;
     options->chat.unmask_template_tokens = config->unmask_template_tokens;
+}
+
+/* A form of graphs that a task does not have is said before the first step. */
+static enum status check_modes(const struct corpus_entry *entry, const struct config_source *source)
+{
+    for (int64_t t = 0; t < entry->n_tasks; t++) {
+        const char *name = entry->tasks[t]->name;
+        const bool detection = strcmp(name, "sg_detection") == 0;
+        if ((strcmp(name, "sg") == 0 && source->sg_mode == 0) ||
+            (detection && source->sg_mode == 3))
+            return status_fail(
+                ERR_ARGUMENT, "data.sources: corpus %s: sg_mode is %" PRId64 "; task %s has %s",
+                source->corpus, source->sg_mode, name, detection ? "0, 1 and 2" : "1, 2 and 3");
+    }
+    return OK;
 }
 
 static enum status open_entries(struct mixture *mixture, const struct run_config *config)
@@ -54,6 +90,7 @@ static enum status open_entries(struct mixture *mixture, const struct run_config
         struct corpus_entry *entry = &mixture->entries[mixture->n_entries++];
         TRY(find_tasks(entry, source));
         set_options(&entry->options, source, config);
+        TRY(check_modes(entry, source));
         TRY(corpus_open(&entry->corpus, source->corpus));
         mixture->sources[i] = (struct order_source){
             .name = source->corpus,

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -124,11 +125,13 @@ static void overrides_win_over_files_and_files_over_defaults(void **state)
     assert_true(config.optimizer.beta2 == 0.999);    /* the default */
     assert_string_equal(config.train.init, "");      /* an empty argument */
     assert_int_equal(config.train.loss_average, CONFIG_LOSS_MICROBATCH);
-    assert_int_equal(config.data.n_sources, 7);
-    const struct config_source *source = &config.data.sources[1];
-    assert_string_equal(source->corpus, "corpora/psg-vg");
-    assert_int_equal(source->tasks.n, 2);
-    assert_string_equal(source->tasks.values[1], "sg_detection");
+    assert_int_equal(config.data.n_sources, 26); /* of the mixture file */
+    assert_string_equal(config.data.mixture, "");
+    assert_string_equal(config.data.sources[0].tasks.values[1], "relation");
+    const struct config_source *source = &config.data.sources[7];
+    assert_string_equal(source->corpus, "corpora/gqa-cot");
+    assert_int_equal(source->tasks.n, 1);
+    assert_string_equal(source->tasks.values[0], "graph_vqa");
     assert_string_equal(source->ignored_predicates.values[1], "to the right of");
     assert_true(source->box_text);
     assert_int_equal(source->max_regions, -1);
@@ -197,14 +200,41 @@ static void shipped_curricula_are_read(void **state)
     check_curriculum("configs", "curriculum.yaml");
     check_curriculum("configs/demo", "curriculum.yaml");
     struct run_config full = {0}, less = {0};
-    const char *without = "data.without=[corpora/svg-full]";
+    const char *without = "data.without=[corpora/svg-vg]";
     assert_int_equal(run_config_load(&full, "configs/stage2.yaml", NULL, 0), OK);
     assert_int_equal(run_config_load(&less, "configs/stage2.yaml", &without, 1), OK);
     assert_true(less.data.n_sources < full.data.n_sources);
     for (int64_t i = 0; i < less.data.n_sources; i++)
-        assert_string_not_equal(less.data.sources[i].corpus, "corpora/svg-full");
+        assert_string_not_equal(less.data.sources[i].corpus, "corpora/svg-vg");
     run_config_release(&full);
     run_config_release(&less);
+}
+
+/* Every file of datasets/mixtures, with tasks that there are. */
+static void mixtures_are_read(void **state)
+{
+    (void)state;
+    const char *folder = "datasets/mixtures";
+    DIR *directory = opendir(folder);
+    int n = 0;
+    assert_non_null(directory);
+    for (const struct dirent *entry; (entry = readdir(directory)) != NULL;) {
+        if (strstr(entry->d_name, ".yaml") == NULL) continue;
+        char *argument = text_format("data.mixture=%s/%s", folder, entry->d_name);
+        const char *arguments[] = {argument, "tokenizer=t"};
+        struct run_config config = {0};
+        if (run_config_load(&config, NULL, arguments, 2) != OK) fail_msg("%s", status_message());
+        assert_true(config.data.n_sources > 0);
+        for (int64_t s = 0; s < config.data.n_sources; s++)
+            for (int64_t t = 0; t < config.data.sources[s].tasks.n; t++)
+                if (task_find(config.data.sources[s].tasks.values[t]) == NULL)
+                    fail_msg("%s: no task %s", argument, config.data.sources[s].tasks.values[t]);
+        run_config_release(&config);
+        free(argument);
+        n++;
+    }
+    closedir(directory);
+    assert_true(n >= 14);
 }
 
 static void a_written_config_reads_back_the_same(void **state)
@@ -364,6 +394,7 @@ int main(void)
         cmocka_unit_test(overrides_win_over_files_and_files_over_defaults),
         cmocka_unit_test(shipped_configs_are_read),
         cmocka_unit_test(shipped_curricula_are_read),
+        cmocka_unit_test(mixtures_are_read),
         cmocka_unit_test(a_written_config_reads_back_the_same),
         cmocka_unit_test(the_reference_file_is_the_table),
         cmocka_unit_test(every_key_has_help),
