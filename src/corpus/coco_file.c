@@ -48,9 +48,8 @@ static enum status sort_ids(struct coco_ids *ids, const char *file, const char *
         const struct coco_id *one = &ids->rows[i - 1];
         if (one->id == one[1].id)
             FAIL(ERR_FORMAT,
-                 "%s: %s[%" PRId64 "] and %s[%" PRId64 "] have the same id %" PRId64
-                 "; ids must be unique",
-                 file, array, one->index, array, one[1].index, one->id);
+                 "%s: %s[%" PRId64 "] and %s[%" PRId64 "] have the same id; ids must be unique",
+                 file, array, one->index, array, one[1].index);
     }
 out:
     return status;
@@ -122,6 +121,17 @@ out:
     return status;
 }
 
+/* A number for an id: itself, or the FNV-1a hash of a string (ADE20K's ids are names of files). */
+static bool number_of(int64_t *number_out, struct json_span id)
+{
+    if (id.size < 2 || id.text[0] != '"') return json_span_integer(number_out, id);
+    uint64_t hash = 0xcbf29ce484222325;
+    for (size_t i = 1; i + 1 < id.size; i++)
+        hash = (hash ^ (unsigned char)id.text[i]) * 0x100000001b3;
+    *number_out = (int64_t)(hash | (uint64_t)1 << 63); /* apart from whole numbers */
+    return true;
+}
+
 static enum status index_images(struct coco_file *file)
 {
     enum status status = OK;
@@ -132,8 +142,8 @@ static enum status index_images(struct coco_file *file)
         struct json_span found;
         int64_t id;
         TRY(json_span_members(&found, &file->text, images->spans[i], keys, 1));
-        if (!json_span_integer(&id, found))
-            FAIL(ERR_FORMAT, "%s: images[%" PRId64 "]: field 'id' must be an integer",
+        if (!number_of(&id, found))
+            FAIL(ERR_FORMAT, "%s: images[%" PRId64 "]: field 'id' must be an integer or a string",
                  file->text.path, i);
         file->image_ids.rows[file->image_ids.n++] = (struct coco_id){id, i};
     }
@@ -154,9 +164,9 @@ static enum status index_annotations(struct coco_file *file, int64_t *picture)
         struct json_span found[2];
         int64_t value;
         TRY(json_span_members(found, &file->text, annotations->spans[i], keys, 2));
-        picture[i] = json_span_integer(&value, found[0]) ? coco_find(&file->image_ids, value) : -1;
+        picture[i] = number_of(&value, found[0]) ? coco_find(&file->image_ids, value) : -1;
         if (picture[i] < 0) picture[i] = file->images.n;
-        if (json_span_integer(&value, found[1])) ids->rows[ids->n++] = (struct coco_id){value, i};
+        if (number_of(&value, found[1])) ids->rows[ids->n++] = (struct coco_id){value, i};
     }
     TRY(sort_ids(ids, file->text.path, "annotations"));
 out:

@@ -13,7 +13,8 @@
 #include "corpus/json_spans.h"
 
 struct coco_id {
-    int64_t id, index;
+    int64_t id; /* of a string: a negative hash */
+    int64_t index;
 };
 
 struct coco_ids { /* by increasing id, each once; zeroed is empty and releasable */

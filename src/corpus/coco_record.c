@@ -23,20 +23,37 @@ int64_t coco_n_items(const struct coco_file *file)
     return file->images.n + file->annotations.n - file->first[file->images.n];
 }
 
+/* An id as text, to free(): ids are integers, or strings. */
+static enum status read_id(char **id_out, const json_t *entry, const char *key,
+                           struct json_place place)
+{
+    enum status status = OK;
+    const json_t *id = json_object_get(entry, key);
+    int64_t number;
+    if (json_is_string(id) && json_string_length(id) > 0) {
+        *id_out = text_copy(json_string_value(id));
+        return OK;
+    }
+    TRY(json_field_integer(&number, entry, key, INT64_MIN, INT64_MAX, place));
+    *id_out = text_format("%" PRId64, number);
+out:
+    return status;
+}
+
 /* Says why annotation `index` belongs to no picture. */
 static enum status refuse_orphan(const struct coco_file *file, int64_t index)
 {
     enum status status = OK;
     json_t *entry = NULL;
-    int64_t id;
+    char *id = NULL;
     char *where = text_format("annotations[%" PRId64 "]", index);
     TRY(json_span_parse(&entry, &file->text, file->annotations.spans[index]));
-    TRY(json_field_integer(&id, entry, "image_id", INT64_MIN, INT64_MAX,
-                           (struct json_place){file->text.path, where}));
-    FAIL(ERR_FORMAT, "%s: %s: image_id is %" PRId64 ", which 'images' does not hold",
-         file->text.path, where, id);
+    TRY(read_id(&id, entry, "image_id", (struct json_place){file->text.path, where}));
+    FAIL(ERR_FORMAT, "%s: %s: image_id is %s, which 'images' does not hold", file->text.path, where,
+         id);
 out:
     json_decref(entry);
+    free(id);
     free(where);
     return status;
 }
@@ -56,12 +73,28 @@ out:
     return status;
 }
 
+/* Ids that are strings were compared by hash. */
+static enum status check_hashes(const struct coco_picture *picture, struct json_place place)
+{
+    enum status status = OK;
+    const json_t *id = json_object_get(picture->entry, "id");
+    for (int64_t i = 0; i < picture->n_parts; i++)
+        if (!json_equal(id, json_object_get(picture->parts[i].entry, "image_id")))
+            FAIL(ERR_FORMAT,
+                 "%s: %s: annotations[%" PRId64 "] has another image_id; their hashes "
+                 "are equal: rename one",
+                 place.file, place.record, picture->parts[i].index);
+out:
+    return status;
+}
+
 enum status coco_begin(struct coco_picture *picture_out, const struct coco_file *file, int64_t item,
                        const char *kind, struct record *record, struct item_note *note)
 {
     enum status status = OK;
     struct coco_picture picture = {0};
     char *where = NULL;
+    char *id = NULL;
     if (item >= file->images.n) {
         note->reason = "annotation";
         TRY(refuse_orphan(file, file->order[file->first[file->images.n] + item - file->images.n]));
@@ -71,9 +104,9 @@ enum status coco_begin(struct coco_picture *picture_out, const struct coco_file 
     note->reason = "annotation";
     where = text_format("images[%" PRId64 "]", item);
     const struct json_place place = {file->text.path, where};
-    int64_t id;
-    TRY(json_field_integer(&id, picture.entry, "id", INT64_MIN, INT64_MAX, place));
-    record->id = text_format("%s/%" PRId64, kind, id);
+    TRY(read_id(&id, picture.entry, "id", place));
+    record->id = text_format("%s/%s", kind, id);
+    TRY(check_hashes(&picture, place));
     record->source = text_format("%s:%s", kind, import_base_name(file->text.path));
     TRY(json_field_integer(&record->height, picture.entry, "height", 1, IMAGE_MAX_SIDE, place));
     TRY(json_field_integer(&record->width, picture.entry, "width", 1, IMAGE_MAX_SIDE, place));
@@ -82,6 +115,7 @@ enum status coco_begin(struct coco_picture *picture_out, const struct coco_file 
 out:
     coco_picture_release(&picture);
     free(where);
+    free(id);
     return status;
 }
 
@@ -110,12 +144,12 @@ static enum status add_object(struct record *record, const json_t *annotation,
     enum status status = OK;
     const char *name = NULL;
     struct box box;
-    int64_t id;
+    char *id = NULL;
     *reason = "ignore";
     if (is_true(json_object_get(annotation, "ignore")))
         FAIL(ERR_FORMAT, "%s: %s: its authors say to ignore it", place.file, place.record);
     *reason = "object";
-    TRY(json_field_integer(&id, annotation, "id", INT64_MIN, INT64_MAX, place));
+    TRY(read_id(&id, annotation, "id", place));
     TRY(coco_category(&name, file, annotation, place));
     const int64_t region = import_add_region(record);
     TRY(import_add_object(record, name, region, place));
@@ -127,6 +161,7 @@ static enum status add_object(struct record *record, const json_t *annotation,
     if (segmentation != NULL)
         TRY(import_mask(&record->regions[region], segmentation, record, place));
 out:
+    free(id);
     return status;
 }
 

@@ -149,7 +149,7 @@ const struct importer importers[] = {
      .file = "ade20k_panoptic_val.json",
      .needs = IMPORT_IMAGES,
      .uses = IMPORT_MASKS,
-     .source = "http://sceneparsing.csail.mit.edu, made panoptic by detectron2's "
+     .source = "http://sceneparsing.csail.mit.edu, made panoptic by Mask2Former's "
                "prepare_ade20k_pan_seg.py",
      .licence = "annotations BSD 3-Clause; photographs for research",
      .open = import_ade20k_panoptic},

@@ -4,7 +4,7 @@
 usage: coco_import_check.py blank FILE DIR          write a blank PNG for each picture of a file of COCO's form
        coco_import_check.py counts FILE RECORDS     as many records and objects as FILE has, named alike
        coco_import_check.py cases GOLDEN DIR        write the annotation files of the reference's cases, print their names
-       coco_import_check.py golden GOLDEN CASE RECORDS   the records hold what the reference made of the case
+       coco_import_check.py golden GOLDEN DIR       DIR/case_NAME.records hold what the reference made of the cases
 
 RECORDS is what read_shards_check.py DIR --json prints. GOLDEN is golden/text/dataset_text.json.
 """
@@ -17,9 +17,8 @@ import zlib
 
 import numpy as np
 
-KINDS = {"coco": "coco", "coco_bbox": "coco", "coco_crowd": "coco", "part_imagenet": "partimagenet",
-         "pascal_part": "coco", "paco": "paco", "refcoco_bbox": "refcoco", "refcocop": "refcoco",
-         "vg_captions_bbox": "coco"}
+KINDS = {"coco_bbox": "coco", "coco_crowd": "coco", "part_imagenet": "partimagenet", "pascal_part": "coco",
+         "paco": "paco", "refcoco_bbox": "refcoco", "vg_captions_bbox": "coco"}
 
 
 def blank(path, width, height):
@@ -119,8 +118,8 @@ def main():
     elif verb == "cases":
         write_cases(data, sys.argv[3])
     else:
-        case = next(c for c in data if c["id"] == sys.argv[3])
-        check_golden(case, read_records(sys.argv[4]))
+        for case in (c for c in data if c["id"] in KINDS):
+            check_golden(case, read_records(os.path.join(sys.argv[3], f"case_{case['id']}.records")))
 
 
 main()

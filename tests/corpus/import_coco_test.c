@@ -58,6 +58,13 @@ static void coco_instances(void **state)
         /* the picture under COCO's other names */
         {FILE_OF("{" IMAGE_FIELDS ", \"file_name\": \"COCO_val2014_7.jpg\"}", WHOLE), "coco/7"},
         {FILE_OF("{" IMAGE_FIELDS ", \"coco_url\": \"http://x/val2017/7.jpg\"}", WHOLE), "coco/7"},
+        /* ids that are strings, as those of ADE20K */
+        {FILE_OF("{\"id\": \"a/b\", \"width\": 8, \"height\": 6, \"file_name\": \"7.jpg\"}",
+                 "{\"id\": \"x\", \"image_id\": \"a/b\", \"category_id\": 1, " BOX "}"),
+         "id          coco/a/b\nsource      coco:a.json\npicture     8 x 6 (width x height)"},
+        {FILE_OF("{\"id\": \"a\", \"width\": 8, \"height\": 6, \"file_name\": \"7.jpg\"}",
+                 "{\"id\": \"x\", \"image_id\": \"a\", \"category_id\": 1, " BOX "}"),
+         "    0  person  region1 (1, 2, 4, 4.5)\n"},
         /* Visual Genome in this form: a caption each; trailing space kept */
         {COCO("{" ABOUT("5") ", " BOX ", \"caption\": \"a man \"}"), "a man "},
     };
@@ -76,13 +83,14 @@ static void hostile_coco_files(void **state)
         {"{\"images\": []}", "has no array 'annotations'"},
         {"{\"images\": [], \"annotations\": []}", "has no array 'categories'"},
         {FILE_OF("", ""), "'images' is empty"},
-        {FILE_OF(IMAGE ", " IMAGE, ""), "images[0] and images[1] have the same id 7"},
+        {FILE_OF(IMAGE ", " IMAGE, ""),
+         "images[0] and images[1] have the same id; ids must be unique"},
         {FILE_OF("{\"width\": 8}", ""), "images[0]: field 'id' must be an integer"},
-        {FILE_OF("{\"id\": \"7\"}", ""), "images[0]: field 'id' must be an integer"},
+        {FILE_OF("{\"id\": [7]}", ""), "images[0]: field 'id' must be an integer or a string"},
         {FILE_OF("{\"id\": 99999999999999999999}", ""), "field 'id' must be an integer"},
         {FILE_OF("7", ""), "images[0]: field 'id' must be an integer"},
         {COCO(WHOLE ", {" ABOUT("6") "}, " WHOLE),
-         "annotations[0] and annotations[2] have the same id 5; ids must be unique"},
+         "annotations[0] and annotations[2] have the same id; ids must be unique"},
         {"{\"images\": [" IMAGE "], \"annotations\": [], \"categories\": [{\"id\": 1}]}",
          "categories[0]: field 'name' is missing"},
         {"{\"images\": [" IMAGE "], \"annotations\": [], \"categories\": [{\"id\": 1, \"name\": "
@@ -90,7 +98,7 @@ static void hostile_coco_files(void **state)
          "categories[0]: the name is empty"},
         {"{\"images\": [" IMAGE "], \"annotations\": [], \"categories\": [{\"id\": 1, \"name\": "
          "\"a\"}, {\"id\": 1, \"name\": \"b\"}]}",
-         "categories[0] and categories[1] have the same id 1"},
+         "categories[0] and categories[1] have the same id"},
         {COCO("{" ABOUT("5") ", \"a\": }"), "not JSON"},
         {FILE_OF("{\"id\": 7}", ""), "annotation: "},
         {FILE_OF("{\"id\": 7, \"width\": 8, \"height\": 0}", ""), "field 'height' is 0"},
@@ -168,6 +176,8 @@ static void annotations_without_picture_are_counted(void **state)
                  "annotations[0]: image_id is 9, which 'images' does not hold");
     check_second(import_coco, *state, COCO("{\"id\": 5}"), "field 'image_id' is missing");
     check_second(import_coco, *state, COCO("{\"id\": 5, \"image_id\": \"7\"}"),
+                 "image_id is 7, which 'images' does not hold");
+    check_second(import_coco, *state, COCO("{\"id\": 5, \"image_id\": null}"),
                  "field 'image_id' must be an integer");
     check_second(import_coco, *state, COCO("{}"), "field 'image_id' is missing");
 }
