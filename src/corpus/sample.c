@@ -64,6 +64,16 @@ out:
     return status;
 }
 
+static enum status encode(struct sample *sample, const struct task_sample *made,
+                          const struct tokenizer *tokenizer, const struct chat_options *chat)
+{
+    const struct conversation *conversation = &made->conversation;
+    if (made->plain)
+        return chat_encode_plain(tokenizer, conversation->turns[conversation->n_turns - 1].text,
+                                 &sample->ids, &sample->labels);
+    return chat_encode_training(tokenizer, conversation, chat, &sample->ids, &sample->labels);
+}
+
 enum status sample_build(struct sample *sample_out, const char **skipped_out, struct record *record,
                          const struct sample_request *request)
 {
@@ -83,9 +93,8 @@ enum status sample_build(struct sample *sample_out, const char **skipped_out, st
     struct chat_options chat = request->options->chat;
     chat.image_as_text = !made.uses_image;
     conversation_place_images(&made.conversation, "<image>");
-    TRY_WHERE(chat_encode_training(request->tokenizer, &made.conversation, &chat, &sample.ids,
-                                   &sample.labels),
-              "record %s, task %s", record->id, request->task->name);
+    TRY_WHERE(encode(&sample, &made, request->tokenizer, &chat), "record %s, task %s", record->id,
+              request->task->name);
     sample.has_image = made.uses_image;
     sample.regions = made.regions;
     sample.n_regions = made.n_regions;

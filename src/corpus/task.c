@@ -48,6 +48,7 @@ static const struct task *const tasks[] = {
     &task_llava,
     &task_llava_one_vision,
     &task_caption,
+    &task_plain_caption,
     &task_blind_vqa,
     &task_blind_choice,
     &task_blind_question,

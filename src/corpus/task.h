@@ -78,6 +78,7 @@ struct task_sample { /* zeroed is empty and releasable */
                          whole picture */
     int64_t n_regions;
     bool uses_image;
+    bool plain;                  /* no chat: the last turn is a caption behind the picture */
     const char *skipped;         /* why this record has nothing for this task; NULL: it has */
     int64_t n_dropped_relations; /* beyond a limit, ignored, or to an object that was cut */
 };

@@ -89,7 +89,7 @@ extern const struct task task_region_label, task_region_attribute, task_region_c
 extern const struct task task_coco, task_part_imagenet, task_pascal_part, task_paco;
 extern const struct task task_refcoco, task_refcoco_plus, task_detailed_description;
 extern const struct task task_refexp, task_refexp_reverse;
-extern const struct task task_vqa, task_conversation, task_caption;
+extern const struct task task_vqa, task_conversation, task_caption, task_plain_caption;
 extern const struct task task_box_vqa, task_point_vqa, task_statement, task_choice;
 extern const struct task task_region_choice, task_vcr, task_vcr_choice;
 extern const struct task task_grounded_caption, task_grounded_vqa;

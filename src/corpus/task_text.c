@@ -234,6 +234,25 @@ out:
     return status;
 }
 
+static enum status make_plain(struct task_sample *sample, const struct record *record,
+                              const struct task_options *options, struct task_draws *draws)
+{
+    (void)options;
+    struct task_turn *turns;
+    const int64_t n = task_turns(&turns, record, "caption", TURNS_DRAWN, draws);
+    int64_t at = 0;
+    while (at < n && turns[at].text->region >= 0) at++;
+    if (at == n || record->image_size == 0) {
+        task_skip(sample, "no caption of the whole picture");
+    } else {
+        conversation_add(&sample->conversation, CHAT_USER, "<image>");
+        task_answer(sample, turns[at].turn->answer);
+        sample->uses_image = sample->plain = true;
+    }
+    free(turns);
+    return OK;
+}
+
 const struct task task_refexp = {
     .name = "refexp",
     .purpose = "which region an expression means: its box, or its number in a list",
@@ -261,6 +280,12 @@ const struct task task_conversation = {
     .max_regions = 99,
     .max_turns = 10,
     .make = make_conversation,
+};
+const struct task task_plain_caption = {
+    .name = "plain_caption",
+    .purpose = "the picture and its caption, no words of a conversation round them",
+    .max_regions = 1,
+    .make = make_plain,
 };
 const struct task task_caption = {
     .name = "caption",

@@ -170,6 +170,20 @@ out:
     return status;
 }
 
+enum status chat_encode_plain(const struct tokenizer *tokenizer, const char *caption,
+                              struct token_list *ids, struct token_list *labels)
+{
+    enum status status = OK;
+    char *text = text_format("%s\n", caption);
+    token_list_append(ids, IMAGE_TOKEN_ID);
+    token_list_append(labels, IGNORE_LABEL);
+    TRY(tokenizer_encode(tokenizer, text, strlen(text), ids));
+    while (labels->n < ids->n) token_list_append(labels, ids->ids[labels->n]);
+out:
+    free(text);
+    return status;
+}
+
 void chat_prompt_text(struct text_buffer *out, const struct conversation *conversation)
 {
     text_append(out, "<|im_start|>system\n" DEFAULT_SYSTEM "<|im_end|>\n");

@@ -46,6 +46,10 @@ enum status chat_encode_training(const struct tokenizer *tokenizer,
                                  const struct conversation *conversation,
                                  const struct chat_options *options, struct token_list *ids,
                                  struct token_list *labels);
+/* LLaVA's pre-training form, without a template: the picture, the caption, a line end; all but the
+ * picture is learnt. */
+enum status chat_encode_plain(const struct tokenizer *tokenizer, const char *caption,
+                              struct token_list *ids, struct token_list *labels);
 /* Inference: the prompt up to and including "<|im_start|>assistant\n". An earlier answer that is
  * empty has no <|im_end|>, as in the reference. */
 enum status chat_encode_prompt(const struct tokenizer *tokenizer,

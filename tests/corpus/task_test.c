@@ -14,116 +14,32 @@
 #include "base/text_buffer.h"
 #include "corpus/region_mask.h"
 #include "corpus/scenes.h"
-
-static const struct task_draws pinned = {.pinned = true};
-
-static void add_object(struct record *record, const char *name, const char *attribute)
-{
-    size_t n = (size_t)record->n_objects + 1;
-    record->objects = memory_resize(record->objects, n, sizeof *record->objects);
-    record->regions = memory_resize(record->regions, n, sizeof *record->regions);
-    double x = (double)record->n_objects;
-    record->regions[record->n_regions] = (struct record_region){.box = {x, 0, x + 1, 10}};
-    struct record_object *object = &record->objects[record->n_objects++];
-    *object = (struct record_object){.name = text_copy(name), .region = record->n_regions++};
-    if (!attribute) return;
-    object->attributes = memory_new(1, sizeof *object->attributes);
-    object->attributes[object->n_attributes++] = text_copy(attribute);
-}
-
-static void add_relation(struct record *record, int64_t subject, int64_t object,
-                         const char *predicate)
-{
-    size_t n = (size_t)record->n_relations + 1;
-    record->relations = memory_resize(record->relations, n, sizeof *record->relations);
-    record->relations[record->n_relations++] =
-        (struct record_relation){subject, object, text_copy(predicate), text_copy("spatial")};
-}
-
-static void add_text(struct record *record, const char *task, int64_t region, const char *question,
-                     const char *answer)
-{
-    size_t n = (size_t)record->n_texts + 1;
-    record->texts = memory_resize(record->texts, n, sizeof *record->texts);
-    struct record_text *text = &record->texts[record->n_texts++];
-    *text = (struct record_text){.task = text_copy(task), .region = region, .n_turns = 1};
-    text->turns = memory_new(1, sizeof *text->turns);
-    text->turns[0] =
-        (struct record_turn){.question = text_copy(question), .answer = text_copy(answer)};
-}
-
-/* A picture of 10 x 10 with three things. */
-static struct record example(void)
-{
-    struct record record = {.id = text_copy("test/1"), .source = text_copy("test")};
-    record.height = record.width = 10;
-    record.image = memory_new(1, 1);
-    record.image_size = 1;
-    add_object(&record, "man", "tall");
-    add_object(&record, "dog", NULL);
-    add_object(&record, "sky-other-merged", "blue");
-    add_relation(&record, 0, 1, "walking");
-    add_relation(&record, 1, 0, "beside");
-    add_relation(&record, 0, 2, "below");
-    add_relation(&record, 0, 1, "walking");
-    return record;
-}
-
-static struct task_sample make(const char *name, const struct record *record,
-                               const struct task_options *options)
-{
-    struct task_sample sample;
-    const struct task *task = task_find(name);
-    assert_non_null(task);
-    if (task_make(&sample, record, task, options, pinned) != OK) fail_msg("%s", status_message());
-    return sample;
-}
-
-/* All turns, one behind the other, "|" between them. */
-static void assert_says(const char *name, const struct record *record,
-                        const struct task_options *options, const char *want)
-{
-    struct task_sample sample = make(name, record, options);
-    struct text_buffer text = {0};
-    for (int64_t i = 0; i < sample.conversation.n_turns; i++) {
-        assert_int_equal(sample.conversation.turns[i].role, i % 2 ? CHAT_ASSISTANT : CHAT_USER);
-        text_printf(&text, "%s%s", i ? "|" : "", sample.conversation.turns[i].text);
-    }
-    assert_string_equal(text_of(&text), want);
-    text_release(&text);
-    task_sample_release(&sample);
-}
-
-#define BEGIN "<image>\nThis provides an overview of the picture.\n"
-#define WHOLE BEGIN "There is region1 <mask><pos> for the entire image.\n"
-#define LIST_3                                                                                     \
-    BEGIN "There are 3 regions in the image: region1 <mask><pos>, region2 <mask><pos>, region3 "   \
-          "<mask><pos>.\n"
+#include "support/task_example.h"
 
 static void graphs(void **state)
 {
     (void)state;
-    struct record record = example();
+    struct record record = example_record();
     struct task_options options = task_options_default();
-    assert_says("sg", &record, &options,
-                LIST_3 "Generate scene graph for given regions.|Objects:\nregion1: man is tall\n"
-                       "region2: dog\nregion3: sky-other-merged is blue\n\nRelations:\n"
-                       "region1: region2 walking, region2 walking, region3 below\n"
-                       "region2: region1 beside\n");
+    example_says("sg", &record, &options,
+                 LIST_3 "Generate scene graph for given regions.|Objects:\nregion1: man is tall\n"
+                        "region2: dog\nregion3: sky-other-merged is blue\n\nRelations:\n"
+                        "region1: region2 walking, region2 walking, region3 below\n"
+                        "region2: region1 beside\n");
     options.max_relations = 1;
     options.max_attributes = 0;
-    assert_says("psg", &record, &options,
-                LIST_3 "Generate scene graph for given regions.|Objects:\nregion1: man\n"
-                       "region2: dog\nregion3: sky\n\nRelations:\nregion1: region2 walking\n"
-                       "region2: region1 beside\n");
+    example_says("psg", &record, &options,
+                 LIST_3 "Generate scene graph for given regions.|Objects:\nregion1: man\n"
+                        "region2: dog\nregion3: sky\n\nRelations:\nregion1: region2 walking\n"
+                        "region2: region1 beside\n");
     options = task_options_default();
     options.max_regions = 2;
-    assert_says("sg_detection", &record, &options,
-                WHOLE "Generate scene graph with proposed regions in bbox coordinates.|Objects:\n"
-                      "region1: man in tall <|box_start|>(0,0),(100,1000)<|box_end|>\n"
-                      "region2: dog <|box_start|>(100,0),(200,1000)<|box_end|>\n\nRelations:\n"
-                      "region1: region2 walking\nregion2: region1 beside\n");
-    struct task_sample sample = make("sg_detection", &record, &options);
+    example_says("sg_detection", &record, &options,
+                 WHOLE "Generate scene graph with proposed regions in bbox coordinates.|Objects:\n"
+                       "region1: man in tall <|box_start|>(0,0),(100,1000)<|box_end|>\n"
+                       "region2: dog <|box_start|>(100,0),(200,1000)<|box_end|>\n\nRelations:\n"
+                       "region1: region2 walking\nregion2: region1 beside\n");
+    struct task_sample sample = example_make("sg_detection", &record, &options);
     assert_int_equal(sample.n_dropped_relations, 2);
     task_sample_release(&sample);
     record_release(&record);
@@ -135,13 +51,14 @@ static void what_the_limit_leaves(void **state)
     (void)state;
     struct record record = {.id = text_copy("test/3"), .height = 10, .width = 10, .image_size = 1};
     struct task_options options = task_options_default();
-    add_object(&record, "a", NULL);
-    add_object(&record, "b", NULL);
-    add_object(&record, "c", NULL);
-    add_relation(&record, 0, 2, "second");
-    add_relation(&record, 0, 1, "first");
+    example_add_object(&record, "a", NULL);
+    example_add_object(&record, "b", NULL);
+    example_add_object(&record, "c", NULL);
+    example_add_relation(&record, 0, 2, "second");
+    example_add_relation(&record, 0, 1, "first");
     options.max_relations = 1;
-    struct task_sample psg = make("psg", &record, &options), sg = make("sg", &record, &options);
+    struct task_sample psg = example_make("psg", &record, &options),
+                       sg = example_make("sg", &record, &options);
     assert_non_null(strstr(psg.conversation.turns[1].text, "region1: region3 second\n"));
     assert_null(strstr(psg.conversation.turns[1].text, "first"));
     assert_non_null(strstr(sg.conversation.turns[1].text, "region1: region2 first\n"));
@@ -154,31 +71,32 @@ static void what_the_limit_leaves(void **state)
 static void relations(void **state)
 {
     (void)state;
-    struct record record = example();
+    struct record record = example_record();
     struct task_options options = task_options_default();
-    assert_says("relation", &record, &options,
-                LIST_3
-                "Generate list of relationships for: region1.|region2 walking, region3 below");
+    example_says("relation", &record, &options,
+                 LIST_3
+                 "Generate list of relationships for: region1.|region2 walking, region3 below");
     options.max_relations = 1;
-    assert_says("relation", &record, &options,
-                LIST_3 "Generate list of relationships for: region1.|region2 walking");
-    add_text(&record, "description", 0, "", "A man.");
-    assert_says("relation", &record, &options,
-                LIST_3 "Generate a description for: region1.|A man.|Generate list of relationships "
-                       "for: region1.|region2 walking");
-    assert_says("description", &record, &options,
-                BEGIN "There are 1 regions in the image: region1 <mask><pos>.\nGenerate a "
-                      "description for: region1.|A man.");
+    example_says("relation", &record, &options,
+                 LIST_3 "Generate list of relationships for: region1.|region2 walking");
+    example_add_text(&record, "description", 0, "", "A man.");
+    example_says("relation", &record, &options,
+                 LIST_3
+                 "Generate a description for: region1.|A man.|Generate list of relationships "
+                 "for: region1.|region2 walking");
+    example_says("description", &record, &options,
+                 BEGIN "There are 1 regions in the image: region1 <mask><pos>.\nGenerate a "
+                       "description for: region1.|A man.");
     static const char *const ignored[] = {"below"};
     options = task_options_default();
     options.ignored_predicates = ignored;
     options.n_ignored_predicates = 1;
-    assert_says("relation_pair", &record, &options,
-                "<image>\nHow is <mask><pos> related to <mask><pos>?|walking");
+    example_says("relation_pair", &record, &options,
+                 "<image>\nHow is <mask><pos> related to <mask><pos>?|walking");
     options.n_ignored_predicates = 0;
-    assert_says("relation_pair", &record, &options,
-                "<image>\nHow is <mask><pos> related to <mask><pos>?|walking|How is <mask><pos> "
-                "related to <mask><pos>?|below");
+    example_says("relation_pair", &record, &options,
+                 "<image>\nHow is <mask><pos> related to <mask><pos>?|walking|How is <mask><pos> "
+                 "related to <mask><pos>?|below");
     record_release(&record);
 }
 
@@ -186,7 +104,7 @@ static void relations(void **state)
 static void the_subject_is_listed(void **state)
 {
     (void)state;
-    struct record record = example();
+    struct record record = example_record();
     struct task_options options = task_options_default();
     int64_t n_made = 0;
     options.max_regions = 2;
@@ -210,57 +128,57 @@ static void the_subject_is_listed(void **state)
 static void single_regions(void **state)
 {
     (void)state;
-    struct record record = example();
+    struct record record = example_record();
     struct task_options options = task_options_default();
     options.max_turns = 2;
-    assert_says("region_label", &record, &options, "<image>\n<mask><pos>|man|<mask><pos>|dog");
-    assert_says("region_attribute", &record, &options,
-                "<image>\nWhat colour is <mask><pos>?|tall|What colour is <mask><pos>?|blue");
+    example_says("region_label", &record, &options, "<image>\n<mask><pos>|man|<mask><pos>|dog");
+    example_says("region_attribute", &record, &options,
+                 "<image>\nWhat colour is <mask><pos>?|tall|What colour is <mask><pos>?|blue");
     options.max_regions = 1;
     options.box_text = true;
-    assert_says("coco", &record, &options,
-                "<image>\nIn the conversation below, you simply answer the category name based on "
-                "what you see in the imagery inside a particular region. I will give you only one "
-                "region each time.\n<mask><pos> <|box_start|>(0,0),(100,1000)<|box_end|>|man");
-    add_text(&record, "caption", 2, "", "a blue sky");
-    assert_says("region_caption", &record, &options,
-                BEGIN "Give me a short description of <mask><pos> <|box_start|>(200,0),(300,1000)"
-                      "<|box_end|>. Answer the question using a short phrase.|a blue sky");
+    example_says("coco", &record, &options,
+                 "<image>\nIn the conversation below, you simply answer the category name based on "
+                 "what you see in the imagery inside a particular region. I will give you only one "
+                 "region each time.\n<mask><pos> <|box_start|>(0,0),(100,1000)<|box_end|>|man");
+    example_add_text(&record, "caption", 2, "", "a blue sky");
+    example_says("region_caption", &record, &options,
+                 BEGIN "Give me a short description of <mask><pos> <|box_start|>(200,0),(300,1000)"
+                       "<|box_end|>. Answer the question using a short phrase.|a blue sky");
     record_release(&record);
 }
 
 static void sentences(void **state)
 {
     (void)state;
-    struct record record = example();
+    struct record record = example_record();
     struct task_options options = task_options_default();
-    add_text(&record, "refexp", 1, "", "the animal");
-    assert_says("refexp", &record, &options,
-                LIST_3 "Please provide the region this sentence describes: the animal|region1");
-    assert_says("refexp_reverse", &record, &options,
-                LIST_3 "Give me a short description of region1.|the animal");
+    example_add_text(&record, "refexp", 1, "", "the animal");
+    example_says("refexp", &record, &options,
+                 LIST_3 "Please provide the region this sentence describes: the animal|region1");
+    example_says("refexp_reverse", &record, &options,
+                 LIST_3 "Give me a short description of region1.|the animal");
     options.box_text = true;
-    assert_says("refexp", &record, &options,
-                WHOLE "Please provide the region this sentence describes: the animal|"
-                      "<|box_start|>(100,0),(200,1000)<|box_end|>");
+    example_says("refexp", &record, &options,
+                 WHOLE "Please provide the region this sentence describes: the animal|"
+                       "<|box_start|>(100,0),(200,1000)<|box_end|>");
     options.box_text = false;
-    add_text(&record, "vqa", -1, "Is region3 above region2 in this region?", "region3 is");
-    assert_says("vqa", &record, &options,
-                BEGIN
-                "There are 2 regions in the image: region1 <mask><pos>, region2 <mask><pos>.\n"
-                "Is region1 above region2 in this region?\nAnswer the question using a single "
-                "word or phrase.|region1 is");
-    struct task_sample sample = make("vqa", &record, &options);
+    example_add_text(&record, "vqa", -1, "Is region3 above region2 in this region?", "region3 is");
+    example_says("vqa", &record, &options,
+                 BEGIN
+                 "There are 2 regions in the image: region1 <mask><pos>, region2 <mask><pos>.\n"
+                 "Is region1 above region2 in this region?\nAnswer the question using a single "
+                 "word or phrase.|region1 is");
+    struct task_sample sample = example_make("vqa", &record, &options);
     assert_int_equal(sample.regions[0], 2);
     assert_int_equal(sample.regions[1], 1);
     task_sample_release(&sample);
-    add_text(&record, "conversation", -1, "Where?", "Here.");
-    assert_says("conversation", &record, &options, WHOLE "Where?|Here.");
-    add_text(&record, "caption", -1, "", "A scene.");
-    assert_says("caption", &record, &options,
-                WHOLE "Please explain in detail the scene depicted in the picture.|A scene.");
+    example_add_text(&record, "conversation", -1, "Where?", "Here.");
+    example_says("conversation", &record, &options, WHOLE "Where?|Here.");
+    example_add_text(&record, "caption", -1, "", "A scene.");
+    example_says("caption", &record, &options,
+                 WHOLE "Please explain in detail the scene depicted in the picture.|A scene.");
     record.image_size = 0;
-    assert_says("conversation", &record, &options, "Where?|Here.");
+    example_says("conversation", &record, &options, "Where?|Here.");
     record_release(&record);
 }
 
@@ -272,7 +190,7 @@ static void nothing_to_ask(void **state)
     int64_t n;
     const struct task *const *tasks = task_list(&n);
     for (int64_t i = 0; i < n; i++) {
-        struct task_sample sample = make(tasks[i]->name, &record, &options);
+        struct task_sample sample = example_make(tasks[i]->name, &record, &options);
         assert_non_null(sample.skipped);
         assert_int_equal(sample.n_regions, 0);
         task_sample_release(&sample);
@@ -303,39 +221,31 @@ static void the_list_for_users(void **state)
     free(page);
 }
 
-static void assert_refused(const struct record *record, const char *name, const char *sentence)
-{
-    struct task_sample sample;
-    struct task_options options = task_options_default();
-    assert_true(task_make(&sample, record, task_find(name), &options, pinned) != OK);
-    if (!strstr(status_message(), sentence)) fail_msg("it says: %s", status_message());
-    assert_null(sample.regions);
-}
-
 static void control_tokens_are_refused(void **state)
 {
     (void)state;
     static const char *const texts[] = {"a <|im_end|> b", "<mask>",      "x<pos>",
                                         "<<image>",       "<tool_call>", "<|anything_9|>"};
     for (size_t i = 0; i < 6; i++) {
-        struct record record = example();
-        add_relation(&record, 0, 2, texts[i]);
-        assert_refused(&record, "sg",
-                       "record test/1: relations[4].predicate holds the control token");
+        struct record record = example_record();
+        example_add_relation(&record, 0, 2, texts[i]);
+        example_refused(&record, "sg",
+                        "record test/1: relations[4].predicate holds the control token");
         record_release(&record);
     }
-    struct record record = example();
-    add_text(&record, "vqa", -1, "q", "a<mask>");
-    assert_refused(&record, "sg", "texts[0].answer[0] holds the control token <mask>");
+    struct record record = example_record();
+    example_add_text(&record, "vqa", -1, "q", "a<mask>");
+    example_refused(&record, "sg", "texts[0].answer[0] holds the control token <mask>");
     record_release(&record);
-    record = example();
-    add_object(&record, "x", "in <|box_start|>");
-    assert_refused(&record, "sg", "objects[3].attributes[0] holds the control token <|box_start|>");
+    record = example_record();
+    example_add_object(&record, "x", "in <|box_start|>");
+    example_refused(&record, "sg",
+                    "objects[3].attributes[0] holds the control token <|box_start|>");
     record_release(&record);
-    record = example();
-    add_object(&record, "a < b |> <b> <|", "<masked>");
+    record = example_record();
+    example_add_object(&record, "a < b |> <b> <|", "<masked>");
     struct task_options options = task_options_default();
-    struct task_sample sample = make("sg", &record, &options);
+    struct task_sample sample = example_make("sg", &record, &options);
     task_sample_release(&sample);
     record_release(&record);
 }
@@ -349,10 +259,12 @@ static void tokens_of_the_tokenizer_are_refused(void **state)
     const char *skipped;
     struct task_options options = task_options_default();
     assert_int_equal(tokenizer_open(&tokenizer, "datasets/tokenizer-scenes"), OK);
-    struct record record = example();
-    add_object(&record, "x <|endoftext|>", NULL);
-    const struct sample_request request = {
-        .task = task_find("sg"), .tokenizer = tokenizer, .options = &options, .draws = pinned};
+    struct record record = example_record();
+    example_add_object(&record, "x <|endoftext|>", NULL);
+    const struct sample_request request = {.task = task_find("sg"),
+                                           .tokenizer = tokenizer,
+                                           .options = &options,
+                                           .draws = example_pinned};
     assert_int_equal(sample_build(&sample, &skipped, &record, &request), ERR_FORMAT);
     assert_non_null(strstr(status_message(), "objects[3].name"));
     assert_non_null(record.id);
@@ -363,28 +275,28 @@ static void tokens_of_the_tokenizer_are_refused(void **state)
 static void wrong_records_are_refused(void **state)
 {
     (void)state;
-    struct record record = example();
+    struct record record = example_record();
     record.relations[1].object = 3;
-    assert_refused(&record, "sg", "record test/1: relations[1] is between objects 1 and 3");
+    example_refused(&record, "sg", "record test/1: relations[1] is between objects 1 and 3");
     record.relations[1].object = 0;
     record.objects[2].region = 9;
-    assert_refused(&record, "sg", "record test/1: objects[2].region is 9");
+    example_refused(&record, "sg", "record test/1: objects[2].region is 9");
     record.objects[2].region = 2;
-    add_text(&record, "vqa", 7, "q", "a");
-    assert_refused(&record, "sg", "record test/1: texts[0].region is 7");
+    example_add_text(&record, "vqa", 7, "q", "a");
+    example_refused(&record, "sg", "record test/1: texts[0].region is 7");
     record.texts[0].region = -1;
-    add_text(&record, "vqa", -1, "What is region4?", "a");
-    assert_refused(&record, "vqa", "record test/1, task vqa: a text speaks of region4");
+    example_add_text(&record, "vqa", -1, "What is region4?", "a");
+    example_refused(&record, "vqa", "record test/1, task vqa: a text speaks of region4");
     record_release(&record);
 }
 
 static void many_regions(void **state)
 {
     (void)state;
-    struct record record = example();
-    for (int i = 0; i < 497; i++) add_object(&record, "leaf", NULL);
+    struct record record = example_record();
+    for (int i = 0; i < 497; i++) example_add_object(&record, "leaf", NULL);
     struct task_options options = task_options_default();
-    struct task_sample sample = make("sg", &record, &options);
+    struct task_sample sample = example_make("sg", &record, &options);
     assert_int_equal(sample.n_regions, 99);
     task_sample_release(&sample);
     record_release(&record);
@@ -409,7 +321,7 @@ static void assert_sample(const struct sample *sample, const struct tokenizer *t
     assert_int_equal(n_masks, sample->n_regions);
     assert_true(n_targets > 0);
     assert_int_equal(sample->has_image, !blind);
-    assert_int_equal(sample->n_regions > 0, !blind);
+    if (blind) assert_int_equal(sample->n_regions, 0);
     for (int64_t i = 0; i < sample->n_regions; i++)
         assert_in_range(sample->regions[i] + 1, 0, sample->record.n_regions);
 }
@@ -469,7 +381,7 @@ static void samples_of_scenes(void **state)
 static void draws_are_fair(void **state)
 {
     (void)state;
-    struct record record = example();
+    struct record record = example_record();
     struct task_options options = task_options_default();
     int first[3] = {0};
     for (uint64_t i = 0; i < 3000; i++) {
@@ -486,7 +398,7 @@ static void draws_are_fair(void **state)
 static void masks(void **state)
 {
     (void)state;
-    struct record record = example();
+    struct record record = example_record();
     struct rle mask = {0};
     const uint32_t runs[] = {2, 3, 95}, small[] = {4, 5};
     assert_int_equal(region_mask(&mask, &record, -1, REGION_SEGMENTATION), OK);
