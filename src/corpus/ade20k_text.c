@@ -61,6 +61,7 @@ struct level {
     struct panoptic colours;
     uint32_t blues[256]; /* that the PNG has, increasing, without 0 */
     int64_t n_blues;
+    bool is_taken[256]; /* by number: an object has it */
 };
 
 struct text_source {
@@ -157,8 +158,12 @@ static enum status add_fields(struct record *record, struct text_source *source,
     *reason = "mask";
     if (!source->levels[level].is_read) TRY(read_level(source, level, record));
     struct record_region *region = &record->regions[record->n_regions - 1];
+    if (source->levels[level].is_taken[number])
+        FAIL(ERR_FORMAT, "%s: %s: a line before it has number %" PRId64 " of level %" PRId64,
+             place.file, place.record, number, level);
     TRY(mask_of_number(&region->mask, &source->levels[level], number, place));
     TRY(ade20k_box_of_mask(region, place));
+    source->levels[level].is_taken[number] = true;
     source->level_of =
         memory_resize(source->level_of, (size_t)record->n_objects, sizeof *source->level_of);
     source->level_of[record->n_objects - 1] = level;

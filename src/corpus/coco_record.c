@@ -119,6 +119,23 @@ out:
     return status;
 }
 
+const struct coco_part *coco_find_part(const struct coco_picture *picture,
+                                       const struct coco_file *file, int64_t id)
+{
+    const int64_t index = coco_find(&file->annotation_ids, id);
+    int64_t low = 0;
+    int64_t high = picture->n_parts;
+    while (low < high) {
+        const int64_t middle = low + (high - low) / 2;
+        if (picture->parts[middle].index < index)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < picture->n_parts && picture->parts[low].index == index ? &picture->parts[low]
+                                                                        : NULL;
+}
+
 enum status coco_box(struct box *box_out, const json_t *annotation, struct json_place place)
 {
     enum status status = OK;

@@ -17,9 +17,9 @@ struct coco_part { /* an annotation of the picture */
     int64_t object; /* of the record that it became; -1: dropped */
 };
 
-struct coco_picture { /* zeroed is empty and releasable */
-    json_t *entry;    /* of `images` */
-    struct coco_part *parts;
+struct coco_picture {        /* zeroed is empty and releasable */
+    json_t *entry;           /* of `images` */
+    struct coco_part *parts; /* by increasing index */
     int64_t n_parts;
 };
 void coco_picture_release(struct coco_picture *picture);
@@ -32,6 +32,10 @@ int64_t coco_n_items(const struct coco_file *file);
  * record. Sets note->reason to "annotation" once the entries are JSON. */
 enum status coco_begin(struct coco_picture *picture_out, const struct coco_file *file, int64_t item,
                        const char *kind, struct record *record, struct item_note *note);
+
+/* The annotation of the picture that has this id; NULL: none has. */
+const struct coco_part *coco_find_part(const struct coco_picture *picture,
+                                       const struct coco_file *file, int64_t id);
 
 /* A region and an object for each annotation: the name of its category, `bbox` [x, y, width,
  * height], `segmentation` (without that field the box alone). Crowd regions are objects like

@@ -20,6 +20,7 @@
 
 #define MAX_DEPTH      16 /* of folders */
 #define MAX_FILE_BYTES ((size_t)64 << 20)
+#define MAX_OBJECTS    65536 /* of a picture */
 
 struct ade20k {
     char *folder;
@@ -300,8 +301,7 @@ static enum status read_annotation(struct record *record, const char *path, cons
     }
     TRY(json_field(&list, annotation, "object", JSON_ARRAY, place));
     const size_t n = json_array_size(list);
-    if (n > RECORD_MAX_ITEMS)
-        FAIL(ERR_LIMIT, "%s: %zu objects; the limit is %d", path, n, RECORD_MAX_ITEMS);
+    if (n > MAX_OBJECTS) FAIL(ERR_LIMIT, "%s: %zu objects; the limit is %d", path, n, MAX_OBJECTS);
     numbers.ids = memory_new(n + 1, sizeof *numbers.ids);
     numbers.objects = memory_new(n + 1, sizeof *numbers.objects);
     TRY(add_all_objects(record, list, folder, &numbers, note, path));

@@ -149,27 +149,24 @@ out:
 }
 
 /* A part names the annotation of its object; an object names itself. */
-static enum status add_part_of(struct record *record, const struct coco_picture *picture,
-                               const struct coco_part *part, struct json_place place)
+static enum status add_part_of(struct record *record, const struct coco_source *coco,
+                               const struct coco_picture *picture, const struct coco_part *part,
+                               struct json_place place)
 {
     enum status status = OK;
     int64_t id;
-    int64_t whole;
     if (json_object_get(part->entry, "obj_ann_id") == NULL) return OK;
-    TRY(json_field_integer(&id, part->entry, "id", INT64_MIN, INT64_MAX, place));
-    TRY(json_field_integer(&whole, part->entry, "obj_ann_id", INT64_MIN, INT64_MAX, place));
-    if (whole == id) return OK;
-    for (int64_t i = 0; i < picture->n_parts; i++) {
-        const struct coco_part *other = &picture->parts[i];
-        if (json_integer_value(json_object_get(other->entry, "id")) != whole) continue;
-        if (other->object < 0)
-            FAIL(ERR_FORMAT, "%s: %s: it is part of annotation %" PRId64 ", which was dropped",
-                 place.file, place.record, whole);
-        return import_add_relation(record, part->object, "part of", other->object, place);
-    }
-    FAIL(ERR_FORMAT,
-         "%s: %s: obj_ann_id is %" PRId64 ", which is no annotation of the same picture",
-         place.file, place.record, whole);
+    TRY(json_field_integer(&id, part->entry, "obj_ann_id", INT64_MIN, INT64_MAX, place));
+    const struct coco_part *whole = coco_find_part(picture, &coco->file, id);
+    if (whole == part) return OK;
+    if (whole == NULL)
+        FAIL(ERR_FORMAT,
+             "%s: %s: obj_ann_id is %" PRId64 ", which is no annotation of the same picture",
+             place.file, place.record, id);
+    if (whole->object < 0)
+        FAIL(ERR_FORMAT, "%s: %s: it is part of annotation %" PRId64 ", which was dropped",
+             place.file, place.record, id);
+    TRY(import_add_relation(record, part->object, "part of", whole->object, place));
 out:
     return status;
 }
@@ -188,7 +185,7 @@ static enum status paco_add(struct record *record, const struct coco_source *coc
         const struct import_mark mark = import_mark(record);
         status = add_attributes(record, coco, part, place);
         if (status != OK) TRY(import_drop(record, mark, note, status, "attribute"));
-        status = add_part_of(record, picture, part, place);
+        status = add_part_of(record, coco, picture, part, place);
         if (status != OK) TRY(import_drop(record, mark, note, status, "relation"));
     }
 out:

@@ -95,6 +95,9 @@ static enum status check_listed(const struct panoptic *panoptic, const json_t *s
                                 struct json_place place)
 {
     enum status status = OK;
+    if (json_array_size(segments) > PANOPTIC_MAX_SEGMENTS)
+        FAIL(ERR_LIMIT, "%s: %s: segments_info lists %zu; the limit is %d", place.file,
+             place.record, json_array_size(segments), PANOPTIC_MAX_SEGMENTS);
     for (int64_t i = 0; i < panoptic->n_segments; i++) {
         const uint32_t id = panoptic->segments[i].id;
         if (id != 0 && !is_listed(segments, id))

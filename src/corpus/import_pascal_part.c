@@ -14,6 +14,8 @@
 #include "corpus/pascal_part_names.h"
 #include "image/image.h"
 
+#define MAX_STRUCTS 4096 /* objects of a picture, parts of an object */
+
 struct pascal_part {
     char *folder, *images;
     bool with_sides; /* "person:left upper arm" instead of "person:arm" */
@@ -168,9 +170,8 @@ static enum status add_with_parts(struct record *record, const struct matlab_val
     char *words = NULL;
     struct matlab_value parts;
     TRY(matlab_field(&parts, place.file, objects, "parts", index));
-    if (matlab_n_structs(&parts) > RECORD_MAX_ITEMS)
-        FAIL(ERR_LIMIT, "%s: %s: more than %d parts", place.file->path, place.where,
-             RECORD_MAX_ITEMS);
+    if (matlab_n_structs(&parts) > MAX_STRUCTS)
+        FAIL(ERR_LIMIT, "%s: %s: more than %d parts", place.file->path, place.where, MAX_STRUCTS);
     status = read_text(&class_name, objects, "class", index, place);
     if (status == OK) {
         words = pascal_class_words(class_name);
@@ -223,9 +224,9 @@ static enum status read_file(struct record *record, char **picture_out, const ch
     *picture_out = text_format("%s.jpg", name);
     TRY(matlab_field(&objects, &file, &anno, "objects", 0));
     const int64_t n = matlab_n_structs(&objects);
-    if (n < 1 || n > RECORD_MAX_ITEMS)
+    if (n < 1 || n > MAX_STRUCTS)
         FAIL(ERR_FORMAT, "%s: anno: it has %" PRId64 " objects; there must be 1 .. %d", path, n,
-             RECORD_MAX_ITEMS);
+             MAX_STRUCTS);
     TRY(take_size(record, &file, &objects));
     for (int64_t i = 0; i < n; i++) {
         free(where);

@@ -55,31 +55,28 @@ out:
 
 /* The region of the object that annotation `ann_id` of the picture became. */
 static enum status find_region(int64_t *region_out, const struct record *record,
-                               const struct coco_picture *picture, const json_t *ref,
-                               struct json_place place)
+                               const struct refcoco *refcoco, const struct coco_picture *picture,
+                               const json_t *ref, struct json_place place)
 {
     enum status status = OK;
     int64_t id;
     TRY(json_field_integer(&id, ref, "ann_id", INT64_MIN, INT64_MAX, place));
-    for (int64_t i = 0; i < picture->n_parts; i++) {
-        const struct coco_part *part = &picture->parts[i];
-        const json_t *found = json_object_get(part->entry, "id");
-        if (!json_is_integer(found) || json_integer_value(found) != id) continue;
-        if (part->object < 0)
-            FAIL(ERR_FORMAT, "%s: %s: its annotation %" PRId64 " was dropped", place.file,
-                 place.record, id);
-        *region_out = record->objects[part->object].region;
-        return OK;
-    }
-    FAIL(ERR_FORMAT,
-         "%s: %s: ann_id is %" PRId64 ", which is no annotation of its picture in the instances",
-         place.file, place.record, id);
+    const struct coco_part *part = coco_find_part(picture, &refcoco->file, id);
+    if (part == NULL)
+        FAIL(ERR_FORMAT,
+             "%s: %s: ann_id is %" PRId64 ", which is no annotation of its picture in %s",
+             place.file, place.record, id, refcoco->file.text.path);
+    if (part->object < 0)
+        FAIL(ERR_FORMAT, "%s: %s: its annotation %" PRId64 " was dropped", place.file, place.record,
+             id);
+    *region_out = record->objects[part->object].region;
 out:
     return status;
 }
 
-static enum status add_ref(struct record *record, const struct coco_picture *picture,
-                           const json_t *ref, struct json_place place)
+static enum status add_ref(struct record *record, const struct refcoco *refcoco,
+                           const struct coco_picture *picture, const json_t *ref,
+                           struct json_place place)
 {
     enum status status = OK;
     json_t *sentences = NULL;
@@ -90,7 +87,7 @@ static enum status add_ref(struct record *record, const struct coco_picture *pic
     int64_t id;
     TRY(json_field_integer(&id, ref, "ref_id", INT64_MIN, INT64_MAX, place));
     TRY(json_field_string(&split, ref, "split", place));
-    TRY(find_region(&region, record, picture, ref, place));
+    TRY(find_region(&region, record, refcoco, picture, ref, place));
     TRY(json_field(&sentences, ref, "sentences", JSON_ARRAY, place));
     if (json_array_size(sentences) == 0)
         FAIL(ERR_FORMAT, "%s: %s: it has no sentence", place.file, place.record);
@@ -124,7 +121,8 @@ static enum status add_refs(struct record *record, const struct refcoco *refcoco
         TRY(json_span_parse(&ref, &refcoco->text, refcoco->refs.spans[index]));
         free(where);
         where = text_format("[%" PRId64 "]", index);
-        status = add_ref(record, picture, ref, (struct json_place){refcoco->text.path, where});
+        status =
+            add_ref(record, refcoco, picture, ref, (struct json_place){refcoco->text.path, where});
         if (status != OK) TRY(import_drop(record, mark, note, status, "text"));
     }
 out:

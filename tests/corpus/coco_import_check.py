@@ -3,22 +3,14 @@
 
 usage: coco_import_check.py blank FILE DIR          write a blank PNG for each picture of a file of COCO's form
        coco_import_check.py counts FILE RECORDS     as many records and objects as FILE has, named alike
-       coco_import_check.py cases GOLDEN DIR        write the annotation files of the reference's cases, print their names
-       coco_import_check.py golden GOLDEN DIR       DIR/case_NAME.records hold what the reference made of the cases
 
-RECORDS is what read_shards_check.py DIR --json prints. GOLDEN is golden/text/dataset_text.json.
+RECORDS is what read_shards_check.py DIR --json prints.
 """
-import hashlib
 import json
 import os
 import struct
 import sys
 import zlib
-
-import numpy as np
-
-KINDS = {"coco_bbox": "coco", "coco_crowd": "coco", "part_imagenet": "partimagenet", "pascal_part": "coco",
-         "paco": "paco", "refcoco_bbox": "refcoco", "vg_captions_bbox": "coco"}
 
 
 def blank(path, width, height):
@@ -58,68 +50,14 @@ def check_counts(file, records):
     print(len(records), "records,", sum(len(r["objects"]) for r in records), "objects as in the file")
 
 
-def write_cases(cases, folder):
-    for case in cases:
-        if case["id"] in KINDS:
-            with open(os.path.join(folder, case["id"] + ".json"), "w") as file:
-                json.dump(case["records"], file)
-            blanks(case["records"]["images"], folder)
-            print(case["id"], KINDS[case["id"]])
-
-
-def row_major_sha256(region, height, width):
-    runs = np.array(region["runs"])
-    columns = np.repeat((np.arange(len(runs)) & 1).astype(np.uint8), runs).reshape(width, height)
-    return hashlib.sha256(np.ascontiguousarray(columns.T).tobytes()).hexdigest()
-
-
-def label(record, index):
-    about = [t["turns"][0]["answer"] for t in record["texts"] if t["region"] == index]
-    thing = record["objects"][index]
-    words = thing["name"] + (" that is " + ",".join(thing["attributes"]) if thing["attributes"] else "")
-    return about[0] if about else words
-
-
-def box_text(box, record):
-    sides = [record["width"], record["height"]] * 2
-    x1, y1, x2, y2 = (int(min(max(value / side, 0), 1) * 1000) for value, side in zip(box, sides))
-    return f"<|box_start|>({x1},{y1}),({x2},{y2})<|box_end|>"
-
-
-def check_golden(case, records):
-    """Draws are pinned to the order of the file; the limit of a class cuts at its end."""
-    n = 0
-    limit = case["options"].get("max_gt_per_img")
-    for item, record in zip(case["items"], records, strict=True):
-        answers = [m["value"] for m in item["conversation"] if m["from"] == "gpt"]
-        questions = [m["value"] for m in item["conversation"] if m["from"] == "human"]
-        assert limit is None or len(answers) <= limit
-        wanted = zip(answers, questions, item["masks"], strict=True)
-        for index, (answer, question, mask) in enumerate(wanted):
-            region = record["regions"][index]
-            assert label(record, index) == answer, (record["id"], index)
-            assert sum(region["runs"][1::2]) == mask["sum"], (record["id"], index)
-            assert row_major_sha256(region, *mask["shape"]) == mask["sha256"], (record["id"], index)
-            if "box_start" in question:
-                assert box_text(region["box"], record) in question, (record["id"], index, question)
-            n += 1
-    print(case["id"] + ":", n, "regions as the reference has them")
-    assert n > 0
-
-
 def main():
     verb, path = sys.argv[1:3]
     with open(path) as file:
         data = json.load(file)
     if verb == "blank":
         blanks(data["images"], sys.argv[3])
-    elif verb == "counts":
-        check_counts(data, read_records(sys.argv[3]))
-    elif verb == "cases":
-        write_cases(data, sys.argv[3])
     else:
-        for case in (c for c in data if c["id"] in KINDS):
-            check_golden(case, read_records(os.path.join(sys.argv[3], f"case_{case['id']}.records")))
+        check_counts(data, read_records(sys.argv[3]))
 
 
 main()

@@ -414,6 +414,7 @@ static void ade20k_of_2016(void **state)
         {"003 # 0 # 0 # sky # sky # \"\"\n", "line 1: number 3; the PNG of its level has 2"},
         {"000 # 0 # 0 # sky # sky # \"\"\n", "line 1: number 0; the PNG of its level has 2"},
         {"001 # 2 # 0 # sky # sky # \"\"\n", "dropped mask: cannot open"},
+        {CAR_LINE CAR_LINE, "line 2: a line before it has number 1 of level 0"},
         {"001 # 9 # 0 # sky # sky # \"\"\n", "the part level is '9', must be 0 .. 7"},
         {CAR_LINE "x # 0 # 0 # sky # sky # \"\"\n", "line 2: the number is 'x', must be 0 .. 255"},
         {"-1 # 0 # 0 # sky # sky # \"\"\n", "the number is '-1'"},

@@ -41,10 +41,9 @@ int64_t golden_place_of(json_t *objects, const char *wanted);
 enum status golden_read_graphs(const struct golden_reading *reading);    /* SG, detection, PSG */
 enum status golden_read_relations(const struct golden_reading *reading); /* the relation classes */
 enum status golden_read_reasoning(const struct golden_reading *reading); /* GQA with a graph */
-enum status golden_read_coco(const struct golden_reading *reading);      /* COCO files */
 enum status golden_read_refexp(const struct golden_reading *reading);
 enum status golden_read_cot(const struct golden_reading *reading);      /* GQA reasoning */
-enum status golden_read_imported(const struct golden_reading *reading); /* all conversations */
+enum status golden_read_imported(const struct golden_reading *reading); /* rows and COCO files */
 
 /* sampling.json of that folder. */
 struct golden_report;

@@ -1,5 +1,6 @@
-/* Records of the conversation classes, made by the importers that users have: the annotation file
- * of the case is written beside blank pictures of the sizes that it states, and imported. */
+/* Records of the classes that read conversations or files of COCO's form, made by the importers
+ * that users have: the annotation file of the case is written beside blank pictures of the sizes
+ * that it states, and imported. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -25,7 +26,14 @@ static const struct {
              {"FlickrEntitiesDataset", "flickr", NULL},
              {"PointQALocalDataset", "pointqa", "local"},
              {"PointQATwiceDataset", "pointqa", "twice"},
-             {"V7WPointQADataset", "v7w", NULL}};
+             {"V7WPointQADataset", "v7w", NULL},
+             {"COCODataset", "coco", NULL},
+             {"PartImagenet", "partimagenet", NULL},
+             {"PascalPart", "coco", NULL},
+             {"PacoDataset", "paco", NULL},
+             {"RefCOCO", "refcoco", NULL},
+             {"RefCOCOP", "refcoco", NULL},
+             {"VGDATA", "coco", NULL}};
 
 static enum status write_text(const char *folder, const char *name, const json_t *value)
 {

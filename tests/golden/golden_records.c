@@ -1,4 +1,4 @@
-/* See golden_records.h. Here: scene graphs, panoptic ones among them, and COCO files. */
+/* See golden_records.h. Here: scene graphs, panoptic ones among them, and expressions. */
 #include "golden_records.h"
 
 #include <stdbool.h>
@@ -110,65 +110,6 @@ enum status golden_read_graphs(const struct golden_reading *reading)
     }
     if (!data && json_is_object(root))
         json_object_foreach(root, key, value) TRY(read_graph(reading, key, value));
-out:
-    return status;
-}
-
-/* Annotations to be ignored do not count in the release; crowds do. */
-static bool is_counted(const json_t *annotation, int64_t image)
-{
-    return json_integer_value(json_object_get(annotation, "image_id")) == image &&
-           !json_is_true(json_object_get(annotation, "ignore"));
-}
-
-static const char *named(const json_t *list, int64_t id)
-{
-    for (size_t i = 0; i < json_array_size(list); i++) {
-        const json_t *category = json_array_get(list, i);
-        if (json_integer_value(json_object_get(category, "id")) == id)
-            return golden_text_string(category, "name");
-    }
-    return "";
-}
-
-static enum status read_annotation(struct record *record, const json_t *annotation,
-                                   const json_t *image, const json_t *root)
-{
-    enum status status = OK;
-    int64_t category = json_integer_value(json_object_get(annotation, "category_id"));
-    int64_t region =
-        golden_add_region(record, golden_box_by_size(json_object_get(annotation, "bbox")));
-    struct record_object *object =
-        golden_add_object(record, named(json_object_get(root, "categories"), category), region);
-    const json_t *attributes = json_object_get(annotation, "attribute_ids");
-    for (size_t i = 0; i < json_array_size(attributes); i++)
-        golden_add_attribute(object, named(json_object_get(root, "attributes"),
-                                           json_integer_value(json_array_get(attributes, i))));
-    TRY(golden_add_mask(record, region, json_object_get(annotation, "segmentation")));
-    const char *caption = golden_text_string(annotation, "caption");
-    if (caption[0]) golden_add_text(record, "caption", region, "", caption);
-    caption = golden_text_string(image, "caption");
-    if (caption[0]) golden_add_text(record, "refexp", region, "", caption);
-out:
-    return status;
-}
-
-enum status golden_read_coco(const struct golden_reading *reading)
-{
-    enum status status = OK;
-    const json_t *root = json_object_get(reading->row, "records");
-    const json_t *images = json_object_get(root, "images");
-    const json_t *annotations = json_object_get(root, "annotations");
-    for (size_t k = 0; k < json_array_size(images); k++) {
-        const json_t *image = json_array_get(images, k);
-        const char *name = golden_text_string(image, "file_name");
-        struct record *record = golden_add_record(reading, name, image, NULL);
-        for (size_t i = 0; i < json_array_size(annotations); i++) {
-            const json_t *annotation = json_array_get(annotations, i);
-            if (is_counted(annotation, json_integer_value(json_object_get(image, "id"))))
-                TRY(read_annotation(record, annotation, image, root));
-        }
-    }
 out:
     return status;
 }
