@@ -5,6 +5,7 @@
 #include "jobs/help_command.h"
 #include "jobs/integrity_commands.h"
 #include "jobs/mixture_command.h"
+#include "jobs/plan_command.h"
 #include "jobs/tokenizer_command.h"
 
 const struct command commands[] = {
@@ -30,6 +31,9 @@ const struct command commands[] = {
      "write a checkpoint's weights as safetensors for from_pretrained", checkpoint_export_command},
     {"checkpoint verify", "FILE.ckpt", "read a checkpoint and compare every checksum",
      checkpoint_verify_command},
+    {"plan", "CONFIG.yaml --ranks N [--gpu h200] [option...]",
+     "what a run will take: memory of a rank, bytes on the wire, time; --help lists the options",
+     plan_command},
     {"help-config", "[--yaml | key]", "explain the keys of configurations", help_config_command},
 };
 

@@ -269,7 +269,7 @@ static enum status observe_rows(const struct layer_run *r, const float *rows, co
     enum status status = OK;
     struct lm_activations *a = r->activations;
     const bool split = r->lm->slice->sequence;
-    if (r->run->observer == NULL) goto out;
+    if (!observes_all(r->run)) goto out;
     TRY(lm_rows_gather(a, a->partial, rows, "observed rows", r->run));
     TRY(observe(r->run, split ? a->partial : rows, a->n_tokens, r->lm->config->hidden, format,
                 (long long)r->index));

@@ -103,6 +103,11 @@ void zero_floats(float *data, int64_t n)
     memset(data, 0, (size_t)n * sizeof *data);
 }
 
+bool observes_all(const struct model_run *run)
+{
+    return run->observer != NULL && run->observer->only == NULL;
+}
+
 enum status observe(const struct model_run *run, const float *data, int64_t rows, int64_t columns,
                     const char *format, ...)
 {

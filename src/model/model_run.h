@@ -72,6 +72,8 @@ struct norm norm_find(const struct flat_weights *flat, const char *name, bool ha
 float *take_floats(struct arena *arena, int64_t n, int64_t c);
 void zero_floats(float *data, int64_t n);
 
+/* Whether somebody looks at everything: then rows of all sharers are brought together for it. */
+bool observes_all(const struct model_run *run);
 /* Tells the observer, if there is one, after waiting for the stream. */
 enum status observe(const struct model_run *run, const float *data, int64_t rows, int64_t columns,
                     const char *format, ...) __attribute__((format(printf, 5, 6)));

@@ -409,7 +409,7 @@ static enum status splice(struct model *model, const struct passage *passage)
     struct splice_rows rows = splice_rows_of(model, &passage->own);
     TRY(splice_forward(product, &model->lm.embedding, &rows, &passage->own, &passage->run));
     TRY(lm_rows_sum(lm, x, product, "embedded rows", &passage->run));
-    if (passage->run.observer == NULL) goto out;
+    if (!observes_all(&passage->run)) goto out;
     TRY(lm_rows_gather(lm, lm->partial, x, "observed rows", &passage->run));
     TRY(observe(&passage->run, split ? lm->partial : x, lm->n_tokens, model->config.lm.hidden,
                 "inputs_embeds"));
@@ -423,7 +423,7 @@ static enum status observe_tokens(const struct passage *passage, const float *ow
 {
     enum status status = OK;
     const struct model_run *run = &passage->run;
-    if (run->observer == NULL || n == 0) return OK;
+    if (!observes_all(run) || n == 0) return OK;
     float *all = memory_new((size_t)(n * d), sizeof *all);
     if (range[1] > 0) memcpy(all + range[0] * d, own, (size_t)(range[1] * d) * sizeof *all);
     TRY(share_sum(run, all, n * d, name));

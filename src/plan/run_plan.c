@@ -1,0 +1,61 @@
+/* Putting a plan together. */
+#include "plan/run_plan.h"
+
+#include <inttypes.h>
+#include <math.h>
+
+#include "model/lm_slice.h"
+
+static enum status check(const struct run_config *config, const struct plan_options *options)
+{
+    enum status status = OK;
+    struct lm_slice slice;
+    const struct model_config model = model_config_from(config);
+    if (config->job != CONFIG_JOB_TRAIN)
+        FAIL(ERR_ARGUMENT, "only job train can be planned; of a curriculum plan its stages");
+    if (options->ranks % options->tp != 0)
+        FAIL(ERR_ARGUMENT, "tp is %d, which does not divide %d ranks; use a divisor", options->tp,
+             options->ranks);
+    TRY(lm_slice_make(&slice, &model.lm, 0, options->tp));
+out:
+    return status;
+}
+
+/* Micro-batches of the fullest rank: limited by rows and, with mean pictures, by their number. */
+static double micro_batches(const struct run_plan *plan, double samples)
+{
+    const struct model_limits *limits = &plan->model.options.limits;
+    const struct plan_sample *sample = &plan->options.sample;
+    double fit = floor((double)limits->max_tokens / fmax(sample->tokens, 1));
+    if (sample->images > 0) fit = fmin(fit, floor((double)limits->max_images / sample->images));
+    return ceil(samples / fmax(fit, 1));
+}
+
+enum status run_plan_make(struct run_plan *plan_out, const struct run_config *config,
+                          const struct plan_options *options)
+{
+    enum status status = OK;
+    struct run_plan plan = {.config = config, .options = *options};
+    const struct plan_sample *sample = &plan.options.sample;
+    const double batch = (double)config->train.global_batch;
+    TRY(check(config, options));
+    plan.dp = options->ranks / options->tp;
+    TRY(run_model_size(&plan.model, config, true));
+    plan.busy_ranks = fmin((double)plan.dp, batch);
+    plan.micro_batches = micro_batches(&plan, ceil(batch / plan.busy_ranks));
+    plan.load = (struct model_load){.images = batch * sample->images,
+                                    .regions = batch * sample->regions,
+                                    .tokens = batch * sample->tokens,
+                                    .targets = batch * sample->targets,
+                                    .pairs = batch * sample->pairs};
+    plan.flops = model_flops(&plan.model.config, &plan.model.options, &plan.load);
+    plan.steps = config->train.steps;
+    if (plan.steps == 0 && sample->per_epoch > 0)
+        plan.steps = (int64_t)ceil(config->train.epochs * sample->per_epoch / batch);
+    TRY(plan_memory_fill(&plan));
+    plan_traffic_fill(&plan);
+    plan_time_fill(&plan);
+    *plan_out = plan;
+out:
+    return status;
+}
