@@ -30,17 +30,22 @@ static void print_totals(const struct mixture_count *count, const struct run_con
     const double n = (double)(total->samples - total->skipped);
     printf("\nsamples an epoch     %" PRId64 "; counted %" PRId64 "%s\n", count->epoch_size,
            count->n_counted,
-           count->n_counted < count->epoch_size ? ", the first in the order of training" : "");
+           count->n_counted < count->epoch_size
+               ? ", the first in the order of training; numbers of an epoch are of these, scaled"
+               : "");
     printf("steps                %.1f an epoch of %" PRId64 " samples, %.0f in %g epochs\n",
            epoch / batch, config->train.global_batch, epoch * config->train.epochs / batch,
            config->train.epochs);
-    printf("pictures, regions    %" PRId64 ", %" PRId64 "\n", total->images, total->regions);
-    printf("tokens               %" PRId64 ", %.1f a sample, %" PRId64 " in the longest\n",
-           total->tokens, n > 0 ? (double)total->tokens / n : 0, total->longest);
-    printf("cut at max_length    %" PRId64 " samples\n", total->cut);
-    printf("relations left out   %" PRId64 ", by limits and options of the tasks\n",
-           total->dropped_relations);
-    printf("target tokens        %" PRId64 "\n", total->targets);
+    const double scale = epoch / (double)count->n_counted;
+    printf("pictures, regions    %.0f, %.0f an epoch\n", (double)total->images * scale,
+           (double)total->regions * scale);
+    printf("tokens               %.0f an epoch, %.1f a sample, %" PRId64 " in the longest\n",
+           (double)total->tokens * scale, n > 0 ? (double)total->tokens / n : 0, total->longest);
+    printf("target tokens        %.0f an epoch\n", (double)total->targets * scale);
+    printf("cut at max_length    %.2f %% of the samples\n",
+           n > 0 ? 100 * (double)total->cut / n : 0);
+    printf("relations left out   %.0f an epoch, by limits and options of the tasks\n",
+           (double)total->dropped_relations * scale);
     if (total->targets > 0)
         printf("unigram loss         %.4f (of knowing how often each token is a target)\n",
                unigram_loss(count->target_count, config->model.lm_vocab));
