@@ -57,6 +57,7 @@ static const struct {
     ENTRY(cross_entropy_gradient),
     ENTRY(adamw),
     ENTRY(sum_squares),
+    ENTRY(running_mean),
     ENTRY(scale),
 };
 

@@ -212,6 +212,9 @@ struct kernels {
     /* *out = sum of squares of x [N] in double, over a fixed tree of blocks: the same bits for any
      * thread count. Host memory; waits for the result. */
     enum status (*sum_squares)(double *out, const float *x, int64_t n, struct stream *stream);
+    /* mean [N] += (1 - decay) (x - mean) */
+    enum status (*running_mean)(float *mean, const float *x, int64_t n, double decay,
+                                struct stream *stream);
     /* x [N] *= factor */
     enum status (*scale)(float *x, int64_t n, double factor, struct stream *stream);
 };

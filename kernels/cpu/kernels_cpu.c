@@ -62,5 +62,6 @@ const struct kernels kernels_cpu = {
     /* optimizer */
     .adamw = cpu_adamw,
     .sum_squares = cpu_sum_squares,
+    .running_mean = cpu_running_mean,
     .scale = cpu_scale,
 };

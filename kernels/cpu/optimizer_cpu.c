@@ -91,6 +91,31 @@ enum status cpu_sum_squares(double *out, const float *x, int64_t n, struct strea
     return OK;
 }
 
+struct running_mean {
+    float *mean, rest;
+    const float *x;
+    int64_t n;
+};
+
+static void running_mean_block(void *argument, int64_t block, int worker)
+{
+    (void)worker;
+    const struct running_mean *r = argument;
+    float *restrict mean = r->mean;
+    const float *restrict x = r->x;
+    const float rest = r->rest;
+    int64_t end = smaller(r->n, (block + 1) * LIGHT_BLOCK_ELEMENTS);
+    for (int64_t k = block * LIGHT_BLOCK_ELEMENTS; k < end; k++) mean[k] += rest * (x[k] - mean[k]);
+}
+
+enum status cpu_running_mean(float *mean, const float *x, int64_t n, double decay,
+                             struct stream *stream)
+{
+    struct running_mean r = {mean, (float)(1.0 - decay), x, n};
+    run_blocks(stream, n, LIGHT_BLOCK_ELEMENTS, running_mean_block, &r);
+    return OK;
+}
+
 struct scale {
     float *x, factor;
     int64_t n;

@@ -62,5 +62,6 @@ const struct kernels kernels_ref = {
     /* optimizer */
     .adamw = ref_adamw,
     .sum_squares = ref_sum_squares,
+    .running_mean = ref_running_mean,
     .scale = ref_scale,
 };

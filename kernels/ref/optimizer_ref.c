@@ -40,6 +40,15 @@ enum status ref_sum_squares(double *out, const float *x, int64_t n, struct strea
     return OK;
 }
 
+enum status ref_running_mean(float *mean, const float *x, int64_t n, double decay,
+                             struct stream *stream)
+{
+    (void)stream;
+    float rest = (float)(1.0 - decay);
+    for (int64_t k = 0; k < n; k++) mean[k] += rest * (x[k] - mean[k]);
+    return OK;
+}
+
 enum status ref_scale(float *x, int64_t n, double factor, struct stream *stream)
 {
     (void)stream;

@@ -35,7 +35,7 @@ struct run_checkpoint {
 };
 
 const char *const checkpoint_part_names[CHECKPOINT_PARTS] = {"weight", "first_moment",
-                                                             "second_moment"};
+                                                             "second_moment", "mean_weight"};
 
 static enum status read_hash(uint64_t *value_out, const json_t *object, const char *key,
                              struct json_place place)

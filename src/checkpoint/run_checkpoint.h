@@ -16,6 +16,7 @@ enum checkpoint_part {
     CHECKPOINT_WEIGHT,
     CHECKPOINT_FIRST_MOMENT,
     CHECKPOINT_SECOND_MOMENT,
+    CHECKPOINT_MEAN_WEIGHT /* running mean, where one is kept */,
     CHECKPOINT_PARTS
 };
 

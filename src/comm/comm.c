@@ -160,6 +160,7 @@ enum status comm_create(struct comm **comm_out, const struct comm_options *optio
     TRY(start_shared(shared, options == NULL ? &none : options));
     TRY_MPI(MPI_Comm_dup(shared->world, &ranks), "MPI_Comm_dup");
     TRY(wrap(comm_out, shared, ranks, "world"));
+    (*comm_out)->first = true;
     shared = NULL;
 out:
     free(shared);
@@ -184,7 +185,7 @@ void comm_destroy(struct comm *comm)
 {
     if (comm == NULL) return;
     struct comm_shared *shared = comm->shared;
-    const bool last = strcmp(comm->axis, "world") == 0;
+    const bool last = comm->first;
     if (last) watchdog_stop(shared->watchdog);
     if (comm->checks != MPI_COMM_NULL) MPI_Comm_free(&comm->checks);
     MPI_Comm_free(&comm->ranks);

@@ -27,6 +27,7 @@ struct comm {
     MPI_Comm ranks;
     MPI_Comm checks; /* a duplicate for check_calls, else MPI_COMM_NULL */
     int rank, size;
+    bool first;       /* that of comm_create, which ends MPI */
     int64_t sequence; /* calls so far */
 };
 

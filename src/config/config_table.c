@@ -215,6 +215,28 @@ const struct config_key config_keys[] = {
      .sentence = "between comparisons of the ranks' times, which name one that holds the others "
                  "up; 0: never"},
 
+    {"parallel.tp", CONFIG_INTEGER, AT(parallel.tp), "1", RANGE(1, 1024), .unit = "ranks",
+     .sentence = "that share one model: heads, channels and words of the language model split"},
+    {"parallel.dp", CONFIG_INTEGER, AT(parallel.dp), "0", RANGE(0, 1048576), .unit = "models",
+     .sentence = "that work on different samples; 0: as many as parallel.tp leaves"},
+    {"parallel.tp_across_hosts", CONFIG_BOOLEAN, AT(parallel.tp_across_hosts), "false", .unit = "",
+     .sentence = "whether the ranks of one model may sit on several machines"},
+    {"parallel.sequence", CONFIG_BOOLEAN, AT(parallel.sequence), "false", .unit = "",
+     .sentence = "split norms and residual stream over parallel.tp, too, by tokens"},
+    {"parallel.reduction", CONFIG_CHOICE, AT(parallel.reduction), "fast", .choices = "fast|ordered",
+     .unit = "",
+     .sentence = "fast: gradients of a rank's micro-batches are added as they come; ordered: all "
+                 "micro-batches along one tree, the same bits on any dp that is a power of two"},
+    {"parallel.ordered_multiple", CONFIG_INTEGER, AT(parallel.ordered_multiple), "8",
+     RANGE(1, 1048576), .unit = "micro-batches",
+     .sentence = "with reduction ordered the global batch is cut into a multiple of it: take one "
+                 "that all dp in use divide"},
+    {"parallel.bucket_elements", CONFIG_INTEGER, AT(parallel.bucket_elements), "4194304",
+     RANGE(1, HUGE_COUNT), .unit = "gradient elements", .sentence = "reduced at once"},
+    {"parallel.overlap", CONFIG_BOOLEAN, AT(parallel.overlap), "true", .unit = "",
+     .sentence = "reduce gradients during the backward and gather weights during the forward, by "
+                 "a thread"},
+
     {"optimizer.lr", CONFIG_NUMBER, AT(optimizer.lr), "1e-5", RANGE(0, 10), .unit = "per step",
      .sentence = "learning rate"},
     {"optimizer.tower_lr", CONFIG_NUMBER, AT(optimizer.tower_lr), "-1", RANGE(-1, 10),
@@ -235,6 +257,9 @@ const struct config_key config_keys[] = {
      .unit = "", .sentence = "of all but biases and LayerNorms"},
     {"optimizer.clip_norm", CONFIG_NUMBER, AT(optimizer.clip_norm), "1", RANGE(0, 1e9), .unit = "",
      .sentence = "gradients of a greater norm are scaled to it; 0: never"},
+
+    {"optimizer.ema_decay", CONFIG_NUMBER, AT(optimizer.ema_decay), "0", RANGE(0, 0.9999999),
+     .unit = "", .sentence = "of a running mean of the weights kept in checkpoints; 0: none"},
 
     {"schedule.kind", CONFIG_CHOICE, AT(schedule.kind), "cosine", .choices = "cosine|constant",
      .unit = "", .sentence = "of the learning rate after the warm-up"},

@@ -101,9 +101,19 @@ struct config_train {
     int64_t max_skipped_steps, straggler_every;
 };
 
+enum config_reduction { CONFIG_REDUCTION_FAST, CONFIG_REDUCTION_ORDERED };
+
+struct config_parallel {
+    int64_t tp, dp; /* dp 0: ranks / tp */
+    bool tp_across_hosts, sequence;
+    int reduction;
+    int64_t ordered_multiple, bucket_elements;
+    bool overlap;
+};
+
 struct config_optimizer {
     double lr, tower_lr, projector_lr, extractor_lr, lm_lr; /* all but the first: -1 means lr */
-    double beta1, beta2, eps, weight_decay, clip_norm;
+    double beta1, beta2, eps, weight_decay, clip_norm, ema_decay;
 };
 
 struct config_metrics {
@@ -162,6 +172,7 @@ struct run_config { /* zeroed is releasable */
     struct config_data data;
     struct config_compat compat;
     struct config_train train;
+    struct config_parallel parallel;
     struct config_optimizer optimizer;
     struct config_schedule_keys schedule;
     struct config_metrics metrics;

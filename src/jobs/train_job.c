@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/text_buffer.h"
+#include "parallel/tensor_parallel.h"
 #include "train/mixture.h"
 #include "train/peak_rate.h"
 #include "train/run_directory.h"
@@ -26,7 +27,10 @@ struct train_job { /* zeroed is releasable */
     struct stop_signals signals;
     bool listening;
     struct mixture mixture;
+    struct mesh mesh;
+    struct model_share share;
     struct run_model model;
+    struct gradient_exchange *exchange;
     struct optimizer *optimizer;
     struct schedule schedule;
     struct train_parts parts;
@@ -94,12 +98,31 @@ static double prepared_bytes(const struct train_job *job)
             (double)limits->max_regions * (double)region);
 }
 
+static struct exchange_options exchange_options_of(const struct train_job *job)
+{
+    const struct config_parallel *keys = &job->config->parallel;
+    return (struct exchange_options){.mesh = &job->mesh,
+                                     .kernels = job->model.kernels,
+                                     .bucket_elements = keys->bucket_elements,
+                                     .ordered = keys->reduction == CONFIG_REDUCTION_ORDERED,
+                                     .overlap = keys->overlap};
+}
+
+/* Of one rank with an ordered reduction, as far as it is known before the samples are. */
+static int64_t most_micro_batches(const struct train_job *job)
+{
+    const int64_t multiple = job->config->parallel.ordered_multiple, dp = job->mesh.dp_size;
+    return (multiple + dp - 1) / dp;
+}
+
 static void print_plan(const struct train_job *job, const struct model_memory *memory,
                        const struct parameter_table *table)
 {
     char *text = model_memory_table(memory);
-    log_info("mesh: data %d; on each rank %" PRId64 " computing and %" PRId64 " loader threads",
-             comm_size(job->comm), job->config->threads, job->config->data.loader_threads);
+    log_info("mesh: %d models of %d ranks; on each rank %" PRId64 " computing and %" PRId64
+             " loader threads",
+             job->mesh.dp_size, job->mesh.tp_size, job->config->threads,
+             job->config->data.loader_threads);
     for (int m = 0; m < N_MODULES; m++)
         log_info("%s: %" PRId64 " parameters, %s", module_names[m],
                  parameter_count(table, (enum module)m),
@@ -107,12 +130,17 @@ static void print_plan(const struct train_job *job, const struct model_memory *m
     log_info("memory of each rank:");
     for (char *line = text, *end; (end = strchr(line, '\n')) != NULL; line = end + 1)
         log_info("  %.*s", (int)(end - line), line);
-    const double moments = (double)table->n_gradient_elements * 2 * sizeof(float);
+    const struct exchange_options options = exchange_options_of(job);
+    const struct exchange_memory exchange = exchange_plan(table, &options, most_micro_batches(job));
+    const int n_states = job->config->optimizer.ema_decay > 0 ? 3 : 2;
+    const double moments = (double)exchange.state_elements * n_states * sizeof(float);
+    const double buffers = (double)exchange.buffer_elements * sizeof(float);
     const double prepared = prepared_bytes(job);
     const double all =
         (double)(memory->weights + memory->gradients + memory->activations + memory->workspace) +
-        moments + prepared;
-    log_info("  %-28s %12.1f MB", "moments of the optimizer", moments / 1e6);
+        moments + buffers + prepared;
+    log_info("  %-28s %12.1f MB", "this rank's optimizer state", moments / 1e6);
+    log_info("  %-28s %12.1f MB", "buffers of the reduction", buffers / 1e6);
     log_info("  %-28s %12.1f MB", "micro-batches prepared", prepared / 1e6);
     log_info("  %-28s %12.1f MB", "in all", all / 1e6);
     free(text);
@@ -125,7 +153,8 @@ static enum status plan_model(struct train_job *job)
     struct model_memory memory;
     struct parameter_table *table = NULL;
     TRY(model_plan(&memory, &job->model.config, &job->model.options, job->model.kernels));
-    TRY(parameter_table_create(&table, &job->model.config, job->model.options.trainable));
+    TRY(parameter_table_create_slice(&table, &job->model.config, job->model.options.trainable,
+                                     job->mesh.tp_rank, job->mesh.tp_size));
     print_plan(job, &memory, table);
 out:
     parameter_table_destroy(table);
@@ -145,20 +174,39 @@ static void rates_of(double lr[N_MODULES], const struct config_optimizer *keys)
 static enum status create_model(struct train_job *job)
 {
     enum status status = OK;
-    const struct config_optimizer *keys = &job->config->optimizer;
     TRY(plan_model(job));
     TRY(run_model_create(&job->model, job->config));
+out:
+    return status;
+}
+
+/* Collective. */
+static enum status create_optimizer(struct train_job *job)
+{
+    enum status status = OK;
+    const struct config_optimizer *keys = &job->config->optimizer;
+    const struct exchange_options exchange = exchange_options_of(job);
     const struct parameter_table *table = model_parameters(job->model.model);
+    TRY(exchange_create(&job->exchange, job->model.model, &exchange));
     struct optimizer_options options = {
         .beta1 = keys->beta1,
         .beta2 = keys->beta2,
         .eps = keys->eps,
         .weight_decay = keys->weight_decay,
         .clip_norm = keys->clip_norm,
+        .ema_decay = keys->ema_decay,
     };
     rates_of(options.lr, keys);
-    TRY(optimizer_create(&job->optimizer, table, &options, job->model.kernels, job->model.stream));
-    job->parts = (struct train_parts){job->comm, job->model.model, job->optimizer, &job->schedule};
+    status = optimizer_create(&job->optimizer, table, exchange_buckets(job->exchange), &options,
+                              job->model.kernels, job->model.stream);
+    TRY(comm_agree(job->comm, status));
+    optimizer_begin_mean(job->optimizer, model_weights(job->model.model));
+    job->parts = (struct train_parts){.comm = job->comm,
+                                      .mesh = &job->mesh,
+                                      .exchange = job->exchange,
+                                      .optimizer = job->optimizer,
+                                      .model = job->model.model,
+                                      .schedule = &job->schedule};
 out:
     return status;
 }
@@ -197,14 +245,20 @@ static enum status start_loader(struct train_job *job)
     enum status status = OK;
     const struct run_config *config = job->config;
     const bool microbatch = config->train.loss_average == CONFIG_LOSS_MICROBATCH;
+    const bool ordered = config->parallel.reduction == CONFIG_REDUCTION_ORDERED;
     struct loader_options options = {
         .comm = job->comm,
         .order = job->mixture.order,
         .source = corpus_source_samples(&job->mixture.samples),
         .config = &job->model.config,
         .too_long = (enum too_long)config->data.too_long,
-        .pack = {.mode = microbatch ? PACK_SEQUENTIAL : PACK_BALANCED,
-                 .n_ranks = comm_size(job->comm),
+        .dp_rank = job->mesh.dp_rank,
+        .pack = {.mode = microbatch ? PACK_SEQUENTIAL
+                         : ordered  ? PACK_BLIND
+                                    : PACK_BALANCED,
+                 .n_ranks = job->mesh.dp_size,
+                 .multiple = config->parallel.ordered_multiple,
+                 .in_order = ordered,
                  .limits = job->model.options.limits,
                  .cost = sample_cost_of(&job->model.config, job->model.options.trainable)},
         .mean_of_means = microbatch,
@@ -268,6 +322,19 @@ out:
 
 /* ---- the job ---- */
 
+/* Collective. */
+static enum status create_mesh(struct train_job *job)
+{
+    enum status status = OK;
+    const struct config_parallel *keys = &job->config->parallel;
+    const struct mesh_options options = {
+        .tp = keys->tp, .dp = keys->dp, .tp_across_hosts = keys->tp_across_hosts};
+    TRY(mesh_init(&job->mesh, job->comm, &options));
+    job->share = tensor_parallel_share(job->mesh.tp, keys->sequence);
+out:
+    return status;
+}
+
 /* Collective. Everything that can be refused before step 1, each part agreed on. */
 static enum status prepare(struct train_job *job)
 {
@@ -276,13 +343,16 @@ static enum status prepare(struct train_job *job)
     TRY(compare_configs(job->comm, config));
     TRY(comm_agree(job->comm, stop_signals_open(&job->signals)));
     job->listening = true;
+    TRY(create_mesh(job));
     TRY(comm_agree(job->comm, run_model_size(&job->model, config, true)));
+    if (job->mesh.tp_size > 1) job->model.options.share = &job->share;
     TRY(comm_agree(job->comm, mixture_open(&job->mixture, config)));
     TRY(comm_agree(job->comm, set_up_schedule(job)));
     mixture_print(&job->mixture);
     if (comm_rank(job->comm) == 0) status = run_directory_prepare(config, job->version);
     TRY(comm_agree(job->comm, status));
     TRY(comm_agree(job->comm, create_model(job)));
+    TRY(create_optimizer(job));
     TRY(start_or_resume(job));
     TRY(open_report(job));
     TRY(comm_agree(job->comm, start_loader(job)));
@@ -301,6 +371,7 @@ static enum status run(struct train_job *job)
         .run_dir = config->run_dir,
         .task_loss = job->task_loss,
         .model = &job->model.options,
+        .ordered = config->parallel.reduction == CONFIG_REDUCTION_ORDERED,
         .total_steps = job->schedule.total_steps,
         .stop_after = config->train.stop_after,
         .save_every = config->train.save_every,
@@ -319,7 +390,9 @@ static void release(struct train_job *job)
     progress_close(job->report);
     task_loss_destroy(job->task_loss);
     optimizer_destroy(job->optimizer);
+    exchange_destroy(job->exchange);
     run_model_release(&job->model);
+    mesh_release(&job->mesh);
     mixture_release(&job->mixture);
     if (job->listening) stop_signals_close(&job->signals);
 }

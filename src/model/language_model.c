@@ -364,6 +364,7 @@ enum status lm_forward(const struct language_model *lm, struct lm_activations *a
                               .index = i,
                               .observed = true};
         float *out = a->inputs[i + 1], *product = partial_of(&r, out);
+        TRY(weights_needed(run, lm->config->layers - i));
         TRY(attention_half(&r, a->inputs[i]));
         TRY(mlp_inner(&r));
         TRY(linear_apply(run, &r.layer->down, product, r.set->swiglu, batch->n_tokens));
@@ -489,6 +490,7 @@ enum status lm_backward(const struct language_model *lm, struct lm_activations *
         }
         TRY(mlp_backward(&r));
         TRY(attention_half_backward(&r, a->inputs[i]));
+        gradients_done(run, lm->config->layers - i);
     }
 out:
     return status;

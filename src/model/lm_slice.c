@@ -4,11 +4,27 @@
 
 #include "base/text_buffer.h"
 
+static int64_t part_of(int64_t n, int64_t size)
+{
+    return (n + size - 1) / size;
+}
+
+/* Whether parts of equal size leave something for the last sharer. */
+static bool is_enough(int64_t n, int64_t size)
+{
+    return part_of(n, size) * (size - 1) < n;
+}
+
+static int64_t smaller_int64(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
 static bool divides(const struct lm_config *config, int64_t size)
 {
     return config->heads % size == 0 &&
-           (config->kv_heads % size == 0 || size % config->kv_heads == 0) && size <= config->ffn &&
-           size <= config->vocab;
+           (config->kv_heads % size == 0 || size % config->kv_heads == 0) &&
+           is_enough(config->ffn, size) && is_enough(config->vocab, size);
 }
 
 /* "1, 2, 4", to free() */
@@ -42,10 +58,12 @@ enum status lm_slice_make(struct lm_slice *slice_out, const struct lm_config *co
     slice.kv_replicas = repeated ? size / config->kv_heads : 1;
     slice.kv_heads = repeated ? 1 : config->kv_heads / size;
     slice.first_kv_head = repeated ? index / slice.kv_replicas : slice.kv_heads * index;
-    slice.first_channel = share_start(config->ffn, index, size);
-    slice.ffn = share_start(config->ffn, index + 1, size) - slice.first_channel;
-    slice.first_word = share_start(config->vocab, index, size);
-    slice.vocab = share_start(config->vocab, index + 1, size) - slice.first_word;
+    slice.ffn = part_of(config->ffn, size);
+    slice.first_channel = slice.ffn * index;
+    slice.real_ffn = smaller_int64(slice.ffn, config->ffn - slice.first_channel);
+    slice.vocab_held = part_of(config->vocab, size);
+    slice.first_word = slice.vocab_held * index;
+    slice.vocab = smaller_int64(slice.vocab_held, config->vocab - slice.first_word);
     *slice_out = slice;
 out:
     free(allowed);

@@ -42,14 +42,16 @@ struct lm_slice {
     int64_t head_size;
     int64_t heads, first_head;
     int64_t kv_heads, first_kv_head;
-    int64_t kv_replicas; /* sharers that hold the same key/value heads */
-    int64_t ffn, first_channel;
-    int64_t vocab, first_word;
+    int64_t kv_replicas;        /* sharers that hold the same key/value heads */
+    int64_t ffn, first_channel; /* with channels of zeros behind the last real ones: neutral */
+    int64_t vocab, first_word;  /* real words; the matrices have vocab_held rows */
+    int64_t real_ffn, vocab_held;
 };
 
-/* ERR_SHAPE with the allowed numbers of sharers where heads do not divide, or there is less than
- * one channel or word for each. The inner width and the vocabulary are cut unevenly where they do
- * not divide. `config` is borrowed. */
+/* ERR_SHAPE with the allowed numbers of sharers where heads do not divide, or no channel or word is
+ * left for the last one. Where the inner width or the vocabulary do not divide, the last sharers'
+ * matrices are filled up with zeros, which stay zero: all hold the same sizes. `config` is
+ * borrowed. */
 enum status lm_slice_make(struct lm_slice *slice_out, const struct lm_config *config, int index,
                           int size);
 

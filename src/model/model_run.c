@@ -10,6 +10,18 @@
 #include "base/text_buffer.h"
 #include "device/stream.h"
 
+enum status weights_needed(const struct model_run *run, int64_t stage)
+{
+    if (run->hooks == NULL || run->hooks->weights_needed == NULL) return OK;
+    return run->hooks->weights_needed(run->hooks->context, stage);
+}
+
+void gradients_done(const struct model_run *run, int64_t stage)
+{
+    if (run->hooks == NULL || run->hooks->gradients_done == NULL) return;
+    run->hooks->gradients_done(run->hooks->context, stage);
+}
+
 bool counts_shared(const struct model_run *run)
 {
     return run->share == NULL || run->share->index == 0;

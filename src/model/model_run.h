@@ -14,7 +14,12 @@ struct model_run {
     struct stream *stream;
     const struct model_observer *observer; /* NULL: nobody looks */
     const struct model_share *share;       /* NULL: the model is whole here */
+    const struct model_hooks *hooks;       /* NULL: nobody else touches weights and gradients */
 };
+
+/* The two hooks, where there are any. */
+enum status weights_needed(const struct model_run *run, int64_t stage);
+void gradients_done(const struct model_run *run, int64_t stage);
 
 /* Whether this sharer adds the gradients that all compute alike: one must, or they count twice. */
 bool counts_shared(const struct model_run *run);

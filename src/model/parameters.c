@@ -84,6 +84,7 @@ struct list {
     int64_t capacity;
     enum module module;
     struct lm_slice slice; /* of the language model */
+    int64_t stage;
 };
 
 struct shape {
@@ -122,6 +123,7 @@ static void push(struct list *list, enum parameter_role role, struct shape shape
                                     .n_elements = 1,
                                     .gradient_offset = -1,
                                     .decays = role != ROLE_BIAS,
+                                    .stage = list->stage,
                                     .used = true};
     for (int d = 0; d < shape.n_dims; d++) {
         parameter->dims[d] = shape.dims[d];
@@ -242,6 +244,7 @@ static void cut_last_heads(struct list *list, int dim)
 
 static void push_lm_layer(struct list *list, const struct lm_config *lm, int64_t layer)
 {
+    list->stage = lm->layers - layer;
     char *prefix = text_format("model.layers.%lld", (long long)layer);
     int64_t d = lm->hidden;
     int64_t kv = lm->kv_heads * (lm->hidden / lm->heads);
@@ -274,13 +277,15 @@ static void push_lm_layer(struct list *list, const struct lm_config *lm, int64_t
 
 static void push_lm(struct list *list, const struct lm_config *lm)
 {
+    list->stage = lm->layers + 1;
     push(list, ROLE_EMBEDDING, SHAPE2(lm->vocab, lm->hidden), "model.embed_tokens.weight");
-    cut_last(list, 0, list->slice.first_word, list->slice.vocab);
+    cut_last(list, 0, list->slice.first_word, list->slice.vocab_held);
     for (int64_t layer = 0; layer < lm->layers; layer++) push_lm_layer(list, lm, layer);
+    list->stage = 0;
     push(list, ROLE_NORM_WEIGHT, SHAPE1(lm->hidden), "model.norm.weight");
     if (lm->tied) return;
     push(list, ROLE_EMBEDDING, SHAPE2(lm->vocab, lm->hidden), "lm_head.weight");
-    cut_last(list, 0, list->slice.first_word, list->slice.vocab);
+    cut_last(list, 0, list->slice.first_word, list->slice.vocab_held);
 }
 
 /* ---- offsets ---- */
@@ -376,6 +381,8 @@ enum status parameter_table_create_slice(struct parameter_table **table_out,
     TRY(lm_slice_make(&list.slice, &config->lm, index, size));
     list.table = table = memory_new(1, sizeof *table);
     memcpy(table->trainable, trainable, sizeof table->trainable);
+    table->n_stages = config->lm.layers + 3;
+    list.stage = table->n_stages - 1;
     push_tower(&list, &config->vision);
     list.module = MODULE_PROJECTOR;
     push_linear(&list, config->lm.hidden, config->vision.dims[IMAGE_LEVEL], "model.mm_projector.0");
@@ -426,21 +433,6 @@ int64_t parameter_count(const struct parameter_table *table, enum module module)
     return count;
 }
 
-/* Modules stand in the order of their numbers: one ends where the next gradient starts. */
-void parameter_gradient_range(int64_t *first_out, int64_t *end_out,
-                              const struct parameter_table *table, enum module module)
-{
-    int64_t first = -1, end = table->n_gradient_elements;
-    for (int64_t i = table->n_parameters; i-- > 0;) {
-        const struct parameter *parameter = &table->parameters[i];
-        if (parameter->gradient_offset < 0) continue;
-        if (parameter->module > module) end = parameter->gradient_offset;
-        if (parameter->module == module) first = parameter->gradient_offset;
-    }
-    *first_out = first < 0 ? end : first;
-    *end_out = end;
-}
-
 /* ---- slices ---- */
 
 int64_t parameter_size(const struct parameter *parameter)
@@ -450,38 +442,39 @@ int64_t parameter_size(const struct parameter *parameter)
     return size;
 }
 
-int64_t parameter_runs(const struct parameter *parameter, int64_t *length_out)
-{
-    const bool columns = parameter_is_split(parameter) && parameter->slice.dim == 1;
-    const int64_t runs = columns ? parameter->dims[0] : 1;
-    *length_out = parameter->n_elements / runs;
-    return runs;
-}
-
-int64_t parameter_run_start(const struct parameter *parameter, int64_t run)
+struct parameter_runs parameter_runs(const struct parameter *parameter)
 {
     const struct parameter_slice *slice = &parameter->slice;
-    if (!parameter_is_split(parameter)) return 0;
-    if (slice->dim == 1) return run * parameter->dims[1] + slice->first;
-    return slice->first * (parameter_size(parameter) / parameter->dims[0]);
+    const int64_t whole = parameter_size(parameter);
+    if (!parameter_is_split(parameter))
+        return (struct parameter_runs){.n = 1, .length = whole, .held_step = whole};
+    const int64_t left = parameter->dims[slice->dim] - slice->first;
+    const int64_t real = slice->n < left ? slice->n : left;
+    if (slice->dim == 1)
+        return (struct parameter_runs){.n = parameter->dims[0],
+                                       .length = real,
+                                       .start = slice->first,
+                                       .step = parameter->dims[1],
+                                       .held_step = slice->n};
+    const int64_t row = whole / parameter->dims[0];
+    return (struct parameter_runs){.n = 1, .length = real * row, .start = slice->first * row};
 }
 
 void parameter_cut(float *held, const float *whole, const struct parameter *parameter)
 {
-    int64_t length = 0;
-    const int64_t runs = parameter_runs(parameter, &length);
-    for (int64_t run = 0; run < runs; run++)
-        memcpy(held + run * length, whole + parameter_run_start(parameter, run),
-               (size_t)length * sizeof *held);
+    const struct parameter_runs runs = parameter_runs(parameter);
+    memset(held, 0, (size_t)parameter->n_elements * sizeof *held);
+    for (int64_t run = 0; run < runs.n; run++)
+        memcpy(held + run * runs.held_step, whole + runs.start + run * runs.step,
+               (size_t)runs.length * sizeof *held);
 }
 
 void parameter_paste(float *whole, const float *held, const struct parameter *parameter)
 {
-    int64_t length = 0;
-    const int64_t runs = parameter_runs(parameter, &length);
-    for (int64_t run = 0; run < runs; run++)
-        memcpy(whole + parameter_run_start(parameter, run), held + run * length,
-               (size_t)length * sizeof *held);
+    const struct parameter_runs runs = parameter_runs(parameter);
+    for (int64_t run = 0; run < runs.n; run++)
+        memcpy(whole + runs.start + run * runs.step, held + run * runs.held_step,
+               (size_t)runs.length * sizeof *held);
 }
 
 /* ---- values ---- */
@@ -491,6 +484,7 @@ static int64_t fan_in(const struct parameter *parameter)
     return parameter_size(parameter) / parameter->dims[0];
 }
 
+/* Also slices, which may hold zeros beyond the whole tensor. */
 void parameters_zero_padding(float *weights, const struct parameter_table *table)
 {
     int64_t end = 0;
@@ -498,19 +492,21 @@ void parameters_zero_padding(float *weights, const struct parameter_table *table
         bool beyond = i == table->n_parameters;
         int64_t next = beyond ? table->n_weight_elements : table->parameters[i].offset;
         memset(weights + end, 0, (size_t)(next - end) * sizeof *weights);
-        if (!beyond) end = next + table->parameters[i].n_elements;
+        if (beyond) break;
+        end = next + table->parameters[i].n_elements;
+        if (parameter_is_split(&table->parameters[i]))
+            memset(weights + next, 0, (size_t)(end - next) * sizeof *weights);
     }
 }
 
 static void initialise_normal(float *out, const struct parameter *parameter, double deviation,
                               struct random_stream stream)
 {
-    int64_t length = 0;
-    const int64_t runs = parameter_runs(parameter, &length);
-    for (int64_t run = 0; run < runs; run++) {
-        const int64_t start = parameter_run_start(parameter, run);
-        for (int64_t i = 0; i < length; i++)
-            out[run * length + i] =
+    const struct parameter_runs runs = parameter_runs(parameter);
+    for (int64_t run = 0; run < runs.n; run++) {
+        const int64_t start = runs.start + run * runs.step;
+        for (int64_t i = 0; i < runs.length; i++)
+            out[run * runs.held_step + i] =
                 (float)(deviation * random_normal(stream, (uint64_t)(start + i)));
     }
 }
@@ -572,11 +568,10 @@ void parameters_fill(float *weights, const struct parameter_table *table, uint64
         double centre = 0;
         double amplitude = 0;
         parameter_fill_range(&centre, &amplitude, parameter);
-        int64_t length = 0;
-        const int64_t runs = parameter_runs(parameter, &length);
-        for (int64_t run = 0; run < runs; run++)
-            random_fill(weights + parameter->offset + run * length, (uint64_t)length,
-                        (uint64_t)parameter_run_start(parameter, run),
+        const struct parameter_runs runs = parameter_runs(parameter);
+        for (int64_t run = 0; run < runs.n; run++)
+            random_fill(weights + parameter->offset + run * runs.held_step, (uint64_t)runs.length,
+                        (uint64_t)(runs.start + run * runs.step),
                         random_stream(seed, parameter->name), centre, amplitude);
     }
 }

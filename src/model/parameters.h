@@ -27,7 +27,7 @@ enum parameter_role {
 };
 
 /* What of a parameter this sharer holds (lm_slice.h): rows (dim 0) or columns (dim 1)
- * first .. first + n - 1. n 0: all of it. */
+ * first .. first + n - 1, of which the last ones may be zeros beyond the whole tensor. n 0: all. */
 struct parameter_slice {
     int dim;
     int64_t first, n;
@@ -46,6 +46,7 @@ struct parameter {
     int64_t gradient_offset; /* elements from the start of the flat gradients; -1: no gradient
                                 (frozen or unused) */
     bool decays;             /* in the group with weight decay: neither a bias nor a LayerNorm */
+    int64_t stage;           /* of the backward, from 0: when it is done the gradient is complete */
     bool used; /* false: exists in checkpoints, the graph never reads it (trunk.head.norm, head.mlp)
                 */
 };
@@ -57,6 +58,8 @@ struct parameter_table {
                                   zero) */
     int64_t n_gradient_elements; /* size of the flat gradients of the trainable ones, likewise */
     bool trainable[N_MODULES];
+    int64_t n_stages; /* of the backward: head, layers from the last to the first, embedded words,
+                         vision */
 };
 
 /* Offsets keep q, k, v weights adjacent (one [H + 2 KV, D] projection), likewise their biases, and
@@ -80,11 +83,14 @@ static inline bool parameter_is_split(const struct parameter *parameter)
 
 /* Elements of the whole tensor. */
 int64_t parameter_size(const struct parameter *parameter);
-/* What is held lies in the whole tensor in so many runs of *length_out elements, one behind the
- * other here; run k begins there at the element returned. */
-int64_t parameter_runs(const struct parameter *parameter, int64_t *length_out);
-int64_t parameter_run_start(const struct parameter *parameter, int64_t run);
-/* Between the whole tensor and what is held of it. */
+/* What is held lies in the whole tensor in runs. */
+struct parameter_runs {
+    int64_t n, length;   /* runs, and elements of each */
+    int64_t start, step; /* of the whole tensor: run k begins at start + k * step */
+    int64_t held_step;   /* of what is held: at k * held_step */
+};
+struct parameter_runs parameter_runs(const struct parameter *parameter);
+/* Between the whole tensor and what is held of it; held zeros beyond it stay or become zero. */
 void parameter_cut(float *held, const float *whole, const struct parameter *parameter);
 void parameter_paste(float *whole, const float *held, const struct parameter *parameter);
 
@@ -97,11 +103,6 @@ const struct parameter *parameter_find(const struct parameter_table *table, cons
 
 /* Elements of the module's whole parameters (without padding). */
 int64_t parameter_count(const struct parameter_table *table, enum module module);
-
-/* Where the gradients of a module stand in the flat gradients: first .. end - 1, padding included;
- * the modules follow each other and fill it. Empty for a module without gradients. */
-void parameter_gradient_range(int64_t *first_out, int64_t *end_out,
-                              const struct parameter_table *table, enum module module);
 
 /* Zeros between the parameters, which optimizers and reductions walk over as well; done for every
  * new model. */

@@ -35,6 +35,7 @@ struct model {
     struct model_share share;
     struct lm_slice slice;
     struct batch_share own; /* of the batch in work */
+    struct model_hooks hooks;
 
     struct arena weights, gradients, memory; /* memory: activations and workspace */
     struct tower tower;
@@ -312,6 +313,11 @@ void model_zero_gradients(struct model *model)
         zero_floats(model_gradients(model), model->table->n_gradient_elements);
 }
 
+void model_set_hooks(struct model *model, const struct model_hooks *hooks)
+{
+    model->hooks = hooks != NULL ? *hooks : (struct model_hooks){0};
+}
+
 /* ---- running ---- */
 
 static struct extractor_input extractor_input_of(const struct model *model,
@@ -396,6 +402,7 @@ static struct passage passage_make(const struct model *model, const struct model
                             .run = {.kernels = model->kernels,
                                     .stream = model->stream,
                                     .observer = observer,
+                                    .hooks = &model->hooks,
                                     .share = model->share.size > 1 ? &model->share : NULL}};
 }
 
@@ -460,8 +467,11 @@ static enum status forward(struct model *model, struct passage *passage)
     arena_rewind(&model->memory, 0);
     lay_out(model, &model->memory, &sizes, NULL);
     passage->own = batch_share_view(&model->own, batch, &model->slice, &model->config);
+    const int64_t vision = model->table->n_stages - 1;
+    TRY(weights_needed(&passage->run, vision));
     TRY(vision_forward(model, &passage->own, &passage->run));
     TRY(observe_vision(model, passage));
+    TRY(weights_needed(&passage->run, vision - 1));
     TRY(splice(model, passage));
     TRY(lm_forward(&model->lm, &model->lm_activations, &passage->own, &passage->run));
 out:
@@ -480,6 +490,7 @@ static enum status backward(struct model *model, const struct passage *passage)
     const float *gradient = model->slice.sequence ? lm->partial : lm->gradient;
     struct splice_rows rows = splice_rows_of(model, &passage->own);
     TRY(splice_backward(&rows, gradient, &model->lm.embedding, &passage->own, run));
+    gradients_done(run, model->table->n_stages - 2);
     TRY(vision_backward(model, &passage->own, run));
 out:
     return status;
@@ -494,6 +505,7 @@ static enum status head_rows(struct model *model, const struct passage *passage,
     struct lm_head_activations *head = &model->head_activations;
     const bool split = model->slice.sequence;
     const float *x = lm->inputs[model->config.lm.layers];
+    TRY(weights_needed(&passage->run, 0));
     TRY(lm_rows_gather(lm, head->all_rows, x, "rows of the head", &passage->run));
     *rows_out = (struct lm_head_rows){.x = split ? head->all_rows : x};
     if (goes_back) rows_out->dx = split ? head->all_gradients : lm->gradient;
@@ -518,6 +530,7 @@ enum status model_step(struct model *model, const struct model_batch *batch, boo
     if (goes_back && model->slice.sequence)
         memcpy(lm->gradient, rows.dx + lm->first_row * model->config.lm.hidden,
                (size_t)(lm->n_rows * model->config.lm.hidden) * sizeof(float));
+    if (goes_back) gradients_done(&passage.run, 0);
     if (goes_back) TRY(backward(model, &passage));
     TRY(stream_wait(model->stream));
 out:

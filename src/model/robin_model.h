@@ -72,6 +72,19 @@ struct model_observer {
     const char *only; /* NULL: every tensor; else this one alone, and the others cost nothing */
 };
 
+/* What others do with weights and gradients while the model runs: stages are those of the parameter
+ * table, walked downwards in the forward and upwards in the backward. */
+struct model_hooks {
+    void *context;
+    /* Before the weights of a stage are read; a failure ends the step. */
+    enum status (*weights_needed)(void *context, int64_t stage);
+    /* The gradients up to this stage are complete for this batch. Not called for stages that a
+     * batch has no need of: all are complete when model_step comes back. */
+    void (*gradients_done)(void *context, int64_t stage);
+};
+/* NULL: none (so it is at first). Copied. */
+void model_set_hooks(struct model *model, const struct model_hooks *hooks);
+
 /* Sharers of a model call model_step and model_logits together, with the same batch; each computes
  * the images batch_share gives it, and all get the same results. */
 

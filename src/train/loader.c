@@ -182,7 +182,7 @@ static enum status plan_batch(struct batch *batch)
     }
     shared->mine = memory_new((size_t)shared->plan.n_micro + 1, sizeof *shared->mine);
     for (int64_t m = 0; m < shared->plan.n_micro; m++)
-        if (shared->plan.rank[m] == comm_rank(options->comm)) shared->mine[shared->n_mine++] = m;
+        if (shared->plan.rank[m] == options->dp_rank) shared->mine[shared->n_mine++] = m;
 out:
     return status;
 }
@@ -192,7 +192,7 @@ static void forget_others(struct batch *batch)
 {
     const struct pack_plan *plan = &batch->shared.plan;
     for (int64_t m = 0; m < plan->n_micro; m++) {
-        if (plan->rank[m] == comm_rank(batch->loader->options.comm)) continue;
+        if (plan->rank[m] == batch->loader->options.dp_rank) continue;
         for (int64_t i = plan->first[m]; i < plan->first[m + 1]; i++)
             forget_place(&batch->places[plan->slot[i]]);
     }

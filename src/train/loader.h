@@ -36,7 +36,8 @@ struct sample_source {
 enum too_long { TOO_LONG_CUT, TOO_LONG_SKIP, TOO_LONG_REFUSE };
 
 struct loader_options {
-    struct comm *comm; /* borrowed, like everything here */
+    struct comm *comm; /* all ranks, which share the measuring; borrowed, like everything here */
+    int dp_rank;       /* whose micro-batches this rank prepares */
     const struct order *order;
     struct sample_source source;
     const struct model_config *config;

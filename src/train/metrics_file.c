@@ -178,6 +178,7 @@ static void put_measured(struct text_buffer *out, const struct progress_options 
                 (double)step->n_tokens / wall, (double)step->n_images / wall, flops);
     if (options->peak_flops > 0)
         text_printf(out, "\"mfu\": %.4f, ", flops / wall / options->peak_flops);
+    if (step->result->overlap >= 0) text_printf(out, "\"overlap\": %.3f, ", step->result->overlap);
     if (step->slowest.compared)
         text_printf(out, "\"slowest\": {\"rank\": %d, \"seconds\": %.6f, \"median\": %.6f}, ",
                     step->slowest.rank, step->slowest.busy, step->slowest.median);

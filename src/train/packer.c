@@ -8,6 +8,7 @@
 
 #include "base/assertion.h"
 #include "base/text_buffer.h"
+#include "parallel/reduction_tree.h"
 #include "train/partition.h"
 
 struct bin {
@@ -250,6 +251,15 @@ void pack_deal(struct pack_plan *plan, int n_ranks)
     free(bin_of);
 }
 
+static void deal_in_order(struct pack_plan *plan, int n_ranks)
+{
+    for (int rank = 0; rank < n_ranks; rank++) {
+        int64_t first = 0, end = 0;
+        tree_leaves_of(&first, &end, plan->n_micro, rank, n_ranks);
+        for (int64_t m = first; m < end; m++) plan->rank[m] = rank;
+    }
+}
+
 enum status pack_plan_make(struct pack_plan *plan_out, int64_t *offender_out,
                            const struct sample_size *sizes, int64_t n,
                            const struct pack_options *options)
@@ -260,7 +270,10 @@ enum status pack_plan_make(struct pack_plan *plan_out, int64_t *offender_out,
         TRY(plan_by(deal_then_cut, plan_out, offender_out, &packing));
     } else {
         TRY(pack_cut(plan_out, offender_out, sizes, n, options));
-        pack_deal(plan_out, options->n_ranks);
+        if (options->in_order)
+            deal_in_order(plan_out, options->n_ranks);
+        else
+            pack_deal(plan_out, options->n_ranks);
     }
 out:
     return status;

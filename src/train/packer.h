@@ -7,6 +7,7 @@
 #ifndef ROBIN_TRAIN_PACKER_H
 #define ROBIN_TRAIN_PACKER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/status.h"
@@ -29,6 +30,8 @@ struct pack_options {
     int n_ranks;
     int64_t multiple; /* of PACK_BLIND: >= 1, a number of the configuration, not of the mesh; the
                          mesh's ranks are evenly loaded if they divide it */
+    bool in_order;    /* micro-batches that are cut first go to ranks as leaves of a tree
+                      (parallel/reduction_tree.h), not by cost */
     struct model_limits limits; /* of one micro-batch */
     struct sample_cost cost;
 };

@@ -11,60 +11,153 @@
 #include "base/text_buffer.h"
 #include "parallel/replica.h"
 
-/* Where a part of a parameter lies; NULL if it has none (no moments without a gradient). */
-static float *place_of(const struct train_parts *parts, const struct parameter *parameter,
-                       enum checkpoint_part part)
+static enum optimizer_state state_of(enum checkpoint_part part)
 {
-    if (part == CHECKPOINT_WEIGHT) return model_weights(parts->model) + parameter->offset;
-    if (parameter->gradient_offset < 0) return NULL;
-    float *moments = part == CHECKPOINT_FIRST_MOMENT ? optimizer_first_moment(parts->optimizer)
-                                                     : optimizer_second_moment(parts->optimizer);
-    return moments + parameter->gradient_offset;
+    switch (part) {
+    case CHECKPOINT_FIRST_MOMENT: return OPTIMIZER_FIRST_MOMENT;
+    case CHECKPOINT_SECOND_MOMENT: return OPTIMIZER_SECOND_MOMENT;
+    default: return OPTIMIZER_MEAN_WEIGHT;
+    }
 }
 
-/* All tensors of the state, [*n_out], to free(). */
-static struct checkpoint_tensor *list_tensors(const struct train_parts *parts, int64_t *n_out)
+/* ---- saving: rank 0 gets every tensor whole ---- */
+
+/* The tensors of a checkpoint; the memory that was taken for them. Only rank 0 lists any. */
+struct collection {
+    struct checkpoint_tensor *tensors;
+    float **memory;
+    int64_t n, n_memory;
+};
+
+static void collection_release(struct collection *collection)
 {
-    const struct parameter_table *table = model_parameters(parts->model);
-    const size_t most = (size_t)table->n_parameters * CHECKPOINT_PARTS;
-    struct checkpoint_tensor *tensors = memory_new(most + 1, sizeof *tensors);
-    int64_t n = 0;
-    for (int part = 0; part < CHECKPOINT_PARTS; part++) {
-        for (int64_t i = 0; i < table->n_parameters; i++) {
-            const struct parameter *parameter = &table->parameters[i];
-            const float *data = place_of(parts, parameter, (enum checkpoint_part)part);
-            if (data == NULL) continue;
-            struct checkpoint_tensor *tensor = &tensors[n++];
-            tensor->part = (enum checkpoint_part)part;
-            tensor->name = parameter->name;
-            tensor->n_dims = parameter->n_dims;
-            memcpy(tensor->dims, parameter->dims, sizeof tensor->dims);
-            tensor->data = data;
-        }
+    for (int64_t i = 0; i < collection->n_memory; i++) free(collection->memory[i]);
+    free(collection->memory);
+    free(collection->tensors);
+}
+
+static enum status take_memory(struct collection *collection, int64_t n, float **out)
+{
+    enum status status = OK;
+    collection->memory = memory_resize(collection->memory, (size_t)collection->n_memory + 1,
+                                       sizeof *collection->memory);
+    *out = calloc((size_t)n + 1, sizeof **out);
+    if (*out == NULL)
+        FAIL(ERR_MEMORY, "no memory to put a checkpoint together: %" PRId64 " floats", n);
+    collection->memory[collection->n_memory++] = *out;
+out:
+    return status;
+}
+
+/* Collective. The optimizer's shards of all ranks, at gradient offsets. */
+static enum status gather_state(const struct train_parts *parts, enum optimizer_state state,
+                                float *flat)
+{
+    enum status status = OK;
+    const struct bucket_list *list = optimizer_buckets(parts->optimizer);
+    optimizer_get_state(parts->optimizer, state, flat);
+    for (int64_t b = 0; b < list->n; b++) {
+        const struct bucket *bucket = &list->buckets[b];
+        struct comm *comm = bucket->split ? parts->mesh->dp : parts->mesh->world;
+        TRY(comm_all_gather(comm, flat + bucket->gradient, bucket->first, "optimizer state"));
     }
-    *n_out = n;
-    return tensors;
+out:
+    return status;
+}
+
+/* Over the first tp group: the whole of a parameter from everybody's slices. */
+static enum status join_slices(const struct train_parts *parts, struct collection *collection,
+                               const struct parameter *parameter, const float **data)
+{
+    enum status status = OK;
+    const struct mesh *mesh = parts->mesh;
+    const int64_t n = parameter_size(parameter);
+    const float *held = *data;
+    float *whole = NULL;
+    if (mesh->dp_rank > 0 || !parameter_is_split(parameter)) return OK;
+    TRY(take_memory(collection, n, &whole));
+    if (mesh->tp_rank % parameter->slice.replicas == 0) parameter_paste(whole, held, parameter);
+    TRY(comm_sum_float(mesh->tp, whole, n));
+    *data = whole;
+    if (mesh->tp_rank == 0) return OK;
+    free(whole); /* the last one taken */
+    collection->n_memory--;
+out:
+    return status;
+}
+
+/* Collective. One part of all parameters, in the order of a model that is not split. */
+static enum status collect_part(const struct train_parts *parts, struct collection *collection,
+                                const struct parameter_table *order, enum checkpoint_part part)
+{
+    enum status status = OK;
+    const struct parameter_table *table = model_parameters(parts->model);
+    float *flat = model_weights(parts->model);
+    if (part != CHECKPOINT_WEIGHT) {
+        TRY(take_memory(collection, table->n_gradient_elements, &flat));
+        TRY(gather_state(parts, state_of(part), flat));
+    }
+    for (int64_t i = 0; i < order->n_parameters; i++) {
+        const struct parameter *own = parameter_find(table, order->parameters[i].name);
+        const bool is_weight = part == CHECKPOINT_WEIGHT;
+        if (!is_weight && own->gradient_offset < 0) continue;
+        const float *data = flat + (is_weight ? own->offset : own->gradient_offset);
+        TRY(join_slices(parts, collection, own, &data));
+        if (comm_rank(parts->comm) > 0) continue;
+        struct checkpoint_tensor *tensor = &collection->tensors[collection->n++];
+        *tensor = (struct checkpoint_tensor){
+            .part = part, .name = own->name, .n_dims = own->n_dims, .data = data};
+        memcpy(tensor->dims, own->dims, sizeof tensor->dims);
+    }
+out:
+    return status;
+}
+
+/* Collective. Whole parameters on all ranks, slices along dp. */
+static enum status check_replicas(const struct train_parts *parts)
+{
+    enum status status = OK;
+    const struct parameter_table *table = model_parameters(parts->model);
+    int64_t whole = table->n_weight_elements;
+    for (int64_t i = table->n_parameters - 1; i >= 0; i--)
+        if (parameter_is_split(&table->parameters[i])) whole = table->parameters[i].offset;
+    TRY(exchange_settle(parts->exchange));
+    TRY(replica_check(parts->mesh->world, model_weights(parts->model), whole, "weights"));
+    status = replica_check(parts->mesh->dp, model_weights(parts->model) + whole,
+                           table->n_weight_elements - whole, "weights");
+    TRY(comm_agree(parts->comm, status));
+out:
+    return status;
 }
 
 enum status run_state_save(const struct train_parts *parts, const char *directory, int64_t keep,
                            const struct run_progress *progress)
 {
     enum status status = OK;
-    int64_t n = 0;
-    struct checkpoint_tensor *tensors = list_tensors(parts, &n);
-    TRY(replica_check(parts->comm, model_weights(parts->model),
-                      model_parameters(parts->model)->n_weight_elements, "weights"));
+    struct collection collection = {0};
+    struct parameter_table *order = NULL;
+    TRY(check_replicas(parts));
+    TRY(parameter_table_create(&order, model_config_of(parts->model),
+                               model_parameters(parts->model)->trainable));
+    const size_t most = (size_t)order->n_parameters * CHECKPOINT_PARTS;
+    collection.tensors = memory_new(most + 1, sizeof *collection.tensors);
+    for (int part = 0; part < CHECKPOINT_PARTS; part++)
+        if (part == CHECKPOINT_WEIGHT ||
+            optimizer_keeps(parts->optimizer, state_of((enum checkpoint_part)part)))
+            TRY(collect_part(parts, &collection, order, (enum checkpoint_part)part));
     if (comm_rank(parts->comm) == 0)
-        status = run_checkpoint_write(directory, keep, progress, tensors, n);
+        status = run_checkpoint_write(directory, keep, progress, collection.tensors, collection.n);
     TRY(comm_agree(parts->comm, status));
 out:
-    free(tensors);
+    parameter_table_destroy(order);
+    collection_release(&collection);
     return status;
 }
 
 static enum status check_weights(const struct train_parts *parts, const char *where)
 {
     enum status status = OK;
+    if (parts->exchange != NULL) TRY(exchange_settle(parts->exchange));
     const struct parameter_table *table = model_parameters(parts->model);
     for (int64_t i = 0; i < table->n_parameters; i++) {
         const struct parameter *parameter = &table->parameters[i];
@@ -118,41 +211,100 @@ out:
     return status;
 }
 
+/* ---- loading: rank 0 reads, everybody takes what it holds ---- */
+
+/* Rank 0's failure, which waits until all have received what they wait for. */
+struct reading {
+    const struct train_parts *parts;
+    const struct run_checkpoint *checkpoint; /* rank 0 */
+    enum status status;
+    float *whole; /* of the tensor in work */
+};
+
+static enum status reading_begin(struct reading *reading)
+{
+    enum status status = OK;
+    const struct parameter_table *table = model_parameters(reading->parts->model);
+    int64_t most = 1;
+    for (int64_t i = 0; i < table->n_parameters; i++)
+        if (parameter_size(&table->parameters[i]) > most)
+            most = parameter_size(&table->parameters[i]);
+    reading->whole = malloc((size_t)most * sizeof(float));
+    if (reading->whole == NULL)
+        FAIL(ERR_MEMORY, "no memory to read a checkpoint: %" PRId64 " floats", most);
+out:
+    return comm_agree(reading->parts->comm, status);
+}
+
+/* Collective. */
+static enum status read_held(struct reading *reading, const struct parameter *parameter,
+                             enum checkpoint_part part, float *held)
+{
+    enum status status = OK;
+    const size_t bytes = (size_t)parameter_size(parameter) * sizeof(float);
+    if (reading->checkpoint != NULL && reading->status == OK)
+        reading->status = read_tensor(reading->checkpoint, parameter, part, reading->whole);
+    TRY(comm_broadcast(reading->parts->comm, reading->whole, bytes, 0));
+    parameter_cut(held, reading->whole, parameter);
+out:
+    return status;
+}
+
+/* Collective. One of the optimizer's states; a mean that the checkpoint lacks begins anew. */
+static enum status read_state(struct reading *reading, enum checkpoint_part part)
+{
+    enum status status = OK;
+    const struct train_parts *parts = reading->parts;
+    const struct parameter_table *table = model_parameters(parts->model);
+    float *flat = calloc((size_t)table->n_gradient_elements + 1, sizeof *flat);
+    if (flat == NULL) status = status_fail(ERR_MEMORY, "no memory to read the optimizer's state");
+    TRY(comm_agree(parts->comm, status));
+    for (int64_t i = 0; i < table->n_parameters; i++) {
+        const struct parameter *parameter = &table->parameters[i];
+        if (parameter->gradient_offset >= 0)
+            TRY(read_held(reading, parameter, part, flat + parameter->gradient_offset));
+    }
+    optimizer_set_state(parts->optimizer, state_of(part), flat);
+out:
+    free(flat);
+    return status;
+}
+
+/* Collective. */
+static enum status has_part(const struct reading *reading, enum checkpoint_part part, bool *has_out)
+{
+    enum status status = OK;
+    int64_t found = 0;
+    const int64_t n = reading->checkpoint == NULL ? 0 : run_checkpoint_size(reading->checkpoint);
+    for (int64_t i = 0; i < n; i++)
+        found += run_checkpoint_tensor(reading->checkpoint, i)->part == part;
+    TRY(comm_max_int64(reading->parts->comm, &found, 1));
+    *has_out = found > 0;
+out:
+    return status;
+}
+
 static enum status read_all(const struct train_parts *parts,
                             const struct run_checkpoint *checkpoint)
 {
     enum status status = OK;
     const struct parameter_table *table = model_parameters(parts->model);
-    for (int part = 0; part < CHECKPOINT_PARTS; part++) {
-        for (int64_t i = 0; i < table->n_parameters; i++) {
-            float *data = place_of(parts, &table->parameters[i], (enum checkpoint_part)part);
-            if (data == NULL) continue;
-            TRY_WHERE(
-                read_tensor(checkpoint, &table->parameters[i], (enum checkpoint_part)part, data),
-                "resuming");
-        }
-    }
+    struct reading reading = {.parts = parts, .checkpoint = checkpoint};
+    bool has_mean = false;
+    TRY(reading_begin(&reading));
+    for (int64_t i = 0; i < table->n_parameters; i++)
+        TRY(read_held(&reading, &table->parameters[i], CHECKPOINT_WEIGHT,
+                      model_weights(parts->model) + table->parameters[i].offset));
+    TRY(read_state(&reading, CHECKPOINT_FIRST_MOMENT));
+    TRY(read_state(&reading, CHECKPOINT_SECOND_MOMENT));
+    TRY(has_part(&reading, CHECKPOINT_MEAN_WEIGHT, &has_mean));
+    optimizer_begin_mean(parts->optimizer, model_weights(parts->model));
+    if (has_mean && optimizer_keeps(parts->optimizer, OPTIMIZER_MEAN_WEIGHT))
+        TRY(read_state(&reading, CHECKPOINT_MEAN_WEIGHT));
+    if (reading.status != OK) status_add_context("resuming");
+    TRY(comm_agree(parts->comm, reading.status));
 out:
-    return status;
-}
-
-static enum status share_weights(const struct train_parts *parts)
-{
-    const size_t n = (size_t)model_parameters(parts->model)->n_weight_elements;
-    return comm_broadcast(parts->comm, model_weights(parts->model), n * sizeof(float), 0);
-}
-
-static enum status share_state(const struct train_parts *parts, struct run_progress *progress)
-{
-    enum status status = OK;
-    const size_t bytes =
-        (size_t)model_parameters(parts->model)->n_gradient_elements * sizeof(float);
-    TRY(share_weights(parts));
-    TRY(comm_broadcast(parts->comm, optimizer_first_moment(parts->optimizer), bytes, 0));
-    TRY(comm_broadcast(parts->comm, optimizer_second_moment(parts->optimizer), bytes, 0));
-    TRY(comm_broadcast(parts->comm, progress, sizeof *progress, 0));
-    optimizer_set_steps_done(parts->optimizer, progress->step - progress->skipped_steps);
-out:
+    free(reading.whole);
     return status;
 }
 
@@ -166,24 +318,25 @@ enum status run_state_resume(const struct train_parts *parts, const char *direct
     if (comm_rank(parts->comm) == 0) {
         status = run_checkpoint_open_newest(&checkpoint, directory);
         found = checkpoint != NULL;
-        if (found) {
-            progress = *run_checkpoint_progress(checkpoint);
-            status = read_all(parts, checkpoint);
-        }
+        if (found) progress = *run_checkpoint_progress(checkpoint);
     }
     TRY(comm_agree(parts->comm, status));
     TRY(comm_sum_int64(parts->comm, &found, 1));
     *found_out = found > 0;
     if (!*found_out) goto out;
-    TRY(share_state(parts, &progress));
+    TRY(read_all(parts, checkpoint));
+    TRY(comm_broadcast(parts->comm, &progress, sizeof progress, 0));
+    optimizer_set_steps_done(parts->optimizer, progress.step - progress.skipped_steps);
     *progress_out = progress;
 out:
     run_checkpoint_close(checkpoint);
     return status;
 }
 
-static enum status take_module(const struct train_parts *parts, const struct run_start *start,
-                               const struct run_checkpoint *checkpoint, enum module module)
+/* Rank 0: which parameters are taken, 1 each in `takes` [n_parameters]. */
+static enum status choose_module(int64_t *takes, const struct train_parts *parts,
+                                 const struct run_start *start,
+                                 const struct run_checkpoint *checkpoint, enum module module)
 {
     enum status status = OK;
     const struct parameter_table *table = model_parameters(parts->model);
@@ -194,13 +347,11 @@ static enum status take_module(const struct train_parts *parts, const struct run
         const bool missing =
             run_checkpoint_find(checkpoint, CHECKPOINT_WEIGHT, parameter->name) < 0;
         n_missing += missing;
-        if (missing && start->missing_stays) continue;
-        if (missing)
+        if (missing && !start->missing_stays)
             FAIL(ERR_FORMAT, "%s has no %s of module %s; with train.init_missing=new it starts new",
                  run_checkpoint_path(checkpoint), parameter->name, module_names[module]);
-        TRY(read_tensor(checkpoint, parameter, CHECKPOINT_WEIGHT,
-                        model_weights(parts->model) + parameter->offset));
-        n_taken++;
+        takes[i] = !missing;
+        n_taken += !missing;
     }
     log_info("%s: %" PRId64 " tensors from %s, %" PRId64 " new", module_names[module], n_taken,
              run_checkpoint_path(checkpoint), n_missing);
@@ -208,25 +359,44 @@ out:
     return status;
 }
 
-static enum status take_modules(const struct train_parts *parts, const struct run_start *start)
+static enum status choose_modules(int64_t *takes, const struct train_parts *parts,
+                                  const struct run_start *start,
+                                  struct run_checkpoint **checkpoint_out)
 {
     enum status status = OK;
-    struct run_checkpoint *checkpoint = NULL;
-    TRY(run_checkpoint_open_path(&checkpoint, start->path));
+    TRY(run_checkpoint_open_path(checkpoint_out, start->path));
     for (int module = 0; module < N_MODULES; module++)
-        if (start->modules[module]) TRY(take_module(parts, start, checkpoint, (enum module)module));
+        if (start->modules[module])
+            TRY(choose_module(takes, parts, start, *checkpoint_out, (enum module)module));
 out:
-    run_checkpoint_close(checkpoint);
     return status;
 }
 
 enum status run_state_take_weights(const struct train_parts *parts, const struct run_start *start)
 {
     enum status status = OK;
-    if (comm_rank(parts->comm) == 0) status = take_modules(parts, start);
+    const struct parameter_table *table = model_parameters(parts->model);
+    const size_t n = (size_t)table->n_parameters;
+    struct run_checkpoint *checkpoint = NULL;
+    struct reading reading = {.parts = parts};
+    int64_t *takes = memory_new(n + 1, sizeof *takes);
+    if (comm_rank(parts->comm) == 0) status = choose_modules(takes, parts, start, &checkpoint);
     if (status != OK) status_add_context("train.init %s", start->path);
     TRY(comm_agree(parts->comm, status));
-    TRY(share_weights(parts));
+    TRY(comm_broadcast(parts->comm, takes, n * sizeof *takes, 0));
+    reading.checkpoint = checkpoint;
+    TRY(reading_begin(&reading));
+    for (size_t i = 0; i < n; i++)
+        if (takes[i] != 0)
+            TRY(read_held(&reading, &table->parameters[i], CHECKPOINT_WEIGHT,
+                          model_weights(parts->model) + table->parameters[i].offset));
+    if (reading.status != OK) status_add_context("train.init %s", start->path);
+    TRY(comm_agree(parts->comm, reading.status));
+    if (parts->optimizer != NULL)
+        optimizer_begin_mean(parts->optimizer, model_weights(parts->model));
 out:
+    free(reading.whole);
+    free(takes);
+    run_checkpoint_close(checkpoint);
     return status;
 }

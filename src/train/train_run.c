@@ -203,6 +203,8 @@ static enum status one_step(const struct train_run *run, struct run_progress *pr
         .sample_ids = batch->ids,
         .n_samples = batch->n_samples,
         .n_micro = batch->n_mine,
+        .first_micro = run->ordered && batch->n_mine > 0 ? batch->mine[0] : 0,
+        .n_all_micro = run->ordered ? batch->plan.n_micro : 0,
         .next = next_micro,
         .context = tally,
         .task_loss = run->task_loss,

@@ -16,6 +16,7 @@ struct train_run { /* everything borrowed */
     struct task_loss *task_loss;        /* NULL: not wanted */
     const struct model_options *model;  /* what trains, for counting operations */
     const char *run_dir;                /* checkpoints/ and skipped.txt go there */
+    bool ordered;                       /* the reduction: micro-batches are leaves of one tree */
     int64_t total_steps;
     int64_t stop_after; /* steps of this call, then a checkpoint and ERR_STOPPED; 0: no limit */
     int64_t save_every; /* 0: only at the end */

@@ -46,24 +46,52 @@ static void warn_not_finite(int64_t step, const struct micro_batch *micro, doubl
     free(samples);
 }
 
-/* Adds the gradients of this rank's micro-batches; stops at the first that fails. */
+/* Over the tp group, where there is one: whether any of its ranks failed, and so none computes. */
+static enum status any_failed(const struct train_parts *parts, bool own, bool *any_out)
+{
+    enum status status = OK;
+    int64_t failed = own;
+    if (parts->mesh->tp_size > 1) TRY(comm_max_int64(parts->mesh->tp, &failed, 1));
+    *any_out = failed > 0;
+out:
+    return status;
+}
+
+/* One micro-batch: its gradient is added to what the exchange has. */
+static enum status compute_one(const struct train_parts *parts, const struct train_input *input,
+                               const struct micro_batch *micro, double *loss_out)
+{
+    enum status status = OK;
+    struct model_result one;
+    struct task_loss *tasks = parts->mesh->tp_rank == 0 ? input->task_loss : NULL;
+    exchange_begin_micro(parts->exchange);
+    TRY(model_step(parts->model, &micro->batch, true, task_loss_watch(tasks, micro), &one));
+    TRY(exchange_end_micro(parts->exchange));
+    if (!isfinite(one.weighted_loss)) warn_not_finite(input->step, micro, one.weighted_loss);
+    *loss_out = one.weighted_loss;
+out:
+    return status;
+}
+
+/* This rank's micro-batches; stops at the first that fails. losses [n_micro] */
 static enum status compute(const struct train_parts *parts, const struct train_input *input,
-                           struct train_result *result, struct stop_clock *clock)
+                           double *losses, struct train_result *result, struct stop_clock *clock)
 {
     enum status status = OK;
     struct micro_batch *micro = NULL;
-    model_zero_gradients(parts->model);
+    bool any = false;
     task_loss_clear(input->task_loss);
+    TRY(exchange_begin(parts->exchange, input->first_micro, input->first_micro + input->n_micro));
     for (int64_t m = 0; m < input->n_micro; m++) {
-        struct model_result one;
         result->seconds[PHASE_MODEL] += lap(clock);
-        TRY_WHERE(input->next(input->context, &micro), "step %" PRId64, input->step);
+        status = input->next(input->context, &micro);
+        if (status != OK) status_add_context("step %" PRId64, input->step);
         result->seconds[PHASE_DATA] += lap(clock);
-        TRY_WHERE(model_step(parts->model, &micro->batch, true,
-                             task_loss_watch(input->task_loss, micro), &one),
+        const enum status met = any_failed(parts, status != OK, &any);
+        if (status == OK) status = met;
+        if (any || status != OK) goto out;
+        TRY_WHERE(compute_one(parts, input, micro, &losses[m]),
                   "step %" PRId64 ", micro-batch %" PRId64 " of this rank", input->step, m);
-        if (!isfinite(one.weighted_loss)) warn_not_finite(input->step, micro, one.weighted_loss);
-        result->loss += one.weighted_loss;
         micro_batch_destroy(micro);
         micro = NULL;
     }
@@ -71,6 +99,32 @@ out:
     micro_batch_destroy(micro);
     result->seconds[PHASE_MODEL] += lap(clock);
     return status;
+}
+
+/* Collective. The sum of all micro-batches' losses; in their order where that is known. */
+static enum status sum_losses(const struct train_parts *parts, const struct train_input *input,
+                              const double *losses, double *sum_out)
+{
+    enum status status = OK;
+    const bool ordered = input->n_all_micro > 0;
+    const int64_t n = ordered ? input->n_all_micro : 1;
+    double *all = memory_new((size_t)n, sizeof *all);
+    for (int64_t m = 0; m < input->n_micro; m++)
+        all[ordered ? input->first_micro + m : 0] += losses[m];
+    TRY(comm_sum_double(parts->mesh->dp, all, n));
+    for (int64_t m = 0; m < n; m++) *sum_out += all[m];
+out:
+    free(all);
+    return status;
+}
+
+static double overlap_of(const struct gradient_exchange *exchange)
+{
+    const struct exchange_times times = exchange_times(exchange);
+    const double busy = times.reduce + times.gather;
+    const double waited = times.reduce_waited + times.gather_waited;
+    if (busy <= 0) return -1;
+    return waited < busy ? 1 - waited / busy : 0;
 }
 
 /* Collective. The numbers are sums over the ranks, and still nothing but the worst verdict of all
@@ -96,29 +150,39 @@ out:
     return status;
 }
 
+/* Collective. Gradients of all ranks, in shards, and the loss. */
+static enum status gradients(const struct train_parts *parts, const struct train_input *input,
+                             struct train_result *result, struct stop_clock *clock)
+{
+    enum status status = OK;
+    double *losses = memory_new((size_t)input->n_micro + 1, sizeof *losses);
+    status = compute(parts, input, losses, result, clock);
+    const enum status reduced = exchange_finish(parts->exchange);
+    TRY(comm_agree(parts->comm, status == OK ? reduced : status));
+    TRY(sum_losses(parts, input, losses, &result->loss));
+    TRY(task_loss_reduce(input->task_loss, parts->comm));
+    result->overlap = overlap_of(parts->exchange);
+    result->seconds[PHASE_REDUCE] = lap(clock);
+out:
+    free(losses);
+    return status;
+}
+
 enum status train_step(const struct train_parts *parts, const struct train_input *input,
                        struct train_result *result_out)
 {
     enum status status = OK;
     struct train_result result = {.lr_factor = schedule_factor(parts->schedule, input->step)};
     struct stop_clock clock;
-    float *gradients = model_gradients(parts->model);
     comm_set_step(parts->comm, input->step);
     (void)lap(&clock);
-    TRY(comm_agree(parts->comm, compute(parts, input, &result, &clock)));
-    TRY(comm_sum_float(parts->comm, gradients,
-                       model_parameters(parts->model)->n_gradient_elements));
-    TRY(comm_sum_double(parts->comm, &result.loss, 1));
-    TRY(task_loss_reduce(input->task_loss, parts->comm));
-    result.seconds[PHASE_REDUCE] = lap(&clock);
-    TRY(comm_agree(parts->comm,
-                   optimizer_gradient_norm(parts->optimizer, gradients, &result.gradient_norm,
-                                           result.module_norm)));
+    TRY(gradients(parts, input, &result, &clock));
+    TRY(exchange_norm(parts->exchange, parts->optimizer, &result.gradient_norm,
+                      result.module_norm));
     TRY(judge(parts, input, &result));
     if (result.verdict == STEP_TAKEN)
-        TRY(comm_agree(parts->comm,
-                       optimizer_step(parts->optimizer, model_weights(parts->model), gradients,
-                                      result.gradient_norm, result.lr_factor)));
+        TRY(exchange_update(parts->exchange, parts->optimizer, result.gradient_norm,
+                            result.lr_factor));
     result.seconds[PHASE_OPTIMIZER] = lap(&clock);
     *result_out = result;
 out:

@@ -9,8 +9,9 @@
 #include "base/status.h"
 #include "comm/comm.h"
 #include "model/robin_model.h"
+#include "parallel/gradient_exchange.h"
+#include "parallel/optimizer.h"
 #include "train/micro_batch.h"
-#include "train/optimizer.h"
 #include "train/schedule.h"
 #include "train/step_verdict.h"
 #include "train/task_loss.h"
@@ -19,10 +20,12 @@
 enum train_phase { PHASE_DATA, PHASE_MODEL, PHASE_REDUCE, PHASE_OPTIMIZER, N_PHASES };
 extern const char *const train_phase_names[N_PHASES];
 
-struct train_parts { /* borrowed */
-    struct comm *comm;
+struct train_parts {         /* borrowed */
+    struct comm *comm;       /* all ranks */
+    const struct mesh *mesh; /* of them; like the next two only where something is trained */
+    struct gradient_exchange *exchange;
+    struct optimizer *optimizer; /* of the exchange's buckets */
     struct model *model;
-    struct optimizer *optimizer;
     const struct schedule *schedule;
 };
 
@@ -31,6 +34,9 @@ struct train_input {
     const uint64_t *sample_ids; /* [n_samples] of the global batch: for sentences */
     int64_t n_samples;
     int64_t n_micro; /* of this rank */
+    /* With an ordered reduction: which micro-batches of the global batch those are, the same on all
+     * ranks of a tp group; tree_leaves_of of reduction_tree.h. Else 0. */
+    int64_t first_micro, n_all_micro;
     /* Gives micro-batch 0 .. n_micro - 1 in turn; they are destroyed after use. */
     enum status (*next)(void *context, struct micro_batch **micro_out);
     void *context;
@@ -46,6 +52,8 @@ struct train_result {
     double lr_factor;
     enum step_verdict verdict; /* STEP_TAKEN, or why weights and moments stayed as they were */
     double seconds[N_PHASES];  /* of this rank */
+    double overlap; /* share of reducing and gathering that ran behind the model, on this rank; -1:
+                       there was nothing to reduce */
 };
 
 /* Collective. All ranks get the same status and verdict. A loss that is not finite is OK here: the

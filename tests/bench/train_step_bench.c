@@ -11,9 +11,9 @@
 #include "base/text_buffer.h"
 #include "device/stream.h"
 #include "model/robin_model.h"
+#include "parallel/optimizer.h"
 #include "support/batch_maker.h"
 #include "support/bench.h"
-#include "train/optimizer.h"
 
 enum { SAMPLES = 4, PROMPT = 16, MAX_REGIONS = 6, MAX_IDS = 256 };
 
@@ -255,7 +255,7 @@ static enum status make_model(struct training *t)
                                             .eps = 1e-8,
                                             .weight_decay = 0.01,
                                             .clip_norm = 1};
-    TRY(optimizer_create(&t->optimizer, model_parameters(t->model), &adamw, &t->kernels,
+    TRY(optimizer_create(&t->optimizer, model_parameters(t->model), NULL, &adamw, &t->kernels,
                          t->stream));
 out:
     return status;

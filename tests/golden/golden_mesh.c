@@ -17,11 +17,10 @@ void golden_mesh_deal(const struct golden_options *options, int64_t total, int64
 /* What is held of a parameter, added in its place in the whole one. */
 static void paste_add(float *whole, const float *held, const struct parameter *parameter)
 {
-    int64_t length = 0;
-    const int64_t runs = parameter_runs(parameter, &length);
-    for (int64_t run = 0; run < runs; run++) {
-        float *to = whole + parameter_run_start(parameter, run);
-        for (int64_t i = 0; i < length; i++) to[i] += held[run * length + i];
+    const struct parameter_runs runs = parameter_runs(parameter);
+    for (int64_t run = 0; run < runs.n; run++) {
+        float *to = whole + runs.start + run * runs.step;
+        for (int64_t i = 0; i < runs.length; i++) to[i] += held[run * runs.held_step + i];
     }
 }
 

@@ -12,7 +12,7 @@
 #include "golden_families.h"
 #include "golden_reference.h"
 #include "golden_vision.h"
-#include "train/optimizer.h"
+#include "parallel/optimizer.h"
 #include "train/schedule.h"
 
 /* ---- schedule ---- */
@@ -155,13 +155,18 @@ static enum status compare_state(struct toy *toy, struct optimizer *optimizer, c
                                  int64_t step)
 {
     enum status status = OK;
+    const size_t n_floats = (size_t)toy->table.n_gradient_elements + 1;
+    float *first = memory_new(n_floats, sizeof *first),
+          *second = memory_new(n_floats, sizeof *second);
+    optimizer_get_state(optimizer, OPTIMIZER_FIRST_MOMENT, first);
+    optimizer_get_state(optimizer, OPTIMIZER_SECOND_MOMENT, second);
     const struct {
         const char *what;
         const float *data;
         enum golden_kind kind;
     } states[] = {{"param", toy->weights, GOLDEN_TRAINED},
-                  {"m", optimizer_first_moment(optimizer), GOLDEN_GRADIENT},
-                  {"v", optimizer_second_moment(optimizer), GOLDEN_GRADIENT}};
+                  {"m", first, GOLDEN_GRADIENT},
+                  {"v", second, GOLDEN_GRADIENT}};
     for (int64_t i = 0; i < toy->table.n_parameters; i++) {
         const struct parameter *parameter = &toy->table.parameters[i];
         for (int s = 0; s < 3; s++) {
@@ -174,6 +179,8 @@ static enum status compare_state(struct toy *toy, struct optimizer *optimizer, c
         }
     }
 out:
+    free(second);
+    free(first);
     return status;
 }
 
@@ -220,7 +227,7 @@ static enum status run_one(struct toy *toy, const char *run, const json_t *setti
     if (toy->table.n_parameters == 0) find_parameters(toy, run);
     for (int64_t i = 0; i < toy->table.n_parameters; i++)
         toy->table.parameters[i].decays = decays(toy->groups, run, toy->table.parameters[i].name);
-    TRY(optimizer_create(&optimizer, &toy->table, &options, toy->options->kernels,
+    TRY(optimizer_create(&optimizer, &toy->table, NULL, &options, toy->options->kernels,
                          toy->options->stream));
     TRY(run_steps(toy, optimizer, run));
 out:

@@ -7,7 +7,7 @@
 #include "golden_mesh.h"
 #include "golden_samples.h"
 #include "model/robin_model.h"
-#include "train/optimizer.h"
+#include "parallel/optimizer.h"
 #include "train/schedule.h"
 
 static int64_t max_of(int64_t a, int64_t b)
@@ -164,7 +164,7 @@ static enum status begin(struct run *run)
     TRY(model_create(&run->model, &run->config.model, &options, run->options->kernels,
                      run->options->stream));
     parameters_fill(model_weights(run->model), model_parameters(run->model), run->config.seed);
-    TRY(optimizer_create(&run->optimizer, model_parameters(run->model), &adamw,
+    TRY(optimizer_create(&run->optimizer, model_parameters(run->model), NULL, &adamw,
                          run->options->kernels, run->options->stream));
     size_t n = (size_t)run->n_steps;
     run->losses = memory_new(n, sizeof(double));

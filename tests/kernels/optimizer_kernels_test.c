@@ -43,11 +43,19 @@ static void call_scale(struct kernel_run *run)
     kernel_ok(run->kernels->scale(x, run->dims[0], 0.3, run->stream));
 }
 
+static void call_running_mean(struct kernel_run *run)
+{
+    const float *x = kernel_input(run, "x", run->dims[0], -1, 1);
+    float *mean = kernel_inout(run, "mean", run->dims[0], -1, 1, TOLERANCE_EXACT);
+    kernel_ok(run->kernels->running_mean(mean, x, run->dims[0], 0.999, run->stream));
+}
+
 static void every_table_equals_ref(void **state)
 {
     (void)state;
     KERNEL_TEST_SIZES(KERNEL_TEST(adamw, call_adamw), sizes);
     KERNEL_TEST_SIZES(KERNEL_TEST(sum_squares, call_sum_squares), sizes);
+    KERNEL_TEST_SIZES(KERNEL_TEST(running_mean, call_running_mean), sizes);
     KERNEL_TEST_SIZES(KERNEL_TEST(scale, call_scale), sizes);
 }
 

@@ -20,7 +20,7 @@ static void refusals_name_the_allowed_numbers(void **state)
     (void)state;
     struct lm_slice slice;
     struct lm_config config = {
-        .vocab = 100, .hidden = 96, .ffn = 50, .layers = 1, .heads = 12, .kv_heads = 4};
+        .vocab = 100, .hidden = 96, .ffn = 60, .layers = 1, .heads = 12, .kv_heads = 4};
     assert_int_equal(lm_slice_make(&slice, &config, 0, 5), ERR_SHAPE);
     assert_non_null(strstr(status_message(), "over 5 ranks; parallel.tp may be 1, 2, 4, 12"));
     config.ffn = 3;
@@ -44,7 +44,7 @@ static void fewer_key_heads_than_sharers_are_repeated(void **state)
         assert_int_equal(slice.first_word, words);
         assert_int_equal(slice.first_channel, channels);
         words += slice.vocab;
-        channels += slice.ffn;
+        channels += slice.real_ffn;
     }
     assert_int_equal(words, 101);
     assert_int_equal(channels, 50);

@@ -11,9 +11,9 @@
 
 #include "device/stream.h"
 #include "model/robin_model.h"
+#include "parallel/optimizer.h"
 #include "support/batch_maker.h"
 #include "support/kernel_test.h"
-#include "train/optimizer.h"
 
 enum { SAMPLES = 2, SIDE = 128, VOCAB = 320, MASK_ID = VOCAB - 2, REGIONS = 3, STEPS = 2 };
 enum { PROMPT = 5, ANSWER = 40, IDS = PROMPT + 1 + 2 * REGIONS + ANSWER };
@@ -105,7 +105,7 @@ static struct outcome train(int n_threads)
     parameters_fill(model_weights(model), table, 1);
     const struct optimizer_options adamw = {
         .lr = {1e-3, 1e-3, 1e-3, 1e-3}, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .clip_norm = 1};
-    kernel_ok(optimizer_create(&optimizer, table, &adamw, &kernels_cpu, stream));
+    kernel_ok(optimizer_create(&optimizer, table, NULL, &adamw, &kernels_cpu, stream));
     for (int step = 0; step < STEPS; step++) {
         double norm;
         model_zero_gradients(model);

@@ -71,6 +71,7 @@ static struct loader *make_loader(const struct order *order, struct behaviour *b
     struct loader *loader = NULL;
     const struct loader_options options = {
         .comm = comm,
+        .dp_rank = comm_rank(comm),
         .order = order,
         .source = {build, behaviour},
         .config = &config,

@@ -54,6 +54,8 @@ struct ranked {
     struct comm *comm;
     struct model_config config;
     struct model *model;
+    struct mesh mesh;
+    struct gradient_exchange *exchange;
     struct optimizer *optimizer;
     int64_t step;
     bool poisoned; /* this step, rank 1 */
@@ -90,7 +92,12 @@ out:
 static enum status take_step(struct ranked *ranked, struct train_result *result)
 {
     static const struct schedule schedule = {.total_steps = 100, .constant = true};
-    const struct train_parts parts = {ranked->comm, ranked->model, ranked->optimizer, &schedule};
+    const struct train_parts parts = {.comm = ranked->comm,
+                                      .mesh = &ranked->mesh,
+                                      .exchange = ranked->exchange,
+                                      .optimizer = ranked->optimizer,
+                                      .model = ranked->model,
+                                      .schedule = &schedule};
     const uint64_t ids[] = {0, 1, 2};
     const struct train_input input = {.step = ranked->step,
                                       .sample_ids = ids,
@@ -101,15 +108,24 @@ static enum status take_step(struct ranked *ranked, struct train_result *result)
     return train_step(&parts, &input, result);
 }
 
+/* Weights, and this rank's shards of the moments. */
 static uint64_t state_hash(const struct ranked *ranked)
 {
     const struct parameter_table *table = model_parameters(ranked->model);
-    const size_t weights = (size_t)table->n_weight_elements * sizeof(float);
-    const size_t moments = (size_t)table->n_gradient_elements * sizeof(float);
-    return hash_fnv1a(model_weights(ranked->model), weights) ^
-           hash_mix64(hash_fnv1a(optimizer_first_moment(ranked->optimizer), moments)) ^
-           hash_mix64(3 * hash_fnv1a(optimizer_second_moment(ranked->optimizer), moments)) ^
-           (uint64_t)optimizer_steps_done(ranked->optimizer);
+    const size_t n_gradients = (size_t)table->n_gradient_elements;
+    float *first = memory_new(n_gradients, sizeof *first);
+    float *second = memory_new(n_gradients, sizeof *second);
+    ASSERT(exchange_settle(ranked->exchange) == OK, "%s", status_message());
+    optimizer_get_state(ranked->optimizer, OPTIMIZER_FIRST_MOMENT, first);
+    optimizer_get_state(ranked->optimizer, OPTIMIZER_SECOND_MOMENT, second);
+    const uint64_t hash =
+        hash_fnv1a(model_weights(ranked->model), (size_t)table->n_weight_elements * sizeof(float)) ^
+        hash_mix64(hash_fnv1a(first, n_gradients * sizeof *first)) ^
+        hash_mix64(3 * hash_fnv1a(second, n_gradients * sizeof *second)) ^
+        (uint64_t)optimizer_steps_done(ranked->optimizer);
+    free(second);
+    free(first);
+    return hash;
 }
 
 /* Steps 0, 1, 2, 3; with `poison` step 1 has a NaN on rank 1 alone. */
@@ -171,13 +187,19 @@ static enum status work(struct ranked *ranked, const char *what)
     TRY(comm_create(&ranked->comm, NULL));
     TRY(stream_create(&stream, 1));
     ranked->model = tiny_model(&options);
-    TRY(optimizer_create(&ranked->optimizer, model_parameters(ranked->model), &adamw, kernels,
-                         stream));
+    const struct exchange_options exchange = {
+        .mesh = &ranked->mesh, .kernels = kernels, .overlap = true};
+    TRY(mesh_init(&ranked->mesh, ranked->comm, &(struct mesh_options){.tp = 1}));
+    TRY(exchange_create(&ranked->exchange, ranked->model, &exchange));
+    TRY(optimizer_create(&ranked->optimizer, model_parameters(ranked->model),
+                         exchange_buckets(ranked->exchange), &adamw, kernels, stream));
     TRY(strcmp(what, "slow") == 0 ? run_slow(ranked)
                                   : run_skipping(ranked, strcmp(what, "poison") == 0));
 out:
     if (status != OK) fprintf(stderr, "error: %s\n", status_message());
     optimizer_destroy(ranked->optimizer);
+    exchange_destroy(ranked->exchange);
+    mesh_release(&ranked->mesh);
     model_destroy(ranked->model);
     stream_destroy(stream);
     comm_destroy(ranked->comm);

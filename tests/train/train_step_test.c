@@ -1,7 +1,9 @@
 /* The reference's ten training steps (../shared/golden/train_10_steps) through micro-batches, step,
- * optimizer and sums over 1, 2 and 4 ranks, both ways of averaging: losses, norms and rates are the
- * reference's, the trained weights agree between numbers of ranks. With 4 ranks two have nothing to
- * compute in any step. */
+ * sharded optimizer and exchange on meshes dp x tp, both ways of averaging: losses, norms and rates
+ * are the reference's, the trained weights agree between meshes and, with an ordered reduction, are
+ * the same bits on every dp. On a dp of 4 two ranks have nothing to compute in any step.
+ *
+ * `train_step_test all` runs every mesh with every switch. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -19,7 +22,9 @@
 #include "base/text_buffer.h"
 #include "checkpoint/safetensors.h"
 #include "device/stream.h"
+#include "parallel/reduction_tree.h"
 #include "parallel/replica.h"
+#include "parallel/tensor_parallel.h"
 #include "support/mpi_run.h"
 #include "train/sample_rows.h"
 #include "train/train_step.h"
@@ -61,7 +66,8 @@ static char *golden_folder(void)
 struct work {
     struct comm *comm;
     struct safetensors *file;
-    bool microbatch;
+    bool microbatch, ordered;
+    struct mesh mesh;
     int64_t step, next_micro;
     int64_t targets[2]; /* per micro-batch of the step */
 };
@@ -146,7 +152,7 @@ static void make_rows(const struct work *work, int64_t micro, struct sample_rows
     }
 }
 
-/* Micro-batch m of a step belongs to rank m modulo the ranks. */
+/* Micro-batches of a rank follow each other. */
 static enum status next_micro(void *context, struct micro_batch **micro_out)
 {
     enum status status = OK;
@@ -167,7 +173,7 @@ static enum status next_micro(void *context, struct micro_batch **micro_out)
         free(name);
         sample_rows_release(&rows[s]);
     }
-    work->next_micro += comm_size(work->comm);
+    work->next_micro++;
 out:
     return status;
 }
@@ -188,51 +194,110 @@ static enum status run_steps(struct work *work, const struct train_parts *parts)
     enum status status = OK;
     for (work->step = 0; work->step < N_STEPS; work->step++) {
         struct train_result result;
-        const int rank = comm_rank(work->comm), size = comm_size(work->comm);
+        int64_t first = 0, end = 0;
         count_targets(work);
-        work->next_micro = rank;
+        tree_leaves_of(&first, &end, 2, work->mesh.dp_rank, work->mesh.dp_size);
+        work->next_micro = first;
         const struct train_input input = {.step = work->step,
-                                          .n_micro = rank < 2 ? (2 - rank + size - 1) / size : 0,
+                                          .n_micro = end - first,
+                                          .first_micro = first,
+                                          .n_all_micro = work->ordered ? 2 : 0,
                                           .next = next_micro,
                                           .context = work};
         TRY(train_step(parts, &input, &result));
-        if (rank == 0)
+        if (comm_rank(work->comm) == 0)
             printf("%.17g %.17g %.17g\n", result.loss, result.gradient_norm,
                    1e-3 * result.lr_factor);
     }
-    TRY(replica_check(parts->comm, model_weights(parts->model),
-                      model_parameters(parts->model)->n_weight_elements, "weights"));
 out:
     return status;
 }
 
-static enum status work_golden(struct work *work, const char *weights_path)
+/* The whole weights in the order of a model that is not split, to PATH. */
+static enum status write_weights(const struct work *work, struct model *model, const char *path)
+{
+    enum status status = OK;
+    struct parameter_table *whole = NULL;
+    const struct parameter_table *table = model_parameters(model);
+    float *weights = NULL;
+    TRY(parameter_table_create(&whole, &config, table->trainable));
+    const int64_t n = whole->n_weight_elements;
+    weights = memory_new((size_t)n, sizeof *weights);
+    for (int64_t i = 0; i < table->n_parameters; i++) {
+        const struct parameter *own = &table->parameters[i];
+        const bool split = parameter_is_split(own);
+        if (work->mesh.tp_rank % (split ? own->slice.replicas : work->mesh.tp_size) == 0)
+            parameter_paste(weights + parameter_find(whole, own->name)->offset,
+                            model_weights(model) + own->offset, own);
+    }
+    TRY(comm_sum_float(work->mesh.tp, weights, n));
+    if (comm_rank(work->comm) == 0)
+        TRY(file_write_atomic(path, weights, (size_t)n * sizeof(float)));
+out:
+    free(weights);
+    parameter_table_destroy(whole);
+    return status;
+}
+
+/* One way to run them, as a word of the command line: "tp=2,sequence,ordered". */
+struct way {
+    int tp;
+    bool sequence, ordered, recompute, alone, small;
+};
+
+static struct way way_of(const char *text)
+{
+    const char *tp = strstr(text, "tp=");
+    return (struct way){.tp = tp == NULL ? 1 : (int)strtol(tp + 3, NULL, 10),
+                        .sequence = strstr(text, "sequence") != NULL,
+                        .ordered = strstr(text, "ordered") != NULL,
+                        .recompute = strstr(text, "recompute") != NULL,
+                        .alone = strstr(text, "alone") != NULL,
+                        .small = strstr(text, "small") != NULL};
+}
+
+static enum status work_golden(struct work *work, const struct way *way, const char *weights_path)
 {
     enum status status = OK;
     struct stream *stream = NULL;
     struct model *model = NULL;
+    struct gradient_exchange *exchange = NULL;
     struct optimizer *optimizer = NULL;
     char *folder = golden_folder(), *path = path_join(folder, "tensors.safetensors");
     const struct kernels *kernels = kernels_find("cpu");
-    const struct model_options options = {
-        .limits = {2, 8, 2, 160, 160}, .trainable = {true, true, true, true}, .backward = true};
     const struct optimizer_options adamw = {
         .lr = {1e-3, 1e-3, 1e-3, 1e-3}, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .clip_norm = 1};
     const struct schedule schedule = schedule_make(N_STEPS, 0.03);
+    struct model_options options = {.limits = {2, 8, 2, 160, 160},
+                                    .trainable = {true, true, true, true},
+                                    .backward = true,
+                                    .recompute = way->recompute};
     TRY(safetensors_open(&work->file, path));
     TRY(stream_create(&stream, 1));
+    TRY(mesh_init(&work->mesh, work->comm, &(struct mesh_options){.tp = way->tp}));
+    const struct model_share share = tensor_parallel_share(work->mesh.tp, way->sequence);
+    if (way->tp > 1) options.share = &share;
     TRY(model_create(&model, &config, &options, kernels, stream));
     const struct parameter_table *table = model_parameters(model);
     parameters_fill(model_weights(model), table, SEED);
-    TRY(optimizer_create(&optimizer, table, &adamw, kernels, stream));
-    const struct train_parts parts = {work->comm, model, optimizer, &schedule};
+    const struct exchange_options exchanges = {.mesh = &work->mesh,
+                                               .kernels = kernels,
+                                               .bucket_elements = way->small ? 5000 : 0,
+                                               .ordered = way->ordered,
+                                               .overlap = !way->alone};
+    TRY(exchange_create(&exchange, model, &exchanges));
+    TRY(optimizer_create(&optimizer, table, exchange_buckets(exchange), &adamw, kernels, stream));
+    const struct train_parts parts = {work->comm, &work->mesh, exchange,
+                                      optimizer,  model,       &schedule};
     TRY(run_steps(work, &parts));
-    if (comm_rank(work->comm) == 0)
-        TRY(file_write_atomic(weights_path, model_weights(model),
-                              (size_t)table->n_weight_elements * sizeof(float)));
+    TRY(exchange_settle(exchange));
+    TRY(replica_check(work->mesh.dp, model_weights(model), table->n_weight_elements, "weights"));
+    TRY(write_weights(work, model, weights_path));
 out:
     optimizer_destroy(optimizer);
+    exchange_destroy(exchange);
     model_destroy(model);
+    mesh_release(&work->mesh);
     stream_destroy(stream);
     safetensors_close(work->file);
     free(path);
@@ -240,11 +305,12 @@ out:
     return status;
 }
 
-static int work(const char *average, const char *weights_path)
+static int work(const char *average, const char *way_text, const char *weights_path)
 {
-    struct work work = {.microbatch = strcmp(average, "microbatch") == 0};
+    const struct way way = way_of(way_text);
+    struct work work = {.microbatch = strcmp(average, "microbatch") == 0, .ordered = way.ordered};
     enum status status = comm_create(&work.comm, NULL);
-    if (status == OK) status = work_golden(&work, weights_path);
+    if (status == OK) status = work_golden(&work, &way, weights_path);
     if (status != OK) fprintf(stderr, "error: %s\n", status_message());
     comm_destroy(work.comm);
     return status == OK ? 0 : 1;
@@ -307,7 +373,33 @@ static double distance(const float *a, const float *b, size_t n)
     return sqrt(differences / squares);
 }
 
-static void check_ranks(const char *average)
+/* Steps on `ranks` ranks that way: the reference's curve. The weights, to free(). */
+static float *run_way(const char *average, int ranks, const char *way, size_t *n_out)
+{
+    char path[] = "/tmp/robin-weights-XXXXXX";
+    const int file = mkstemp(path);
+    assert_true(file >= 0);
+    close(file);
+    char *arguments = text_format("work %s %s %s", average, way, path);
+    struct mpi_run run = mpi_run(ranks, self, arguments, 120);
+    if (run.exit_code != 0) print_message("np %d %s: %s\n", ranks, way, run.output);
+    assert_int_equal(run.exit_code, 0);
+    check_curve(run.output, average);
+    float *weights = read_weights(path, n_out);
+    free(arguments);
+    free(run.output);
+    remove(path);
+    return weights;
+}
+
+struct mesh_way {
+    int ranks;
+    const char *way;
+};
+
+/* All of them as the first one, to rounding; `same_bits`: exactly. */
+static void check_ways(const char *average, const struct mesh_way *ways, size_t n_ways,
+                       bool same_bits)
 {
     char *folder = golden_folder();
     const bool is_there = file_exists(folder);
@@ -316,26 +408,16 @@ static void check_ranks(const char *average)
         print_message("skipped: no ../shared\n");
         skip();
     }
-    const int ranks[] = {1, 2, 4};
-    float *first = NULL;
-    for (int i = 0; i < 3; i++) {
-        char path[] = "/tmp/robin-weights-XXXXXX";
-        assert_true(mkstemp(path) >= 0);
-        char *arguments = text_format("work %s %s", average, path);
-        struct mpi_run run = mpi_run(ranks[i], self, arguments, 120);
-        if (run.exit_code != 0) print_message("%s\n", run.output);
-        assert_int_equal(run.exit_code, 0);
-        check_curve(run.output, average);
-        size_t n = 0;
-        float *weights = read_weights(path, &n);
-        if (first == NULL)
-            first = weights;
-        else
-            assert_true(distance(first, weights, n) < 1e-6);
-        if (first != weights) free(weights);
-        free(arguments);
-        free(run.output);
-        remove(path);
+    size_t n = 0;
+    float *first = run_way(average, ways[0].ranks, ways[0].way, &n);
+    for (size_t i = 1; i < n_ways; i++) {
+        float *weights = run_way(average, ways[i].ranks, ways[i].way, &n);
+        const double difference = distance(first, weights, n);
+        if (same_bits && memcmp(first, weights, n * sizeof *first) != 0)
+            fail_msg("np %d %s: other bits, distance %g", ways[i].ranks, ways[i].way, difference);
+        if (!(difference < 1e-6))
+            fail_msg("np %d %s: distance %g", ways[i].ranks, ways[i].way, difference);
+        free(weights);
     }
     free(first);
 }
@@ -343,22 +425,63 @@ static void check_ranks(const char *average)
 static void test_global(void **state)
 {
     (void)state;
-    check_ranks("global");
+    const struct mesh_way ways[] = {{1, "plain"},
+                                    {2, "small"},
+                                    {4, "alone,small"},
+                                    {4, "tp=2,small"},
+                                    {4, "tp=4,sequence,recompute,small"}};
+    check_ways("global", ways, sizeof ways / sizeof ways[0], false);
 }
 
 static void test_microbatch(void **state)
 {
     (void)state;
-    check_ranks("microbatch");
+    const struct mesh_way ways[] = {{1, "plain"}, {4, "tp=2,sequence,ordered"}};
+    check_ways("microbatch", ways, sizeof ways / sizeof ways[0], false);
+}
+
+static void test_ordered_is_one_result(void **state)
+{
+    (void)state;
+    const struct mesh_way ways[] = {{1, "ordered"}, {2, "ordered,small"}, {4, "ordered,small"}};
+    check_ways("global", ways, sizeof ways / sizeof ways[0], true);
+    const struct mesh_way split[] = {{2, "tp=2,ordered"}, {4, "tp=2,ordered,small"}};
+    check_ways("global", split, sizeof split / sizeof split[0], true);
+}
+
+/* Every mesh of up to 8 ranks with every switch: minutes. */
+static void test_all(void **state)
+{
+    (void)state;
+    const int meshes[][2] = {{1, 1}, {2, 1}, {2, 2}, {4, 2}, {4, 1}, {4, 4}, {8, 4}, {8, 8}};
+    const char *const switches[] = {"",
+                                    ",sequence",
+                                    ",ordered",
+                                    ",recompute",
+                                    ",alone",
+                                    ",sequence,ordered,recompute",
+                                    ",sequence,alone,recompute"};
+    struct mesh_way ways[64];
+    size_t n = 0;
+    for (size_t m = 0; m < sizeof meshes / sizeof meshes[0]; m++)
+        for (size_t s = 0; s < sizeof switches / sizeof switches[0]; s++)
+            ways[n++] = (struct mesh_way){meshes[m][0],
+                                          text_format("tp=%d,small%s", meshes[m][1], switches[s])};
+    check_ways("global", ways, n, false);
+    check_ways("microbatch", ways, n, false);
+    print_message("%zu ways, twice\n", n);
 }
 
 int main(int argc, char **argv)
 {
     self = argv[0];
-    if (argc == 4 && strcmp(argv[1], "work") == 0) return work(argv[2], argv[3]);
+    if (argc == 5 && strcmp(argv[1], "work") == 0) return work(argv[2], argv[3], argv[4]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_global),
         cmocka_unit_test(test_microbatch),
+        cmocka_unit_test(test_ordered_is_one_result),
     };
+    const struct CMUnitTest all[] = {cmocka_unit_test(test_all)};
+    if (argc == 2 && strcmp(argv[1], "all") == 0) return cmocka_run_group_tests(all, NULL, NULL);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

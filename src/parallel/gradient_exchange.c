@@ -1,0 +1,505 @@
+/* The thread, its two queues, and what it does with a bucket. */
+#include "parallel/gradient_exchange.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/assertion.h"
+#include "base/log.h"
+#include "base/text_buffer.h"
+#include "device/stream.h"
+#include "parallel/reduction_tree.h"
+
+#define DEFAULT_BUCKET_ELEMENTS ((int64_t)1 << 22)
+#define MAX_LEVELS              63
+
+struct gradient_exchange {
+    struct exchange_options options;
+    struct model *model;
+    struct bucket_list list;
+    struct comm *whole, *split, *repeated; /* of the thread alone */
+    struct stream stream;                  /* of the thread: no pool */
+    float *pieces;
+    float *stack[MAX_LEVELS]; /* sums of leaves that wait for their sibling, with `ordered` */
+    int depth;
+
+    /* the step, in the caller's hands */
+    int64_t first_leaf, end_leaf, leaf;
+    bool last_micro;
+
+    pthread_t thread;
+    bool threaded;
+    pthread_mutex_t mutex; /* of everything below */
+    pthread_cond_t work, done;
+    bool stopping;
+    bool reducing, gathering;
+    int64_t ready_stage;           /* buckets up to this stage are complete; -1: none */
+    int64_t n_reduced;             /* from the first bucket */
+    int64_t n_updated, n_gathered; /* from the last bucket */
+    enum status status;            /* the thread's first failure */
+    char *sentence;
+    struct exchange_times times;
+};
+
+static double now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
+}
+
+/* ---- one bucket ---- */
+
+static struct comm *comm_of(const struct gradient_exchange *exchange, const struct bucket *bucket)
+{
+    return bucket->split ? exchange->split : exchange->whole;
+}
+
+/* The parts of this rank's shard that other sharers hold as well: their sums, too. */
+static enum status add_repeated(struct gradient_exchange *exchange, const struct bucket *bucket,
+                                struct bucket_range shard, float *values)
+{
+    enum status status = OK;
+    for (int64_t r = 0; r < bucket->n_repeated; r++) {
+        struct bucket_range range = bucket->repeated[r];
+        if (range.first < shard.first) range.first = shard.first;
+        if (range.end > shard.end) range.end = shard.end;
+        if (range.end > range.first)
+            TRY(comm_all_reduce(exchange->repeated, values + range.first, range.end - range.first,
+                                "gradients of repeated heads"));
+    }
+out:
+    return status;
+}
+
+static enum status reduce_bucket(struct gradient_exchange *exchange, int64_t b)
+{
+    enum status status = OK;
+    const struct bucket *bucket = &exchange->list.buckets[b];
+    const struct kernels *k = exchange->options.kernels;
+    const struct mesh *mesh = exchange->options.mesh;
+    const struct bucket_range shard = bucket_shard(&exchange->list, b);
+    float *values = model_gradients(exchange->model) + bucket->gradient;
+    for (int level = exchange->depth - 1; level >= 0; level--)
+        TRY(k->add(values, exchange->stack[level] + bucket->gradient, bucket->n,
+                   &exchange->stream));
+    if (bucket_ranks(&exchange->list, b) > 1) {
+        const struct piece_sum sum = {.kernels = k,
+                                      .stream = &exchange->stream,
+                                      .n = shard.end - shard.first,
+                                      .groups = bucket->split ? 1 : mesh->tp_size,
+                                      .group_stride = 1,
+                                      .members = mesh->dp_size,
+                                      .member_stride = bucket->split ? 1 : mesh->tp_size};
+        TRY(comm_exchange(comm_of(exchange, bucket), exchange->pieces, values, bucket->first,
+                          "gradients"));
+        TRY(tree_sum_pieces(values + shard.first, exchange->pieces, &sum));
+    }
+    TRY(add_repeated(exchange, bucket, shard, values));
+out:
+    return status;
+}
+
+static enum status gather_bucket(struct gradient_exchange *exchange, int64_t b)
+{
+    const struct bucket *bucket = &exchange->list.buckets[b];
+    return comm_all_gather(comm_of(exchange, bucket),
+                           model_weights(exchange->model) + bucket->weight, bucket->first,
+                           "weights");
+}
+
+/* ---- the thread ---- */
+
+static bool may_gather(const struct gradient_exchange *exchange)
+{
+    return exchange->gathering && exchange->n_gathered < exchange->n_updated;
+}
+
+/* Gathering comes first: it belongs to the step before. */
+static bool may_reduce(const struct gradient_exchange *exchange)
+{
+    return exchange->reducing && !exchange->gathering && exchange->n_reduced < exchange->list.n &&
+           exchange->list.buckets[exchange->n_reduced].stage <= exchange->ready_stage;
+}
+
+static void note_failure(struct gradient_exchange *exchange, enum status status)
+{
+    if (status == OK || exchange->status != OK) return;
+    exchange->status = status;
+    exchange->sentence = text_copy(status_message());
+}
+
+/* Does what may be done next; false if nothing may. Mutex held, but for the work itself. */
+static bool work_once(struct gradient_exchange *exchange)
+{
+    const bool gathers = may_gather(exchange);
+    if (!gathers && !may_reduce(exchange)) return false;
+    const int64_t b = gathers ? exchange->list.n - 1 - exchange->n_gathered : exchange->n_reduced;
+    pthread_mutex_unlock(&exchange->mutex);
+    const double start = now();
+    const enum status status = gathers ? gather_bucket(exchange, b) : reduce_bucket(exchange, b);
+    const double seconds = now() - start;
+    pthread_mutex_lock(&exchange->mutex);
+    note_failure(exchange, status);
+    if (gathers) {
+        exchange->times.gather += seconds;
+        exchange->n_gathered++;
+        exchange->gathering = exchange->n_gathered < exchange->list.n;
+    } else {
+        exchange->times.reduce += seconds;
+        exchange->n_reduced++;
+    }
+    pthread_cond_broadcast(&exchange->done);
+    return true;
+}
+
+static void *run_thread(void *argument)
+{
+    struct gradient_exchange *exchange = argument;
+    pthread_mutex_lock(&exchange->mutex);
+    while (!exchange->stopping)
+        if (!work_once(exchange)) pthread_cond_wait(&exchange->work, &exchange->mutex);
+    pthread_mutex_unlock(&exchange->mutex);
+    return NULL;
+}
+
+/* Mutex held. The caller waits, or works where there is no thread. */
+static void wait_once(struct gradient_exchange *exchange)
+{
+    if (exchange->threaded)
+        pthread_cond_wait(&exchange->done, &exchange->mutex);
+    else
+        ASSERT(work_once(exchange), "a bucket is waited for that nobody completed");
+}
+
+/* Mutex held. */
+static enum status failure_of(const struct gradient_exchange *exchange)
+{
+    if (exchange->status == OK) return OK;
+    return status_fail(exchange->status, "%s", exchange->sentence);
+}
+
+/* ---- hooks of the model ---- */
+
+static void gradients_are_done(void *context, int64_t stage)
+{
+    struct gradient_exchange *exchange = context;
+    if (!exchange->last_micro) return;
+    pthread_mutex_lock(&exchange->mutex);
+    exchange->ready_stage = stage;
+    pthread_cond_signal(&exchange->work);
+    pthread_mutex_unlock(&exchange->mutex);
+}
+
+/* Buckets are gathered from the last to the first: until all from this stage on are there. */
+static enum status weights_are_needed(void *context, int64_t stage)
+{
+    struct gradient_exchange *exchange = context;
+    int64_t needed = 0;
+    pthread_mutex_lock(&exchange->mutex);
+    for (int64_t b = 0; b < exchange->list.n; b++)
+        needed += exchange->list.buckets[b].stage >= stage;
+    const double start = now();
+    while (exchange->gathering && exchange->n_gathered < needed) wait_once(exchange);
+    exchange->times.gather_waited += now() - start;
+    const enum status status = failure_of(exchange);
+    pthread_mutex_unlock(&exchange->mutex);
+    return status;
+}
+
+/* ---- life ---- */
+
+static enum status start_thread(struct gradient_exchange *exchange)
+{
+    enum status status = OK;
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are for the main thread */
+    const int error = pthread_create(&exchange->thread, NULL, run_thread, exchange);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (error != 0) FAIL(ERR_MEMORY, "cannot start the exchange's thread: %s", strerror(error));
+    exchange->threaded = true;
+out:
+    return status;
+}
+
+/* Collective. Comms that no other thread calls into. */
+static enum status split_comms(struct gradient_exchange *exchange)
+{
+    enum status status = OK;
+    const struct mesh *mesh = exchange->options.mesh;
+    int replicas = 1;
+    for (int64_t b = 0; b < exchange->list.n; b++)
+        if (exchange->list.buckets[b].replicas > replicas)
+            replicas = exchange->list.buckets[b].replicas;
+    TRY(comm_split(mesh->world, &exchange->whole, 0, "world"));
+    TRY(comm_split(mesh->dp, &exchange->split, 0, "dp"));
+    TRY(comm_split(mesh->tp, &exchange->repeated, mesh->tp_rank / replicas, "kv"));
+out:
+    return status;
+}
+
+static void make_buckets(struct bucket_list *list, const struct parameter_table *table,
+                         const struct exchange_options *options)
+{
+    const struct mesh *mesh = options->mesh;
+    const int64_t elements = options->bucket_elements;
+    const struct bucket_options buckets = {
+        .dp_rank = mesh->dp_rank,
+        .dp_size = mesh->dp_size,
+        .tp_rank = mesh->tp_rank,
+        .tp_size = mesh->tp_size,
+        .elements = elements > 0 ? elements : DEFAULT_BUCKET_ELEMENTS,
+    };
+    buckets_make(list, table, &buckets);
+}
+
+/* Elements of the pieces of any bucket. */
+static size_t count_pieces(const struct bucket_list *list)
+{
+    size_t most = 0;
+    for (int64_t b = 0; b < list->n; b++) {
+        const struct bucket_range shard = bucket_shard(list, b);
+        const int ranks = bucket_ranks(list, b);
+        const size_t n = (size_t)(shard.end - shard.first) * (size_t)ranks;
+        if (ranks > 1 && n > most) most = n;
+    }
+    return most;
+}
+
+enum status exchange_create(struct gradient_exchange **exchange_out, struct model *model,
+                            const struct exchange_options *options)
+{
+    enum status status = OK;
+    struct gradient_exchange *exchange = memory_new(1, sizeof *exchange);
+    exchange->options = *options;
+    exchange->model = model;
+    exchange->ready_stage = -1;
+    pthread_mutex_init(&exchange->mutex, NULL);
+    pthread_cond_init(&exchange->work, NULL);
+    pthread_cond_init(&exchange->done, NULL);
+    make_buckets(&exchange->list, model_parameters(model), options);
+    TRY(split_comms(exchange));
+    const size_t n_pieces = count_pieces(&exchange->list);
+    exchange->pieces = malloc((n_pieces + 1) * sizeof(float));
+    if (exchange->pieces == NULL)
+        FAIL(ERR_MEMORY,
+             "no memory for the pieces of a bucket: %zu floats; lower "
+             "parallel.bucket_elements",
+             n_pieces);
+    const struct comm *world = options->mesh->world;
+    if (options->overlap && comm_size(world) > 1 && !comm_is_threaded(world))
+        log_warn("this MPI library cannot be called from several threads: gradients are reduced "
+                 "after the backward, not during it");
+    if (options->overlap && comm_size(world) > 1 && comm_is_threaded(world))
+        TRY(start_thread(exchange));
+    const struct model_hooks hooks = {.context = exchange,
+                                      .weights_needed = weights_are_needed,
+                                      .gradients_done = gradients_are_done};
+    model_set_hooks(model, &hooks);
+    *exchange_out = exchange;
+    exchange = NULL;
+out:
+    exchange_destroy(exchange);
+    return status;
+}
+
+void exchange_destroy(struct gradient_exchange *exchange)
+{
+    if (exchange == NULL) return;
+    if (exchange->threaded) {
+        pthread_mutex_lock(&exchange->mutex);
+        while (exchange->gathering && exchange->status == OK) wait_once(exchange);
+        exchange->stopping = true;
+        pthread_cond_signal(&exchange->work);
+        pthread_mutex_unlock(&exchange->mutex);
+        pthread_join(exchange->thread, NULL);
+    }
+    model_set_hooks(exchange->model, NULL);
+    comm_destroy(exchange->repeated);
+    comm_destroy(exchange->split);
+    comm_destroy(exchange->whole);
+    pthread_cond_destroy(&exchange->work);
+    pthread_cond_destroy(&exchange->done);
+    pthread_mutex_destroy(&exchange->mutex);
+    for (int level = 0; level < MAX_LEVELS; level++) free(exchange->stack[level]);
+    free(exchange->pieces);
+    free(exchange->sentence);
+    buckets_release(&exchange->list);
+    free(exchange);
+}
+
+struct exchange_memory exchange_plan(const struct parameter_table *table,
+                                     const struct exchange_options *options, int64_t n_micro)
+{
+    struct bucket_list list;
+    int64_t levels = 0;
+    make_buckets(&list, table, options);
+    for (int64_t n = 1; options->ordered && n < n_micro; n *= 2) levels++;
+    const struct exchange_memory memory = {.state_elements = list.n_state,
+                                           .buffer_elements = (int64_t)count_pieces(&list) +
+                                                              levels * table->n_gradient_elements};
+    buckets_release(&list);
+    return memory;
+}
+
+const struct bucket_list *exchange_buckets(const struct gradient_exchange *exchange)
+{
+    return &exchange->list;
+}
+
+/* ---- a step ---- */
+
+enum status exchange_begin(struct gradient_exchange *exchange, int64_t first, int64_t end)
+{
+    enum status status = OK;
+    exchange->first_leaf = exchange->leaf = first;
+    exchange->end_leaf = end;
+    exchange->depth = 0;
+    exchange->last_micro = false;
+    model_zero_gradients(exchange->model);
+    pthread_mutex_lock(&exchange->mutex);
+    exchange->times = (struct exchange_times){0};
+    exchange->ready_stage = -1;
+    exchange->n_reduced = 0;
+    exchange->reducing = true;
+    status = failure_of(exchange);
+    pthread_mutex_unlock(&exchange->mutex);
+    return status;
+}
+
+void exchange_begin_micro(struct gradient_exchange *exchange)
+{
+    if (exchange->options.ordered && exchange->leaf > exchange->first_leaf)
+        model_zero_gradients(exchange->model);
+    exchange->last_micro = exchange->leaf == exchange->end_leaf - 1;
+}
+
+/* Puts the leaf's gradient on the stack, merged with what it completes. */
+static enum status push_leaf(struct gradient_exchange *exchange)
+{
+    enum status status = OK;
+    const struct kernels *k = exchange->options.kernels;
+    const int64_t n = model_parameters(exchange->model)->n_gradient_elements;
+    float *gradients = model_gradients(exchange->model);
+    int merges = tree_merges_after(exchange->leaf, exchange->first_leaf, exchange->end_leaf);
+    for (; merges > 0; merges--)
+        TRY(k->add(gradients, exchange->stack[--exchange->depth], n, &exchange->stream));
+    float **level = &exchange->stack[exchange->depth];
+    if (*level == NULL) *level = malloc((size_t)(n + 1) * sizeof(float));
+    if (*level == NULL)
+        FAIL(ERR_MEMORY,
+             "no memory for the ordered sum of gradients: %lld floats; lower "
+             "parallel.ordered_multiple, or take more ranks",
+             (long long)n);
+    memcpy(*level, gradients, (size_t)n * sizeof(float));
+    exchange->depth++;
+out:
+    return status;
+}
+
+enum status exchange_end_micro(struct gradient_exchange *exchange)
+{
+    enum status status = OK;
+    const bool last = exchange->leaf == exchange->end_leaf - 1;
+    if (exchange->options.ordered && !last) TRY(push_leaf(exchange));
+out:
+    exchange->leaf++;
+    return status;
+}
+
+enum status exchange_finish(struct gradient_exchange *exchange)
+{
+    const double start = now();
+    pthread_mutex_lock(&exchange->mutex);
+    exchange->last_micro = false;
+    exchange->ready_stage = INT64_MAX;
+    pthread_cond_signal(&exchange->work);
+    while (exchange->gathering || exchange->n_reduced < exchange->list.n) wait_once(exchange);
+    exchange->reducing = false;
+    exchange->times.reduce_waited += now() - start;
+    const enum status status = failure_of(exchange);
+    pthread_mutex_unlock(&exchange->mutex);
+    return status;
+}
+
+/* The blocks of slices, or of whole parameters, alone. */
+static void keep_blocks(const struct bucket_list *list, double *blocks, bool split)
+{
+    for (int64_t b = 0; b < list->n; b++) {
+        const struct bucket *bucket = &list->buckets[b];
+        const int64_t n = (bucket->n + BUCKET_BLOCK - 1) / BUCKET_BLOCK;
+        if (bucket->split != split) memset(blocks + bucket->block, 0, (size_t)n * sizeof *blocks);
+    }
+}
+
+enum status exchange_norm(struct gradient_exchange *exchange, const struct optimizer *optimizer,
+                          double *norm_out, double *module_norms_out)
+{
+    enum status status = OK;
+    const struct bucket_list *list = &exchange->list;
+    const struct mesh *mesh = exchange->options.mesh;
+    const size_t n = (size_t)list->n_blocks;
+    double squares[N_MODULES] = {0}, of_slices[N_MODULES] = {0}, all = 0;
+    double *blocks = memory_new(n + 1, sizeof *blocks), *slices = memory_new(n + 1, sizeof *slices);
+    status = optimizer_squares(optimizer, model_gradients(exchange->model), blocks);
+    TRY(comm_agree(mesh->world, status));
+    memcpy(slices, blocks, n * sizeof *blocks);
+    keep_blocks(list, slices, true);
+    keep_blocks(list, blocks, false);
+    TRY(comm_sum_double(mesh->world, blocks, list->n_blocks));
+    if (mesh->tp_size > 1) {
+        TRY(comm_sum_double(mesh->dp, slices, list->n_blocks));
+        buckets_sum_blocks(list, slices, true, of_slices);
+        TRY(comm_sum_double(mesh->tp, of_slices, N_MODULES));
+    }
+    buckets_sum_blocks(list, blocks, false, squares);
+    for (int m = 0; m < N_MODULES; m++) {
+        squares[m] += of_slices[m];
+        all += squares[m];
+        module_norms_out[m] = sqrt(squares[m]);
+    }
+    *norm_out = sqrt(all);
+out:
+    free(slices);
+    free(blocks);
+    return status;
+}
+
+enum status exchange_update(struct gradient_exchange *exchange, struct optimizer *optimizer,
+                            double norm, double lr_factor)
+{
+    enum status status = OK;
+    float *weights = model_weights(exchange->model);
+    const float *gradients = model_gradients(exchange->model);
+    pthread_mutex_lock(&exchange->mutex);
+    exchange->n_updated = exchange->n_gathered = 0;
+    exchange->gathering = exchange->list.n > 0;
+    pthread_mutex_unlock(&exchange->mutex);
+    optimizer_begin_step(optimizer, norm, lr_factor);
+    for (int64_t b = exchange->list.n - 1; b >= 0; b--) {
+        const enum status own = optimizer_step_bucket(optimizer, b, weights, gradients);
+        if (status == OK) status = own;
+        pthread_mutex_lock(&exchange->mutex); /* also after a failure: others wait for us */
+        exchange->n_updated++;
+        pthread_cond_signal(&exchange->work);
+        if (!exchange->threaded) (void)work_once(exchange);
+        pthread_mutex_unlock(&exchange->mutex);
+    }
+    optimizer_end_step(optimizer);
+    return comm_agree(exchange->options.mesh->world, status);
+}
+
+enum status exchange_settle(struct gradient_exchange *exchange)
+{
+    return weights_are_needed(exchange, 0);
+}
+
+struct exchange_times exchange_times(const struct gradient_exchange *exchange)
+{
+    return exchange->times;
+}

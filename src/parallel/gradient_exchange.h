@@ -1,0 +1,78 @@
+/* Gradients of all ranks summed, each rank its shards; new weights sent back. A thread of its own
+ * does both: a bucket is reduced as soon as the last backward has completed it, and gathered while
+ * the next forward already runs, which waits only for the weights it is about to read. Where MPI
+ * cannot be called from several threads, or overlap is off, the same happens in the caller's thread
+ * at the end of the step.
+ *
+ * Every sum is that of pieces in the order of the ranks, along a fixed tree (reduction_tree.h): one
+ * mesh gives one result, whatever the library, the network or the threads do. With `ordered` the
+ * leaves of the tree are the micro-batches of the global batch: then every dp that is a power of
+ * two gives the same bits. */
+#ifndef ROBIN_PARALLEL_GRADIENT_EXCHANGE_H
+#define ROBIN_PARALLEL_GRADIENT_EXCHANGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/status.h"
+#include "comm/mesh.h"
+#include "model/robin_model.h"
+#include "parallel/optimizer.h"
+
+struct gradient_exchange;
+
+struct exchange_options {
+    const struct mesh *mesh; /* borrowed */
+    const struct kernels *kernels;
+    int64_t bucket_elements; /* 0: 2^22 */
+    bool ordered, overlap;
+};
+
+/* Collective. Takes the model's hooks. */
+enum status exchange_create(struct gradient_exchange **exchange_out, struct model *model,
+                            const struct exchange_options *options);
+/* Collective. */
+void exchange_destroy(struct gradient_exchange *exchange);
+/* What it will take, and what of the optimizer's state will be this rank's: elements of shards,
+ * floats of buffers (pieces of the largest bucket; with `ordered` a copy of the gradients for each
+ * level of sums that wait, of n_micro micro-batches). Of the mesh only ranks and sizes are read. */
+struct exchange_memory {
+    int64_t state_elements, buffer_elements;
+};
+struct exchange_memory exchange_plan(const struct parameter_table *table,
+                                     const struct exchange_options *options, int64_t n_micro);
+
+/* What the optimizer must be made with. */
+const struct bucket_list *exchange_buckets(const struct gradient_exchange *exchange);
+
+/* ---- a step: begin, micro-batches, finish, norm, then update or nothing ---- */
+
+/* This rank computes leaves first .. end - 1 of the global batch's; may be none. */
+enum status exchange_begin(struct gradient_exchange *exchange, int64_t first, int64_t end);
+/* Around the model_step of each of them, in order. */
+void exchange_begin_micro(struct gradient_exchange *exchange);
+enum status exchange_end_micro(struct gradient_exchange *exchange);
+/* Collective, also for a rank that failed: then the sums are of no use. After it the shards of
+ * this rank hold the sums over all ranks. */
+enum status exchange_finish(struct gradient_exchange *exchange);
+
+/* Collective. The norms of the whole gradient, over all ranks; the same bits on all of them and,
+ * with `ordered`, on any dp. */
+enum status exchange_norm(struct gradient_exchange *exchange, const struct optimizer *optimizer,
+                          double *norm_out, double *module_norms_out);
+/* Collective. The optimizer's step on the shards; the weights are gathered behind the caller's
+ * back. */
+enum status exchange_update(struct gradient_exchange *exchange, struct optimizer *optimizer,
+                            double norm, double lr_factor);
+/* Waits until all weights are those of the last update. Before anybody but model_step reads them.
+ */
+enum status exchange_settle(struct gradient_exchange *exchange);
+
+/* Of the last step: seconds that reducing and gathering took, and seconds that the caller waited
+ * for them. Both count waiting for ranks that came later. */
+struct exchange_times {
+    double reduce, reduce_waited, gather, gather_waited;
+};
+struct exchange_times exchange_times(const struct gradient_exchange *exchange);
+
+#endif

@@ -1,0 +1,306 @@
+/* AdamW and clipping over the shards of one rank. */
+#include "parallel/optimizer.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/assertion.h"
+#include "base/text_buffer.h"
+
+#define N_STATES 3
+
+/* What lies in a shard of one parameter. */
+struct span {
+    const struct parameter *parameter;
+    int64_t weight, gradient, state, n;
+};
+
+struct optimizer {
+    const struct parameter_table *table;
+    const struct kernels *kernels;
+    struct stream *stream;
+    struct optimizer_options options;
+    struct bucket_list whole; /* where no buckets were given */
+    const struct bucket_list *buckets;
+    struct span *spans;
+    int64_t *first_span; /* [buckets + 1] */
+    int64_t steps_done;
+    struct adamw_step step; /* between begin and end */
+    double lr_factor;
+    float *states[N_STATES]; /* [n_state]; the mean NULL where none is kept */
+};
+
+/* ---- life ---- */
+
+/* The parts of the bucket's parameters that lie in this rank's shard. */
+static int64_t list_spans(const struct optimizer *optimizer, int64_t b, struct span *spans)
+{
+    const struct bucket *bucket = &optimizer->buckets->buckets[b];
+    const struct bucket_range shard = bucket_shard(optimizer->buckets, b);
+    int64_t n = 0;
+    for (int64_t i = 0; i < optimizer->table->n_parameters; i++) {
+        const struct parameter *parameter = &optimizer->table->parameters[i];
+        if (parameter->gradient_offset < 0) continue;
+        int64_t first = parameter->gradient_offset - bucket->gradient;
+        int64_t end = first + parameter->n_elements;
+        first = first > shard.first ? first : shard.first;
+        end = end < shard.end ? end : shard.end;
+        if (end <= first) continue;
+        if (spans != NULL)
+            spans[n] = (struct span){.parameter = parameter,
+                                     .weight = bucket->weight + first,
+                                     .gradient = bucket->gradient + first,
+                                     .state = bucket->state + first - shard.first,
+                                     .n = end - first};
+        n++;
+    }
+    return n;
+}
+
+static void make_spans(struct optimizer *optimizer)
+{
+    const int64_t n_buckets = optimizer->buckets->n;
+    int64_t n = 0;
+    optimizer->first_span = memory_new((size_t)n_buckets + 1, sizeof *optimizer->first_span);
+    for (int64_t b = 0; b < n_buckets; b++) {
+        n += list_spans(optimizer, b, NULL);
+        optimizer->first_span[b + 1] = n;
+    }
+    optimizer->spans = memory_new((size_t)n + 1, sizeof *optimizer->spans);
+    for (int64_t b = 0; b < n_buckets; b++)
+        (void)list_spans(optimizer, b, optimizer->spans + optimizer->first_span[b]);
+}
+
+static enum status take_states(struct optimizer *optimizer)
+{
+    enum status status = OK;
+    const size_t n = (size_t)optimizer->buckets->n_state;
+    const int n_states = optimizer->options.ema_decay > 0 ? N_STATES : N_STATES - 1;
+    for (int s = 0; s < n_states; s++) {
+        optimizer->states[s] = calloc(n + 1, sizeof(float));
+        if (optimizer->states[s] == NULL)
+            FAIL(ERR_MEMORY, "no memory for the optimizer's state: %d x %zu bytes", n_states,
+                 size_multiply(n, sizeof(float)));
+    }
+out:
+    return status;
+}
+
+enum status optimizer_create(struct optimizer **optimizer_out, const struct parameter_table *table,
+                             const struct bucket_list *buckets,
+                             const struct optimizer_options *options, const struct kernels *kernels,
+                             struct stream *stream)
+{
+    enum status status = OK;
+    const struct bucket_options alone = {.dp_size = 1, .tp_size = 1, .elements = INT64_MAX};
+    struct optimizer *optimizer = memory_new(1, sizeof *optimizer);
+    optimizer->table = table;
+    optimizer->kernels = kernels;
+    optimizer->stream = stream;
+    optimizer->options = *options;
+    if (buckets == NULL) buckets_make(&optimizer->whole, table, &alone);
+    optimizer->buckets = buckets == NULL ? &optimizer->whole : buckets;
+    make_spans(optimizer);
+    TRY(take_states(optimizer));
+    *optimizer_out = optimizer;
+    optimizer = NULL;
+out:
+    optimizer_destroy(optimizer);
+    return status;
+}
+
+void optimizer_destroy(struct optimizer *optimizer)
+{
+    if (optimizer == NULL) return;
+    for (int s = 0; s < N_STATES; s++) free(optimizer->states[s]);
+    free(optimizer->spans);
+    free(optimizer->first_span);
+    buckets_release(&optimizer->whole);
+    free(optimizer);
+}
+
+const struct bucket_list *optimizer_buckets(const struct optimizer *optimizer)
+{
+    return optimizer->buckets;
+}
+
+/* ---- the norm ---- */
+
+/* Squares of elements first .. end - 1 of the bucket, repeated slices by their share. */
+static enum status block_squares(const struct optimizer *optimizer, const struct bucket *bucket,
+                                 const float *gradients, struct bucket_range block,
+                                 double *squares_out)
+{
+    enum status status = OK;
+    const struct kernels *k = optimizer->kernels;
+    const float *values = gradients + bucket->gradient;
+    double squares = 0;
+    TRY(k->sum_squares(&squares, values + block.first, block.end - block.first, optimizer->stream));
+    for (int64_t r = 0; r < bucket->n_repeated; r++) {
+        struct bucket_range range = bucket->repeated[r];
+        double again = 0;
+        if (range.first < block.first) range.first = block.first;
+        if (range.end > block.end) range.end = block.end;
+        if (range.end <= range.first) continue;
+        TRY(k->sum_squares(&again, values + range.first, range.end - range.first,
+                           optimizer->stream));
+        squares -= again * (1 - 1 / (double)bucket->replicas);
+    }
+    *squares_out = squares;
+out:
+    return status;
+}
+
+enum status optimizer_squares(const struct optimizer *optimizer, const float *gradients,
+                              double *blocks)
+{
+    enum status status = OK;
+    memset(blocks, 0, (size_t)optimizer->buckets->n_blocks * sizeof *blocks);
+    for (int64_t b = 0; b < optimizer->buckets->n; b++) {
+        const struct bucket *bucket = &optimizer->buckets->buckets[b];
+        const struct bucket_range shard = bucket_shard(optimizer->buckets, b);
+        for (int64_t first = shard.first; first < shard.end; first += BUCKET_BLOCK) {
+            const int64_t end = first + BUCKET_BLOCK < shard.end ? first + BUCKET_BLOCK : shard.end;
+            TRY(block_squares(optimizer, bucket, gradients, (struct bucket_range){first, end},
+                              &blocks[bucket->block + first / BUCKET_BLOCK]));
+        }
+    }
+out:
+    return status;
+}
+
+enum status optimizer_gradient_norm(const struct optimizer *optimizer, const float *gradients,
+                                    double *norm_out, double *module_norms_out)
+{
+    enum status status = OK;
+    const struct bucket_list *list = optimizer->buckets;
+    double squares[N_MODULES] = {0}, all = 0;
+    double *blocks = memory_new((size_t)list->n_blocks + 1, sizeof *blocks);
+    ASSERT(list->options.dp_size * list->options.tp_size == 1, "the norm of one rank's shards");
+    TRY(optimizer_squares(optimizer, gradients, blocks));
+    buckets_sum_blocks(list, blocks, true, squares);
+    buckets_sum_blocks(list, blocks, false, squares);
+    for (int m = 0; m < N_MODULES; m++) {
+        all += squares[m];
+        if (module_norms_out != NULL) module_norms_out[m] = sqrt(squares[m]);
+    }
+    *norm_out = sqrt(all);
+out:
+    free(blocks);
+    return status;
+}
+
+/* ---- the step ---- */
+
+/* min(1, clip / (norm + 1e-6)), as torch.nn.utils.clip_grad_norm_. */
+static double clip_factor(const struct optimizer_options *options, double norm)
+{
+    if (options->clip_norm <= 0) return 1;
+    return fmin(1, options->clip_norm / (norm + 1e-6));
+}
+
+void optimizer_begin_step(struct optimizer *optimizer, double norm, double lr_factor)
+{
+    const struct optimizer_options *options = &optimizer->options;
+    optimizer->lr_factor = lr_factor;
+    optimizer->step = (struct adamw_step){
+        .beta1 = options->beta1,
+        .beta2 = options->beta2,
+        .eps = options->eps,
+        .step = optimizer->steps_done + 1,
+        .grad_scale = clip_factor(options, norm),
+    };
+}
+
+enum status optimizer_step_bucket(struct optimizer *optimizer, int64_t bucket, float *weights,
+                                  const float *gradients)
+{
+    enum status status = OK;
+    const struct optimizer_options *options = &optimizer->options;
+    struct adamw_step step = optimizer->step;
+    for (int64_t i = optimizer->first_span[bucket]; i < optimizer->first_span[bucket + 1]; i++) {
+        const struct span *span = &optimizer->spans[i];
+        step.lr = options->lr[span->parameter->module] * optimizer->lr_factor;
+        step.weight_decay = span->parameter->decays ? options->weight_decay : 0;
+        TRY_WHERE(optimizer->kernels->adamw(
+                      weights + span->weight,
+                      optimizer->states[OPTIMIZER_FIRST_MOMENT] + span->state,
+                      optimizer->states[OPTIMIZER_SECOND_MOMENT] + span->state,
+                      gradients + span->gradient, span->n, &step, optimizer->stream),
+                  "optimizer step of %s", span->parameter->name);
+        float *mean = optimizer->states[OPTIMIZER_MEAN_WEIGHT];
+        if (mean != NULL)
+            TRY(optimizer->kernels->running_mean(mean + span->state, weights + span->weight,
+                                                 span->n, options->ema_decay, optimizer->stream));
+    }
+out:
+    return status;
+}
+
+void optimizer_end_step(struct optimizer *optimizer)
+{
+    optimizer->steps_done++;
+}
+
+enum status optimizer_step(struct optimizer *optimizer, float *weights, const float *gradients,
+                           double norm, double lr_factor)
+{
+    enum status status = OK;
+    optimizer_begin_step(optimizer, norm, lr_factor);
+    for (int64_t b = 0; b < optimizer->buckets->n; b++)
+        TRY(optimizer_step_bucket(optimizer, b, weights, gradients));
+    optimizer_end_step(optimizer);
+out:
+    return status;
+}
+
+/* ---- state ---- */
+
+int64_t optimizer_steps_done(const struct optimizer *optimizer)
+{
+    return optimizer->steps_done;
+}
+
+void optimizer_set_steps_done(struct optimizer *optimizer, int64_t steps)
+{
+    optimizer->steps_done = steps;
+}
+
+bool optimizer_keeps(const struct optimizer *optimizer, enum optimizer_state state)
+{
+    return optimizer->states[state] != NULL;
+}
+
+static int64_t count_spans(const struct optimizer *optimizer)
+{
+    return optimizer->first_span[optimizer->buckets->n];
+}
+
+void optimizer_get_state(const struct optimizer *optimizer, enum optimizer_state state, float *flat)
+{
+    for (int64_t i = 0; i < count_spans(optimizer); i++) {
+        const struct span *span = &optimizer->spans[i];
+        memcpy(flat + span->gradient, optimizer->states[state] + span->state,
+               (size_t)span->n * sizeof *flat);
+    }
+}
+
+void optimizer_set_state(struct optimizer *optimizer, enum optimizer_state state, const float *flat)
+{
+    for (int64_t i = 0; i < count_spans(optimizer); i++) {
+        const struct span *span = &optimizer->spans[i];
+        memcpy(optimizer->states[state] + span->state, flat + span->gradient,
+               (size_t)span->n * sizeof *flat);
+    }
+}
+
+void optimizer_begin_mean(struct optimizer *optimizer, const float *weights)
+{
+    float *mean = optimizer->states[OPTIMIZER_MEAN_WEIGHT];
+    for (int64_t i = 0; mean != NULL && i < count_spans(optimizer); i++) {
+        const struct span *span = &optimizer->spans[i];
+        memcpy(mean + span->state, weights + span->weight, (size_t)span->n * sizeof *mean);
+    }
+}
