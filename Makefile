@@ -70,7 +70,7 @@ GOLDEN_SOURCES := $(wildcard tests/golden/*.c)
 GOLDEN_OBJECTS := $(GOLDEN_SOURCES:tests/golden/%.c=$(BUILD)/golden-objects/%.o)
 GOLDEN_TOOL := $(if $(GOLDEN_SOURCES),$(BUILD)/tests/golden)
 
-.PHONY: all help packages tests check check-large demo bench lint print-compile format asan install clean
+.PHONY: all help packages tests check check-large check-meshes demo bench lint print-compile format asan install clean
 all: robin-dist ## build ./robin-dist (the default)
 
 help: ## this list
@@ -127,6 +127,10 @@ check: packages ## build and run the tests; ONLY=PATTERN runs those whose path h
 check-large: packages ## the reference tensors of true size, with memory and minutes
 	@$(MAKE) --no-print-directory $(JOBS) tests
 	@tests/run_large.sh $(BUILD)
+
+check-meshes: packages ## the parallel trainer on every mesh and switch, 10,000 random steps, 64 ranks: an hour
+	@$(MAKE) --no-print-directory $(JOBS) all tests
+	@tests/run_meshes.sh $(BUILD)
 
 demo: packages ## train a tiny ROBIN from rendered scenes on 4 ranks and show its scores
 	@$(MAKE) --no-print-directory $(JOBS) all

@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "base/random.h"
 #include "base/text_buffer.h"
 #include "parallel/tensor_parallel.h"
 #include "train/mixture.h"
@@ -42,13 +43,24 @@ struct train_job { /* zeroed is releasable */
 
 /* ---- checks before anything large ---- */
 
+/* Of what a run may change between two calls, but not between its ranks. */
+static uint64_t parallel_hash(const struct config_parallel *keys)
+{
+    char *text =
+        text_format("%" PRId64 " %" PRId64 " %d %d %d %" PRId64, keys->tp, keys->dp,
+                    keys->tp_across_hosts, keys->sequence, keys->overlap, keys->bucket_elements);
+    const uint64_t hash = hash_fnv1a(text, strlen(text));
+    free(text);
+    return hash;
+}
+
 /* Collective: ranks that were started with other files or arguments must not train together. */
 static enum status compare_configs(struct comm *comm, const struct run_config *config)
 {
     enum status status = OK;
     const int size = comm_size(comm);
     int64_t *hashes = memory_new((size_t)size, sizeof *hashes);
-    const uint64_t hash = run_directory_config_hash(config);
+    const uint64_t hash = run_directory_config_hash(config) ^ parallel_hash(&config->parallel);
     memcpy(&hashes[comm_rank(comm)], &hash, sizeof hash);
     TRY(comm_sum_int64(comm, hashes, size));
     for (int rank = 1; rank < size && status == OK; rank++)

@@ -20,6 +20,9 @@ static char *essence(const struct run_config *config)
     copy.train.save_every = copy.train.stop_after = 0;
     copy.train.keep_last = copy.train.log_every = 1;
     copy.train.max_skipped = 0;
+    const int reduction = copy.parallel.reduction;
+    const int64_t multiple = copy.parallel.ordered_multiple;
+    copy.parallel = (struct config_parallel){.reduction = reduction, .ordered_multiple = multiple};
     copy.metrics = (struct config_metrics){0};
     copy.train.max_skipped_steps = copy.train.straggler_every = 0;
     return run_config_write(&copy);

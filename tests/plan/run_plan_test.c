@@ -16,11 +16,11 @@
 
 #include "base/file.h"
 #include "base/text_buffer.h"
+#include "parallel/optimizer.h"
 #include "plan/plan_advice.h"
 #include "plan/run_plan.h"
 #include "plan/sample_survey.h"
 #include "train/micro_batch.h"
-#include "train/optimizer.h"
 
 static struct machine_rates cpu_rates(void)
 {
@@ -64,7 +64,7 @@ static void check_model_memory(const char *const *set, int n)
     assert_int_equal(run_model_size(&model, &config, true), OK);
     assert_int_equal(run_model_create(&model, &config), OK);
     const struct optimizer_options adamw = {.lr = {1, 1, 1, 1}};
-    assert_int_equal(optimizer_create(&optimizer, model_parameters(model.model), &adamw,
+    assert_int_equal(optimizer_create(&optimizer, model_parameters(model.model), NULL, &adamw,
                                       model.kernels, model.stream),
                      OK);
     const double taken = (double)(bytes_taken() - before);
