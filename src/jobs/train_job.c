@@ -13,6 +13,7 @@
 #include "parallel/tensor_parallel.h"
 #include "train/mixture.h"
 #include "train/peak_rate.h"
+#include "train/placement.h"
 #include "train/run_directory.h"
 #include "train/run_setup.h"
 #include "train/train_run.h"
@@ -361,6 +362,7 @@ static enum status prepare(struct train_job *job)
     TRY(comm_agree(job->comm, mixture_open(&job->mixture, config)));
     TRY(comm_agree(job->comm, set_up_schedule(job)));
     mixture_print(&job->mixture);
+    TRY(placement_print(job->comm, config->threads));
     if (comm_rank(job->comm) == 0) status = run_directory_prepare(config, job->version);
     TRY(comm_agree(job->comm, status));
     TRY(comm_agree(job->comm, create_model(job)));

@@ -108,12 +108,12 @@ def check_run(run, steps):
     with open(os.path.join(run, "metrics.jsonl"), encoding="utf-8") as f:
         lines = [json.loads(line) for line in f]
     assert [m["step"] for m in lines] == list(range(1, steps + 1))
-    peaks = set()
     for m in lines:
         check_step(m)
-        if m["mfu"] > 0.005:  # it is rounded
-            peaks.add(m["flops"] / m["seconds"]["step"] / m["mfu"])
-    assert not peaks or max(peaks) < 1.2 * min(peaks), peaks  # one peak a run, two runs
+    for first in (0, 2):  # each call has measured a peak of its own
+        peaks = [m["flops"] / m["seconds"]["step"] / m["mfu"]
+                 for m in lines[first:first + 2] if m["mfu"] > 0.005]  # it is rounded
+        assert not peaks or max(peaks) < 1.03 * min(peaks), peaks
     assert lines[3]["slowest"]["seconds"] >= lines[3]["slowest"]["median"]
     assert "slowest" not in lines[0]
     rates = [m["module_lr"]["projector"] / m["module_lr"]["lm"] for m in lines[1:]]
