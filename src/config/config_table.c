@@ -140,6 +140,11 @@ const struct config_key config_keys[] = {
      .unit = "threads per rank", .sentence = "reading and decoding"},
     {"data.prefetch", CONFIG_INTEGER, AT(data.prefetch), "2", RANGE(1, 1024),
      .unit = "micro-batches", .sentence = "prepared ahead"},
+    {"data.prefetch_bytes", CONFIG_INTEGER, AT(data.prefetch_bytes), "1073741824",
+     RANGE(1048576, 1099511627776), .unit = "bytes per rank",
+     .sentence =
+         "held ahead, at most: half for pictures of measured samples (those beyond are read "
+         "again), half for micro-batches (one is always prepared)"},
 
     {"compat.angle_brackets", CONFIG_BOOLEAN, AT(compat.angle_brackets), "false", .unit = "",
      .sentence = "as released: all < and > are deleted from conversations"},

@@ -80,7 +80,7 @@ struct config_data {
     int64_t max_length; /* tokens of one sample */
     int too_long;       /* what happens to a longer one */
     int64_t max_tokens; /* tokens of one micro-batch */
-    int64_t loader_threads, prefetch;
+    int64_t loader_threads, prefetch, prefetch_bytes;
 };
 
 struct config_train {

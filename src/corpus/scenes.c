@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/text_buffer.h"
+#include "corpus/scenes_crowd.h"
 #include "corpus/scenes_relations.h"
 #include "corpus/scenes_text.h"
 
@@ -27,6 +28,15 @@ enum status scenes_options_check(const struct scenes_options *options)
              options->min_things, options->max_things, SCENES_MAX_THINGS);
     if (options->quality < 1 || options->quality > 100)
         FAIL(ERR_ARGUMENT, "scenes: JPEG quality is %d; it must be 1 .. 100", options->quality);
+    if (options->crowd_objects != 0 &&
+        (options->crowd_objects < 2 || options->crowd_objects > SCENES_MAX_CROWD))
+        FAIL(ERR_ARGUMENT, "scenes: %g things in a crowd on average; it must be 2 .. %d",
+             options->crowd_objects, SCENES_MAX_CROWD);
+    if (options->crowd_relations < 0 ||
+        (options->crowd_objects == 0) != (options->crowd_relations == 0))
+        FAIL(ERR_ARGUMENT,
+             "scenes: %g things and %g relations in a crowd on average; give both or neither",
+             options->crowd_objects, options->crowd_relations);
     if (options->first < 0)
         FAIL(ERR_ARGUMENT, "scenes: the first index is %" PRId64 "; it must be >= 0",
              options->first);
@@ -64,12 +74,10 @@ out:
     return status;
 }
 
-static void add_relations(struct record *record, const struct scenes_layout *layout,
-                          const struct scenes_extent *extents, const int64_t *order)
+static void add_statements(struct record *record, const struct scenes_statement *statements,
+                           int64_t n, const struct scenes_layout *layout, const int64_t *order)
 {
-    struct scenes_statement statements[SCENES_MAX_STATEMENTS];
-    int64_t n = scenes_statements(statements, layout, extents, order, record->height);
-    int64_t number[SCENES_MAX_THINGS];
+    int64_t number[SCENES_MAX_CROWD];
     for (int64_t k = 0; k < layout->n_things; k++) number[order[k]] = k;
     record->relations = memory_new((size_t)n + 1, sizeof *record->relations);
     record->n_relations = n;
@@ -84,6 +92,26 @@ static void add_relations(struct record *record, const struct scenes_layout *lay
     }
 }
 
+static void add_relations(struct record *record, const struct scenes_layout *layout,
+                          const struct scenes_extent *extents, const int64_t *order)
+{
+    struct scenes_statement statements[SCENES_MAX_STATEMENTS];
+    int64_t n = scenes_statements(statements, layout, extents, order, record->height);
+    add_statements(record, statements, n, layout, order);
+}
+
+static void add_crowd_relations(struct record *record, const struct scenes_layout *layout,
+                                const struct scenes_extent *extents, const int64_t *order,
+                                struct random_stream stream, const struct scenes_options *options)
+{
+    struct scenes_statement statements[SCENES_MAX_STATEMENTS];
+    int64_t n = scenes_statements(statements, layout, extents, order, record->height);
+    struct scenes_statement *chosen =
+        scenes_crowd_choose(&n, statements, n, layout->n_things, stream, options);
+    add_statements(record, chosen, n, layout, order);
+    free(chosen);
+}
+
 enum status scenes_record(struct record *record_out, const struct scenes_options *options,
                           int64_t index)
 {
@@ -91,13 +119,17 @@ enum status scenes_record(struct record *record_out, const struct scenes_options
     struct record record = {0};
     struct scenes_picture picture = {0};
     struct scenes_layout layout;
-    struct scenes_extent extents[SCENES_MAX_THINGS];
-    int64_t order[SCENES_MAX_THINGS], scene = options->first + index;
+    struct scenes_extent extents[SCENES_MAX_CROWD];
+    int64_t order[SCENES_MAX_CROWD], scene = options->first + index;
     TRY(scenes_options_check(options));
     struct random_stream stream =
         random_substream(random_stream(options->seed, "scenes"), (uint64_t)scene);
     struct scenes_draws draws = {.stream = random_substream(stream, 0)};
-    scenes_layout_draw(&layout, &draws, options);
+    const bool crowd = options->crowd_objects > 0;
+    if (crowd)
+        scenes_crowd_draw(&layout, &draws, options);
+    else
+        scenes_layout_draw(&layout, &draws, options);
     TRY(scenes_picture_draw(&picture, &layout, options, random_substream(stream, 1)));
     scenes_measure(extents, &picture, layout.n_things);
     for (int64_t k = 0; k < layout.n_things; k++) {
@@ -111,7 +143,10 @@ enum status scenes_record(struct record *record_out, const struct scenes_options
     record.height = record.width = options->size;
     TRY(image_encode_jpeg(&record.image, &record.image_size, &picture.image, options->quality));
     TRY(add_regions(&record, &layout, &picture, extents, order));
-    add_relations(&record, &layout, extents, order);
+    if (crowd)
+        add_crowd_relations(&record, &layout, extents, order, random_substream(stream, 2), options);
+    else
+        add_relations(&record, &layout, extents, order);
     scenes_texts(&record);
     *record_out = record;
     record = (struct record){0};

@@ -30,12 +30,12 @@ struct scenes_statement {
 
 /* Things are in drawing order: a later one covers an earlier one. */
 struct scenes_layout {
-    struct scenes_thing things[SCENES_MAX_THINGS];
+    struct scenes_thing things[SCENES_MAX_CROWD];
     int64_t n_things;
     /* What holds by construction; directions are measured after drawing (scenes_relations.c). */
     struct scenes_statement statements[SCENES_MAX_THINGS];
     int64_t n_statements;
-    int64_t cell[SCENES_MAX_THINGS]; /* quarter of the picture that a thing was put in */
+    int64_t cell[SCENES_MAX_CROWD]; /* quarter of the picture that a thing was put in */
 };
 
 /* Draws from a stream one after the other. */

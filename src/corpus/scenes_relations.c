@@ -4,7 +4,7 @@
 
 #include <math.h>
 
-void scenes_measure(struct scenes_extent extents[SCENES_MAX_THINGS],
+void scenes_measure(struct scenes_extent extents[SCENES_MAX_CROWD],
                     const struct scenes_picture *picture, int64_t n_things)
 {
     int64_t size = picture->image.width;

@@ -10,10 +10,10 @@ struct scenes_extent {
     double x, y;            /* mean of its pixels */
     int64_t x1, y1, x2, y2; /* x2, y2 exclusive; all 0 if nothing is seen */
 };
-void scenes_measure(struct scenes_extent extents[SCENES_MAX_THINGS],
+void scenes_measure(struct scenes_extent extents[SCENES_MAX_CROWD],
                     const struct scenes_picture *picture, int64_t n_things);
 
-#define SCENES_MAX_STATEMENTS (SCENES_MAX_THINGS + SCENES_MAX_THINGS * (SCENES_MAX_THINGS - 1) / 2)
+#define SCENES_MAX_STATEMENTS (SCENES_MAX_CROWD * (SCENES_MAX_CROWD - 1) / 2)
 
 /* Every statement of a scene drawn `size` pixels a side: those of the layout, and for things in
  * different quarters their direction, the subject being the one that comes first in `order`.

@@ -59,6 +59,11 @@ enum status data_build_command(struct command_call *call)
          "fewest things in a picture"},
         {"--max-things", "N", OPTION_INTEGER, false, 2, SCENES_MAX_THINGS, &scenes.max_things,
          "most things in a picture"},
+        {"--crowd-objects", "MEAN", OPTION_NUMBER, false, 2, SCENES_MAX_CROWD,
+         &scenes.crowd_objects,
+         "crowded pictures: things on average, with a long tail; default: none"},
+        {"--crowd-relations", "MEAN", OPTION_NUMBER, false, 0, 10000, &scenes.crowd_relations,
+         "relations in a crowded picture on average; default: none"},
         {"--quality", "N", OPTION_INTEGER, false, 1, 100, &quality, "of the JPEG"},
         {"--name", "NAME", OPTION_TEXT, false, 0, 0, &name,
          "of the corpus and its files; default: scenes"},
@@ -79,9 +84,10 @@ enum status data_build_command(struct command_call *call)
     identity =
         text_format("build scenes by robin-dist %s, corpus %s, schema %d, %" PRId64 " from %" PRId64
                     ", seed %" PRId64 ", size %" PRId64 ", things %" PRId64 " .. %" PRId64
-                    ", quality %" PRId64 ", %" PRId64 " a shard",
+                    ", quality %" PRId64 ", crowds of %g with %g, %" PRId64 " a shard",
                     call->version, stage.name, SHARD_SCHEMA_VERSION, count, scenes.first, seed,
-                    scenes.size, scenes.min_things, scenes.max_things, quality, build.shard_items);
+                    scenes.size, scenes.min_things, scenes.max_things, quality,
+                    scenes.crowd_objects, scenes.crowd_relations, build.shard_items);
     build.identity = identity;
     const struct record_source source = {count, &scenes, scenes_make, NULL};
     build.n_threads = data_threads(comm, n_threads);

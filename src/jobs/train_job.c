@@ -96,19 +96,15 @@ out:
 
 /* ---- memory ---- */
 
-/* Most bytes of the micro-batches that wait, and the one in use: pixels, footprints and grids. */
+/* Most bytes of the micro-batches that wait, and the one in use. */
 static double prepared_bytes(const struct train_job *job)
 {
-    const struct model_config *config = &job->model.config;
     const struct model_limits *limits = &job->model.options.limits;
-    const int64_t side = config->extractor.mask_side;
-    int64_t region = side * side * (int64_t)sizeof(float);
-    for (int level = 0; level < N_LEVELS; level++)
-        region += level_side(config->image_height, level) * level_side(config->image_width, level);
-    const int64_t image = config->image_height * config->image_width * 3 * (int64_t)sizeof(float);
-    return (double)(job->config->data.prefetch + 1) *
-           ((double)limits->max_images * (double)image +
-            (double)limits->max_regions * (double)region);
+    const struct sample_size most = {
+        .tokens = limits->max_tokens, .images = limits->max_images, .regions = limits->max_regions};
+    const double one = (double)micro_batch_bytes(&job->model.config, &most);
+    const double limit = (double)job->config->data.prefetch_bytes / 2;
+    return one + fmax(one, fmin(one * (double)job->config->data.prefetch, limit));
 }
 
 static struct exchange_options exchange_options_of(const struct train_job *job)
@@ -282,6 +278,7 @@ static enum status start_loader(struct train_job *job)
         .region_mode = (enum region_mode)config->data.region_mode,
         .n_threads = (int)config->data.loader_threads,
         .prefetch = config->data.prefetch,
+        .prefetch_bytes = config->data.prefetch_bytes,
         .first_step = job->progress.step,
         .end_step = job->schedule.total_steps,
     };

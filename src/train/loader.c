@@ -2,6 +2,7 @@
 #include "train/loader.h"
 
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,6 +18,7 @@ struct place {
     struct sample sample;
     struct sample_rows rows;
     const char *skipped;
+    int64_t kept_bytes; /* of its picture, counted in the loader's */
 };
 
 struct batch {
@@ -31,7 +33,10 @@ struct preparation {
     struct preparation *next;
     struct loader *loader;
     struct batch *batch;
-    int64_t index; /* in the plan */
+    int64_t index;             /* in the plan */
+    int64_t n_samples;         /* of its micro-batch */
+    int64_t bytes;             /* counted in the loader's */
+    _Atomic int64_t n_missing; /* samples that are not built yet */
     struct work_group *group;
     struct micro_batch *micro;
 };
@@ -46,6 +51,8 @@ struct loader {
     struct preparation *first, *last; /* oldest first */
     int64_t n_prepared;               /* in this list */
     int64_t n_started;                /* micro-batches begun, of current and then following */
+    int64_t prepared_bytes;           /* of the micro-batches in the list */
+    _Atomic int64_t kept_bytes;       /* of pictures of samples that were measured */
     double waited;                    /* seconds, in this call of loader_next_batch */
 };
 
@@ -56,15 +63,17 @@ static int64_t samples_per_batch(const struct loader *loader)
 
 /* ---- measuring ---- */
 
-static void forget_place(struct place *place)
+static void forget_place(struct loader *loader, struct place *place)
 {
     sample_release(&place->sample);
     sample_rows_release(&place->rows);
     place->built = false;
+    atomic_fetch_sub(&loader->kept_bytes, place->kept_bytes);
+    place->kept_bytes = 0;
 }
 
 /* A sample that is too long was cut; that may not be wanted. */
-static enum status judge_length(const struct loader *loader, struct place *place)
+static enum status judge_length(struct loader *loader, struct place *place)
 {
     enum status status = OK;
     const struct record *record = &place->sample.record;
@@ -75,14 +84,14 @@ static enum status judge_length(const struct loader *loader, struct place *place
              place->item.id, record->id != NULL ? record->id : "none",
              place->rows.n_rows + place->rows.n_cut, loader->options.rows.max_length);
     if (loader->options.too_long == TOO_LONG_SKIP) {
-        forget_place(place);
+        forget_place(loader, place);
         place->skipped = "longer than data.max_length";
     }
 out:
     return status;
 }
 
-static enum status build_place(const struct loader *loader, struct place *place)
+static enum status build_place(struct loader *loader, struct place *place)
 {
     enum status status = OK;
     TRY(loader->options.source.build(loader->options.source.context, &place->item, &place->sample,
@@ -95,12 +104,22 @@ out:
     return status;
 }
 
+/* A measured sample stays until its micro-batch is prepared, unless half of what may be held ahead
+ * is taken: then it is built again. */
+static void keep_or_forget(struct loader *loader, struct place *place)
+{
+    const int64_t limit = loader->options.prefetch_bytes / 2;
+    place->kept_bytes = (int64_t)place->sample.record.image_size;
+    const int64_t kept = atomic_fetch_add(&loader->kept_bytes, place->kept_bytes);
+    if (limit > 0 && kept + place->kept_bytes > limit) forget_place(loader, place);
+}
+
 /* Job `slot` of a batch: builds the sample and writes its size. */
 static enum status measure_place(void *context, int64_t job)
 {
     enum status status = OK;
     struct batch *batch = context;
-    const struct loader *loader = batch->loader;
+    struct loader *loader = batch->loader;
     const int64_t slot = comm_rank(loader->options.comm) + job * comm_size(loader->options.comm);
     struct place *place = &batch->places[slot];
     TRY(build_place(loader, place));
@@ -112,6 +131,7 @@ static enum status measure_place(void *context, int64_t job)
         .targets = place->rows.n_targets,
         .cut = place->rows.n_cut,
     };
+    keep_or_forget(loader, place);
 out:
     return status;
 }
@@ -119,7 +139,8 @@ out:
 static void batch_destroy(struct batch *batch)
 {
     if (batch == NULL) return;
-    for (int64_t i = 0; i < batch->shared.n_samples; i++) forget_place(&batch->places[i]);
+    for (int64_t i = 0; i < batch->shared.n_samples; i++)
+        forget_place(batch->loader, &batch->places[i]);
     free(batch->places);
     free(batch->shared.ids);
     free(batch->shared.sizes);
@@ -194,7 +215,7 @@ static void forget_others(struct batch *batch)
     for (int64_t m = 0; m < plan->n_micro; m++) {
         if (plan->rank[m] == batch->loader->options.dp_rank) continue;
         for (int64_t i = plan->first[m]; i < plan->first[m + 1]; i++)
-            forget_place(&batch->places[plan->slot[i]]);
+            forget_place(batch->loader, &batch->places[plan->slot[i]]);
     }
 }
 
@@ -227,16 +248,20 @@ out:
 
 /* ---- preparing ---- */
 
-/* Job 1 + s: picture and regions of sequence s; then its sample is no longer needed. */
+static struct place *place_of(const struct preparation *preparation, int64_t sequence)
+{
+    const struct pack_plan *plan = &preparation->batch->shared.plan;
+    return &preparation->batch->places[plan->slot[plan->first[preparation->index] + sequence]];
+}
+
+/* Job n_samples + s: picture and regions of sequence s; then its sample is no longer needed. */
 static enum status fill_sequence(void *context, int64_t job)
 {
     enum status status = OK;
     struct preparation *preparation = context;
     const struct loader_options *options = &preparation->loader->options;
-    const struct pack_plan *plan = &preparation->batch->shared.plan;
-    const int64_t sequence = job - 1;
-    struct place *place =
-        &preparation->batch->places[plan->slot[plan->first[preparation->index] + sequence]];
+    const int64_t sequence = job - preparation->n_samples;
+    struct place *place = place_of(preparation, sequence);
     const struct sample *sample = &place->sample;
     const struct record *record = &sample->record;
     struct rle mask = {0};
@@ -259,7 +284,7 @@ out:
                            record->id != NULL ? record->id : "none");
     rle_release(&mask);
     micro_batch_grids_release(&grids);
-    forget_place(place);
+    forget_place(preparation->loader, place);
     return status;
 }
 
@@ -270,16 +295,13 @@ static double target_weight(const struct loader *loader, const struct pack_plan 
     return 1 / ((double)plan->n_micro * (double)plan->targets[index]);
 }
 
-/* Job 0: the rows; then queues the pictures. */
-static enum status prepare_rows(void *context, int64_t job)
+/* The rows; then queues the pictures. */
+static enum status prepare_rows(struct preparation *preparation)
 {
     enum status status = OK;
-    (void)job;
-    struct preparation *preparation = context;
     const struct loader *loader = preparation->loader;
     const struct pack_plan *plan = &preparation->batch->shared.plan;
-    const int64_t *slots = plan->slot + plan->first[preparation->index];
-    const int64_t n = plan->first[preparation->index + 1] - plan->first[preparation->index];
+    const int64_t n = preparation->n_samples;
     struct sample_rows *sequences = memory_new((size_t)n, sizeof *sequences); /* borrowed */
     uint64_t *ids = memory_new((size_t)n, sizeof *ids);
     const struct micro_batch_options options = {
@@ -290,16 +312,27 @@ static enum status prepare_rows(void *context, int64_t job)
         .step = preparation->batch->shared.step,
     };
     for (int64_t s = 0; s < n; s++) {
-        struct place *place = &preparation->batch->places[slots[s]];
-        if (!place->built) TRY(build_place(loader, place));
+        const struct place *place = place_of(preparation, s);
         sequences[s] = place->rows;
         ids[s] = place->item.id;
     }
     TRY(micro_batch_create(&preparation->micro, sequences, ids, n, &options));
-    work_queue_add(loader->queue, preparation->group, fill_sequence, preparation, 1, n);
+    work_queue_add(loader->queue, preparation->group, fill_sequence, preparation, n, n);
 out:
     free(ids);
     free(sequences);
+    return status;
+}
+
+/* Job s: sample s is there, whoever measured it; whoever brings the last one goes on. */
+static enum status bring_sample(void *context, int64_t job)
+{
+    enum status status = OK;
+    struct preparation *preparation = context;
+    struct place *place = place_of(preparation, job);
+    if (!place->built) TRY(build_place(preparation->loader, place));
+    if (atomic_fetch_sub(&preparation->n_missing, 1) == 1) TRY(prepare_rows(preparation));
+out:
     return status;
 }
 
@@ -311,12 +344,30 @@ static void preparation_destroy(struct preparation *preparation)
     free(preparation);
 }
 
+/* Memory that micro-batch `index` of the batch will take. */
+static int64_t bytes_of(const struct batch *batch, int64_t index)
+{
+    const struct pack_plan *plan = &batch->shared.plan;
+    struct sample_size sum = {0};
+    for (int64_t i = plan->first[index]; i < plan->first[index + 1]; i++) {
+        const struct sample_size *size = &batch->shared.sizes[plan->slot[i]];
+        sum.tokens += size->tokens;
+        sum.images += size->images;
+        sum.regions += size->regions;
+    }
+    return micro_batch_bytes(batch->loader->options.config, &sum);
+}
+
 static void start_preparation(struct loader *loader, struct batch *batch, int64_t index)
 {
+    const struct pack_plan *plan = &batch->shared.plan;
     struct preparation *preparation = memory_new(1, sizeof *preparation);
     preparation->loader = loader;
     preparation->batch = batch;
     preparation->index = index;
+    preparation->n_samples = plan->first[index + 1] - plan->first[index];
+    preparation->n_missing = preparation->n_samples;
+    preparation->bytes = bytes_of(batch, index);
     preparation->group = work_group_create();
     if (loader->last != NULL)
         loader->last->next = preparation;
@@ -325,10 +376,12 @@ static void start_preparation(struct loader *loader, struct batch *batch, int64_
     loader->last = preparation;
     loader->n_prepared++;
     loader->n_started++;
-    work_queue_add(loader->queue, preparation->group, prepare_rows, preparation, 0, 1);
+    loader->prepared_bytes += preparation->bytes;
+    work_queue_add(loader->queue, preparation->group, bring_sample, preparation, 0,
+                   preparation->n_samples);
 }
 
-/* Begins micro-batches until `prefetch` are on their way. */
+/* Begins micro-batches until `prefetch` are on their way, or one more would pass the bytes. */
 static void top_up(struct loader *loader)
 {
     while (loader->n_prepared < loader->options.prefetch) {
@@ -340,6 +393,9 @@ static void top_up(struct loader *loader)
         }
         /* the following batch has no plan, hence nothing of mine, until it is measured */
         if (batch == NULL || index >= batch->shared.n_mine) return;
+        const int64_t limit = loader->options.prefetch_bytes / 2;
+        const int64_t bytes = bytes_of(batch, batch->shared.mine[index]);
+        if (limit > 0 && loader->n_prepared > 0 && loader->prepared_bytes + bytes > limit) return;
         start_preparation(loader, batch, batch->shared.mine[index]);
     }
 }
@@ -424,6 +480,7 @@ enum status loader_next_micro(struct loader *loader, struct micro_batch **micro_
     loader->first = preparation->next;
     if (loader->first == NULL) loader->last = NULL;
     loader->n_prepared--;
+    loader->prepared_bytes -= preparation->bytes;
     preparation_destroy(preparation);
     top_up(loader);
 out:

@@ -52,6 +52,9 @@ struct loader_options {
     enum region_mode region_mode;
     int n_threads;
     int64_t prefetch;             /* micro-batches prepared ahead, at least 1 */
+    int64_t prefetch_bytes;       /* of what is held ahead: half for pictures of measured samples
+                                     (those beyond are read again), half for micro-batches (of which
+                                     one is always prepared); 0: no limit */
     int64_t first_step, end_step; /* global batches first_step .. end_step - 1 */
 };
 

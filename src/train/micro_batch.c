@@ -30,6 +30,20 @@ static void count(struct model_batch *batch, const struct sample_rows *sequences
     }
 }
 
+int64_t micro_batch_bytes(const struct model_config *config, const struct sample_size *sum)
+{
+    const int64_t side = config->extractor.mask_side;
+    const int64_t image_bytes =
+        config->image_height * config->image_width * 3 * (int64_t)sizeof(float);
+    int64_t region_bytes = side * side * (int64_t)sizeof(float);
+    for (int level = 0; level < N_LEVELS; level++)
+        region_bytes +=
+            level_side(config->image_height, level) * level_side(config->image_width, level);
+    /* a row has a position, a token and perhaps a target: row, id, weight */
+    return sum->images * image_bytes + sum->regions * region_bytes +
+           sum->tokens * 5 * (int64_t)sizeof(int32_t);
+}
+
 /* Large memory, sized by data: refused with a sentence where there is none. */
 static enum status take(void *memory_out, int64_t n, size_t size, const char *what)
 {

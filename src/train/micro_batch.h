@@ -10,6 +10,7 @@
 #include "image/region_grid.h"
 #include "image/rle.h"
 #include "model/batch.h"
+#include "train/sample_cost.h"
 #include "train/sample_rows.h"
 
 struct micro_batch {
@@ -32,6 +33,9 @@ struct micro_batch_options {
     uint64_t seed;        /* of DropPath */
     int64_t step;
 };
+
+/* Memory of a micro-batch with so many rows, pictures and regions in all. */
+int64_t micro_batch_bytes(const struct model_config *config, const struct sample_size *sum);
 
 /* `sequences` and `sample_ids` [n]; nothing of them is kept. ERR_MEMORY with the size. */
 enum status micro_batch_create(struct micro_batch **micro_out, const struct sample_rows *sequences,

@@ -473,6 +473,37 @@ static void other_sizes_and_bad_options(void **state)
     }
 }
 
+/* Means and tails of crowded scenes; a statement once, between things of the record. */
+static void crowds(void **state)
+{
+    (void)state;
+    enum { N = 150 };
+    struct scenes_options options = scenes_options_default();
+    options.crowd_objects = 13.2;
+    options.crowd_relations = 25.5;
+    int64_t n_objects = 0, n_relations = 0, most = 0;
+    for (int64_t i = 0; i < N; i++) {
+        struct record record = {0};
+        assert_int_equal(scenes_record(&record, &options, i), OK);
+        n_objects += record.n_objects;
+        n_relations += record.n_relations;
+        if (record.n_objects > most) most = record.n_objects;
+        for (int64_t k = 0; k < record.n_objects; k++)
+            assert_true(rle_area(&record.regions[k].mask) > 0);
+        for (int64_t k = 0; k < record.n_relations; k++)
+            for (int64_t l = 0; l < k; l++)
+                assert_true(record.relations[k].subject != record.relations[l].subject ||
+                            record.relations[k].object != record.relations[l].object);
+        record_release(&record);
+    }
+    assert_in_range(n_objects, 12 * N, 15 * N);
+    assert_in_range(n_relations, 23 * N, 29 * N);
+    assert_true(most > 30);
+    options.crowd_relations = 0;
+    assert_int_equal(scenes_options_check(&options), ERR_ARGUMENT);
+    assert_non_null(strstr(status_message(), "give both or neither"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -484,6 +515,7 @@ int main(void)
         cmocka_unit_test(an_offset_moves_the_index),
         cmocka_unit_test(shares_are_balanced),
         cmocka_unit_test(other_sizes_and_bad_options),
+        cmocka_unit_test(crowds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
