@@ -45,10 +45,22 @@ extern const size_t n_importers;
 
 const struct importer *import_find(const char *kind); /* NULL: there is none */
 
-/* GQA and Visual Genome scene graphs, in any of three shapes: GQA's own (an object of image ids;
- * objects with x, y, w, h), the same with `bbox` corners and COCO `segmentation`, and a list of
- * {data_path, annotation}. Objects without segmentation get a region without mask. */
+/* GQA scene graphs, in any of four shapes: GQA's own (an object of image ids; objects with x, y, w,
+ * h), the same with `bbox` corners and COCO `segmentation`, rows of those with `file_name`, rows
+ * of {data_path, annotation}. Objects without segmentation get a region without mask. */
 enum status import_gqa(struct record_source *source_out, const struct import_options *options);
+
+/* GQA questions over scene graphs, or with the reasoning written out. */
+enum status import_gqa_cot(struct record_source *source_out, const struct import_options *options);
+
+/* Visual Genome in its own files; `annotations` is their folder. */
+enum status import_vg(struct record_source *source_out, const struct import_options *options);
+
+/* Synthetic Visual Genome: relations in five categories; whole graphs. */
+enum status import_svg_relations(struct record_source *source_out,
+                                 const struct import_options *options);
+enum status import_svg_graphs(struct record_source *source_out,
+                              const struct import_options *options);
 
 /* Panoptic scene graphs (psg.json): classes, relations and masks from panoptic PNGs. */
 enum status import_psg(struct record_source *source_out, const struct import_options *options);

@@ -7,6 +7,7 @@
 #include "base/text_buffer.h"
 #include "corpus/import.h"
 #include "corpus/import_common.h"
+#include "corpus/import_graph.h"
 #include "corpus/json_spans.h"
 #include "image/image.h"
 
@@ -72,52 +73,6 @@ out:
     return status;
 }
 
-static enum status read_relation(struct record *record, int64_t subject, const json_t *relation,
-                                 const json_t *numbers, struct json_place place)
-{
-    enum status status = OK;
-    const char *name = NULL;
-    const char *id = NULL;
-    TRY(json_field_string(&name, relation, "name", place));
-    TRY(json_field_string(&id, relation, "object", place));
-    const json_t *number = json_object_get(numbers, id);
-    if (number == NULL)
-        FAIL(ERR_FORMAT, "%s: %s: it is to object '%s', which is not there or was dropped",
-             place.file, place.record, id);
-    TRY(import_add_relation(record, subject, name, json_integer_value(number), place));
-out:
-    return status;
-}
-
-/* `numbers` maps object ids to indices. */
-static enum status read_relations(struct record *record, const json_t *object, const char *key,
-                                  const json_t *numbers, struct item_note *note,
-                                  struct json_place place)
-{
-    enum status status = OK;
-    char *where = NULL;
-    const json_t *relations = json_object_get(object, "relations");
-    const json_t *subject = json_object_get(numbers, key);
-    if (relations == NULL) return OK;
-    for (size_t i = 0; i < json_array_size(relations); i++) {
-        free(where);
-        where = text_format("%s.relations[%zu]", place.record, i);
-        const struct import_mark mark = import_mark(record);
-        if (subject == NULL)
-            status = status_fail(ERR_FORMAT, "%s: %s: its subject was dropped", place.file, where);
-        else
-            status =
-                read_relation(record, json_integer_value(subject), json_array_get(relations, i),
-                              numbers, (struct json_place){place.file, where});
-        if (status != OK) TRY(import_drop(record, mark, note, status, "relation"));
-    }
-    if (!json_is_array(relations))
-        FAIL(ERR_FORMAT, "%s: %s: relations must be an array", place.file, place.record);
-out:
-    free(where);
-    return status;
-}
-
 static enum status read_objects(struct record *record, json_t *objects, const char *file,
                                 const char *id, struct item_note *note)
 {
@@ -137,12 +92,9 @@ static enum status read_objects(struct record *record, json_t *objects, const ch
         else
             TRY(import_drop(record, mark, note, status, "object"));
     }
-    json_object_foreach(objects, key, object)
-    {
-        free(where);
-        where = text_format("%s.objects.%s", id, key);
-        TRY(read_relations(record, object, key, numbers, note, (struct json_place){file, where}));
-    }
+    free(where);
+    where = text_format("%s.objects", id);
+    TRY(import_graph_relations(record, objects, numbers, note, (struct json_place){file, where}));
 out:
     free(where);
     json_decref(numbers);
@@ -269,6 +221,24 @@ out:
     return status;
 }
 
+/* A row: {data_path, annotation} or {file_name, width, height, objects}. */
+static enum status read_row(struct record *record, char **picture_out, const json_t *entry,
+                            const char *file, int64_t item, struct item_note *note)
+{
+    enum status status = OK;
+    const char *path = NULL;
+    char *where = text_format("[%" PRId64 "]", item);
+    const bool graph = json_object_get(entry, "objects") != NULL;
+    TRY(json_field_string(&path, entry, graph ? "file_name" : "data_path",
+                          (struct json_place){file, where}));
+    *picture_out = text_copy(path);
+    TRY(graph ? read_graph(record, entry, file, where, note)
+              : read_list_entry(record, entry, file, where, note));
+out:
+    free(where);
+    return status;
+}
+
 static enum status gqa_make(void *context, int64_t item, struct record *record,
                             struct item_note *note)
 {
@@ -287,14 +257,8 @@ static enum status gqa_make(void *context, int64_t item, struct record *record,
         picture = text_format("%s.jpg", id);
         TRY(read_graph(record, entry, file, id, note));
     } else {
-        const char *path = NULL;
-        char *where = text_format("[%" PRId64 "]", item);
-        status = json_field_string(&path, entry, "data_path", (struct json_place){file, where});
-        if (status == OK) status = read_list_entry(record, entry, file, where, note);
-        free(where);
-        TRY(status);
-        id = import_stem(path);
-        picture = text_copy(path);
+        TRY(read_row(record, &picture, entry, file, item, note));
+        id = import_stem(picture);
     }
     record->id = text_format("gqa/%s", id);
     record->source = text_format("gqa:%s", import_base_name(file));
@@ -317,7 +281,8 @@ static enum status list_items(struct gqa *gqa)
     TRY(json_rows_list(&rows, &gqa->text));
     if (rows.n == 1 && rows.is_lines) {
         TRY(json_spans_list(&fields, &gqa->text, rows.spans[0]));
-        if (json_spans_find(&fields, "data_path") == NULL) {
+        if (json_spans_find(&fields, "data_path") == NULL &&
+            json_spans_find(&fields, "file_name") == NULL) {
             gqa->items = fields;
             fields = (struct json_spans){0};
             goto out;
