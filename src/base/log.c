@@ -27,6 +27,11 @@ void log_set_level(enum log_level level)
     shown_level = level;
 }
 
+bool log_speaks(void)
+{
+    return speaker_rank == 0 && shown_level >= LOG_INFO;
+}
+
 static void speak(enum log_level level, const char *prefix, const char *format, va_list arguments)
 {
     if (level > shown_level) return;

@@ -45,7 +45,7 @@ void rate_line_update(struct rate_line *line, int64_t done)
 {
     const double time = now();
     const double wait = line->on_terminal ? TERMINAL_SECONDS : FILE_SECONDS;
-    if (time - line->shown_s < wait || done <= line->first) return;
+    if (time - line->shown_s < wait || done <= line->first || !log_speaks()) return;
     line->shown_s = time;
     const double rate = (double)(done - line->first) / (time - line->begun_s);
     char *left = duration((double)(line->total - done) / rate);

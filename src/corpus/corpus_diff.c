@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/crc32c.h"
+#include "base/rate_line.h"
 #include "base/thread_pool.h"
 #include "corpus/shard.h"
 
@@ -216,6 +217,7 @@ struct diff_work {
     struct text_buffer *lines; /* [n_blocks] */
     int64_t *n_changed;        /* [n_blocks] */
     char **failures;           /* [n_blocks]; NULL: none */
+    struct rate_line line;     /* worker 0's */
 };
 
 static enum status compare_pair(struct diff_work *work, int64_t block, const struct pair *pair)
@@ -245,7 +247,7 @@ static void compare_block(void *argument, int64_t block, int worker)
 {
     struct diff_work *work = argument;
     const int64_t first = block * BLOCK_RECORDS;
-    (void)worker;
+    if (worker == 0) rate_line_update(&work->line, first); /* blocks are taken in order */
     for (int64_t i = first; i < work->n_pairs && i < first + BLOCK_RECORDS; i++) {
         if (compare_pair(work, block, &work->pairs[i]) == OK) continue;
         work->failures[block] = text_copy(status_message());
@@ -265,7 +267,9 @@ static enum status compare_pairs(struct diff_result *result, struct diff_work *w
     work->n_changed = memory_new(room, sizeof *work->n_changed);
     work->failures = memory_new(room, sizeof *work->failures);
     TRY(thread_pool_create(&pool, n_threads));
+    work->line = rate_line_begin("diff", "records", 0, work->n_pairs);
     thread_pool_run(pool, n_blocks, compare_block, work);
+    rate_line_end(&work->line);
     for (int64_t i = 0; i < n_blocks; i++) {
         if (work->failures[i] != NULL) FAIL(ERR_FORMAT, "%s", work->failures[i]);
         text_append(&result->lines, text_of(&work->lines[i]));

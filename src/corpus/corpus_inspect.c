@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/rate_line.h"
+
 #define COMMONEST 15
 
 /* How often each string came: an object of integers. */
@@ -138,12 +140,15 @@ enum status corpus_summarise(struct text_buffer *out, const struct corpus *corpu
                               .kinds = json_object(),
                               .names = json_object(),
                               .tasks = json_object()};
+    struct rate_line line = rate_line_begin("inspect", "records", 0, corpus_size(corpus));
     for (int64_t i = 0; i < corpus_size(corpus); i++) {
         struct record record = {0};
         TRY(corpus_read(corpus, i, &record));
         summary_add(&summary, &record);
         record_release(&record);
+        rate_line_update(&line, i + 1);
     }
+    rate_line_end(&line);
     text_printf(out, "corpus      %s\nrecords     %" PRId64 "\n", corpus_name(corpus),
                 corpus_size(corpus));
     append_summary(out, &summary);

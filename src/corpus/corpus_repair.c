@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "base/rate_line.h"
 #include "base/text_buffer.h"
 #include "corpus/corpus_families.h"
 #include "corpus/corpus_index.h"
@@ -237,9 +238,11 @@ enum status corpus_repair_copy(struct repair_result *result, const char *directo
     TRY(shard_files_find(&files, directory));
     TRY(open_all(&open, directory, &files));
     TRY(corpus_writer_create(&writer, out, files.name, SHARD_BYTES));
+    struct rate_line line = rate_line_begin("repair", "files", 0, files.n);
     for (int64_t i = 0; i < files.n; i++) {
         const int64_t number = files.numbers[i];
         struct shard again = {0};
+        rate_line_update(&line, i);
         if (open.shards[number].path != NULL) {
             TRY(copy_shard(writer, result, &dropped, &open.shards[number]));
             continue;
@@ -248,6 +251,7 @@ enum status corpus_repair_copy(struct repair_result *result, const char *directo
         shard_close(&again);
         add_dropped(&dropped, result, number, -1);
     }
+    rate_line_end(&line);
     if (result->n_records == 0)
         FAIL(ERR_FORMAT, "%s: no record of its %" PRId64 " files is whole", directory, files.n);
     TRY(file_write_atomic(list, text_of(&dropped), dropped.length));

@@ -12,6 +12,7 @@
 
 #include "base/file.h"
 #include "base/json_file.h"
+#include "base/rate_line.h"
 #include "base/thread_pool.h"
 #include "corpus/corpus_families.h"
 #include "corpus/corpus_index.h"
@@ -256,6 +257,7 @@ enum status corpus_verify(struct verify_result *result, const char *directory,
     struct corpus_families families = {0};
     struct shard *shards = NULL;
     struct thread_pool *pool = NULL;
+    struct rate_line line = {0};
     char *path = NULL;
     int fd = -1;
     TRY(corpus_index_read(&index, directory));
@@ -267,6 +269,8 @@ enum status corpus_verify(struct verify_result *result, const char *directory,
         if (fd < 0) FAIL(ERR_IO, "cannot write %s: %s", path, strerror(errno));
     }
     int64_t to_do = 0;
+    line = rate_line_begin("verify", "records", journal == NULL ? 0 : journal->n_records,
+                           index.n_records);
     for (int64_t i = 0; i < index.n_shards; i++) {
         if (journal != NULL && journal->done[i]) continue;
         if (to_do++ % options->n_ranks != options->rank) continue;
@@ -281,8 +285,12 @@ enum status corpus_verify(struct verify_result *result, const char *directory,
         text_append(&result->lines, text_of(&found.lines));
         text_release(&found.lines);
         TRY(status);
+        /* what this rank has done stands for what every one has */
+        const int64_t done = line.first + result->n_records * options->n_ranks;
+        rate_line_update(&line, done < line.total ? done : line.total);
     }
 out:
+    rate_line_end(&line);
     if (fd >= 0) close(fd);
     free(path);
     thread_pool_destroy(pool);

@@ -533,6 +533,7 @@ static void damaged_records_are_named(void **state)
     assert_int_equal(file_write_atomic(path, bytes, size), OK);
     char *third = path_join(directory, "fake-00003.h5");
     assert_int_equal(file_write_atomic(third, bytes, size / 2), OK);
+    text_release(&result.lines);
     result = (struct verify_result){0};
     assert_int_equal(corpus_verify(&result, directory,
                                    &(struct verify_options){.n_ranks = 1, .n_threads = 2}, NULL),
