@@ -15,6 +15,7 @@ static const struct task *const tasks[] = {
     &task_relation,
     &task_relation_kind,
     &task_relation_pair,
+    &task_relation_lines,
     &task_description,
     &task_summary,
     &task_region_label,

@@ -84,6 +84,7 @@ int64_t task_turns(struct task_turn **turns_out, const struct record *record, co
  * task_question.c, task_statement.c, task_reasoning.c, task_dialogue.c, task_blind.c. */
 extern const struct task task_sg, task_psg, task_sg_detection;
 extern const struct task task_relation, task_relation_kind, task_relation_pair;
+extern const struct task task_relation_lines;
 extern const struct task task_description, task_summary;
 extern const struct task task_region_label, task_region_attribute, task_region_caption;
 extern const struct task task_coco, task_part_imagenet, task_pascal_part, task_paco;

@@ -100,6 +100,50 @@ static void relations(void **state)
     record_release(&record);
 }
 
+/* Every question lists both ends of a relation, and a pair is asked about once. */
+static void lines_of_listed_regions(void **state)
+{
+    (void)state;
+    struct record record = example_record();
+    struct task_options options = task_options_default();
+    example_says(
+        "relation_lines", &record, &options,
+        "<image>\nregion1 <mask><pos>, region2 <mask><pos>|region1: region2 walking, region2 "
+        "walking\nregion2: region1 beside|region1 <mask><pos>, region2 <mask><pos>|region1: "
+        "region2 below");
+    options.max_regions = 3;
+    int64_t n_listed[4] = {0};
+    for (uint64_t i = 0; i < 100; i++) {
+        struct task_sample sample;
+        assert_int_equal(
+            task_make(&sample, &record, task_find("relation_lines"), &options, task_draws(1, i, 0)),
+            OK);
+        assert_int_equal(sample.conversation.n_turns, 4);
+        const int64_t *listed = sample.regions;
+        for (int64_t t = 0; t < 4; t += 2) {
+            const struct chat_turn *turns = &sample.conversation.turns[t];
+            const int64_t n = strstr(turns[0].text, "region3") ? 3 : 2;
+            int64_t subject = 0; /* "below" and "walking" are said of object 0 */
+            while (listed[subject] != 0) subject++;
+            char *line = text_format("region%d: region", (int)subject + 1);
+            assert_non_null(strstr(turns[1].text, line));
+            assert_true(n == 2 ||
+                        (strstr(turns[1].text, "below") && strstr(turns[1].text, "beside")));
+            free(line);
+            n_listed[n]++;
+            listed += n;
+        }
+        assert_ptr_equal(listed, sample.regions + sample.n_regions);
+        task_sample_release(&sample);
+    }
+    assert_true(n_listed[2] > 50 && n_listed[3] > 50);
+    options.max_regions = 1;
+    struct task_sample sample = example_make("relation_lines", &record, &options);
+    assert_non_null(sample.skipped);
+    task_sample_release(&sample);
+    record_release(&record);
+}
+
 /* However few regions are listed, the one that is asked about is among them. */
 static void the_subject_is_listed(void **state)
 {
@@ -429,6 +473,7 @@ int main(void)
         cmocka_unit_test(graphs),
         cmocka_unit_test(what_the_limit_leaves),
         cmocka_unit_test(relations),
+        cmocka_unit_test(lines_of_listed_regions),
         cmocka_unit_test(the_subject_is_listed),
         cmocka_unit_test(single_regions),
         cmocka_unit_test(sentences),
