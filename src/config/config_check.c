@@ -214,6 +214,18 @@ static void check_rates(const struct check *check)
     }
 }
 
+static void check_parallel(const struct check *check)
+{
+    const struct config_parallel *parallel = &check->config->parallel;
+    if (!parallel->shard_gradients || parallel->reduction != CONFIG_REDUCTION_ORDERED) return;
+    if (is_broken(check, "parallel.shard_gradients") || is_broken(check, "parallel.reduction"))
+        return;
+    config_errors_add(check->errors,
+                      place_of(check, "parallel.shard_gradients", "parallel.reduction"),
+                      "parallel.shard_gradients adds up micro-batches in another order than "
+                      "parallel.reduction ordered asks for; leave one of them out");
+}
+
 static void check_train(const struct check *check)
 {
     const struct run_config *config = check->config;
@@ -250,5 +262,6 @@ void config_check(const struct run_config *config, const struct config_place *pl
     check_model(&check);
     if (config->job != CONFIG_JOB_TRAIN) return;
     check_lengths(&check);
+    check_parallel(&check);
     check_train(&check);
 }

@@ -228,6 +228,9 @@ const struct config_key config_keys[] = {
      .sentence = "whether the ranks of one model may sit on several machines"},
     {"parallel.sequence", CONFIG_BOOLEAN, AT(parallel.sequence), "false", .unit = "",
      .sentence = "split norms and residual stream over parallel.tp, too, by tokens"},
+    {"parallel.shard_gradients", CONFIG_BOOLEAN, AT(parallel.shard_gradients), "false", .unit = "",
+     .sentence = "keep of the layers' gradients only each rank's shards, reduced after every "
+                 "micro-batch: less memory, more messages"},
     {"parallel.reduction", CONFIG_CHOICE, AT(parallel.reduction), "fast", .choices = "fast|ordered",
      .unit = "",
      .sentence = "fast: gradients of a rank's micro-batches are added as they come; ordered: all "

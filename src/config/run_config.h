@@ -105,7 +105,7 @@ enum config_reduction { CONFIG_REDUCTION_FAST, CONFIG_REDUCTION_ORDERED };
 
 struct config_parallel {
     int64_t tp, dp; /* dp 0: ranks / tp */
-    bool tp_across_hosts, sequence;
+    bool tp_across_hosts, sequence, shard_gradients;
     int reduction;
     int64_t ordered_multiple, bucket_elements;
     bool overlap;

@@ -47,9 +47,9 @@ struct train_job { /* zeroed is releasable */
 /* Of what a run may change between two calls, but not between its ranks. */
 static uint64_t parallel_hash(const struct config_parallel *keys)
 {
-    char *text =
-        text_format("%" PRId64 " %" PRId64 " %d %d %d %" PRId64, keys->tp, keys->dp,
-                    keys->tp_across_hosts, keys->sequence, keys->overlap, keys->bucket_elements);
+    char *text = text_format("%" PRId64 " %" PRId64 " %d %d %d %d %" PRId64, keys->tp, keys->dp,
+                             keys->tp_across_hosts, keys->sequence, keys->shard_gradients,
+                             keys->overlap, keys->bucket_elements);
     const uint64_t hash = hash_fnv1a(text, strlen(text));
     free(text);
     return hash;
@@ -114,6 +114,7 @@ static struct exchange_options exchange_options_of(const struct train_job *job)
                                      .kernels = job->model.kernels,
                                      .bucket_elements = keys->bucket_elements,
                                      .ordered = keys->reduction == CONFIG_REDUCTION_ORDERED,
+                                     .shard_gradients = keys->shard_gradients,
                                      .overlap = keys->overlap};
 }
 
@@ -356,6 +357,7 @@ static enum status prepare(struct train_job *job)
     TRY(create_mesh(job));
     TRY(comm_agree(job->comm, run_model_size(&job->model, config, true)));
     if (job->mesh.tp_size > 1) job->model.options.share = &job->share;
+    if (config->parallel.shard_gradients) job->model.options.gradient_windows = EXCHANGE_WINDOWS;
     TRY(comm_agree(job->comm, mixture_open(&job->mixture, config)));
     TRY(comm_agree(job->comm, set_up_schedule(job)));
     mixture_print(&job->mixture);

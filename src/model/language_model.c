@@ -484,6 +484,7 @@ enum status lm_backward(const struct language_model *lm, struct lm_activations *
                               .batch = batch,
                               .run = run,
                               .index = i};
+        TRY(gradients_needed(run, lm->config->layers - i));
         if (a->mode.recompute) {
             TRY(attention_half(&r, a->inputs[i]));
             TRY(mlp_inner(&r));

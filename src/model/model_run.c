@@ -16,6 +16,12 @@ enum status weights_needed(const struct model_run *run, int64_t stage)
     return run->hooks->weights_needed(run->hooks->context, stage);
 }
 
+enum status gradients_needed(const struct model_run *run, int64_t stage)
+{
+    if (run->hooks == NULL || run->hooks->gradients_needed == NULL) return OK;
+    return run->hooks->gradients_needed(run->hooks->context, stage);
+}
+
 void gradients_done(const struct model_run *run, int64_t stage)
 {
     if (run->hooks == NULL || run->hooks->gradients_done == NULL) return;
@@ -57,7 +63,7 @@ struct weight weight_find(const struct flat_weights *flat, const char *format, .
     free(name);
     struct weight weight = {.value = flat->values + parameter->offset};
     if (flat->gradients != NULL && parameter->gradient_offset >= 0)
-        weight.gradient = flat->gradients + parameter->gradient_offset;
+        weight.gradient = flat->gradients + parameter->gradient_place;
     return weight;
 }
 

@@ -17,8 +17,9 @@ struct model_run {
     const struct model_hooks *hooks;       /* NULL: nobody else touches weights and gradients */
 };
 
-/* The two hooks, where there are any. */
+/* The hooks, where there are any. */
 enum status weights_needed(const struct model_run *run, int64_t stage);
+enum status gradients_needed(const struct model_run *run, int64_t stage);
 void gradients_done(const struct model_run *run, int64_t stage);
 
 /* Whether this sharer adds the gradients that all compute alike: one must, or they count twice. */

@@ -318,13 +318,44 @@ static void assign_gradient_offsets(struct parameter_table *table,
     int64_t offset = 0;
     for (int64_t i = 0; i < table->n_parameters; i++) {
         struct parameter *parameter = &table->parameters[i];
-        parameter->gradient_offset = -1;
+        parameter->gradient_offset = parameter->gradient_place = -1;
         if (!has_gradient(table, parameter)) continue;
         if (!is_fused_with_previous(parameter)) offset = align(offset);
-        parameter->gradient_offset = offset;
+        parameter->gradient_offset = parameter->gradient_place = offset;
         offset += parameter->n_elements;
     }
-    table->n_gradient_elements = align(offset);
+    table->n_gradient_elements = table->n_gradient_places = align(offset);
+}
+
+static int64_t place_next(int64_t *end, const struct parameter *parameter)
+{
+    if (!is_fused_with_previous(parameter)) *end = align(*end);
+    const int64_t place = *end;
+    *end += parameter->n_elements;
+    return place;
+}
+
+void parameter_table_use_windows(struct parameter_table *table, int64_t n)
+{
+    int64_t *ends = memory_new((size_t)table->n_stages, sizeof *ends), size = 0, rest = 0;
+    for (int64_t i = 0; i < table->n_parameters; i++) {
+        struct parameter *parameter = &table->parameters[i];
+        if (parameter->gradient_offset < 0) continue;
+        const bool layer = parameter->module == MODULE_LM && parameter->stage >= 1 &&
+                           parameter->stage <= table->n_stages - 3;
+        parameter->windowed = layer && (parameter_is_split(parameter) || !table->sliced);
+        int64_t *end = parameter->windowed ? &ends[parameter->stage] : &rest;
+        parameter->gradient_place = place_next(end, parameter);
+        if (parameter->windowed && align(*end) > size) size = align(*end);
+    }
+    rest = align(rest);
+    for (int64_t i = 0; i < table->n_parameters; i++) {
+        struct parameter *parameter = &table->parameters[i];
+        if (parameter->windowed)
+            parameter->gradient_place += rest + (parameter->stage - 1) % n * size;
+    }
+    table->n_gradient_places = rest + n * size;
+    free(ends);
 }
 
 static bool trains(const struct parameter_table *table, const struct parameter *parameter)
@@ -381,6 +412,7 @@ enum status parameter_table_create_slice(struct parameter_table **table_out,
     TRY(lm_slice_make(&list.slice, &config->lm, index, size));
     list.table = table = memory_new(1, sizeof *table);
     memcpy(table->trainable, trainable, sizeof table->trainable);
+    table->sliced = size > 1;
     table->n_stages = config->lm.layers + 3;
     list.stage = table->n_stages - 1;
     push_tower(&list, &config->vision);

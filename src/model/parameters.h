@@ -45,6 +45,8 @@ struct parameter {
     int64_t offset;          /* elements from the start of the flat weights */
     int64_t gradient_offset; /* elements from the start of the flat gradients; -1: no gradient
                                 (frozen or unused) */
+    int64_t gradient_place;  /* of its gradient in the model's buffer: the same, but in windows */
+    bool windowed;           /* its gradient's place is another layer's as well */
     bool decays;             /* in the group with weight decay: neither a bias nor a LayerNorm */
     int64_t stage;           /* of the backward, from 0: when it is done the gradient is complete */
     bool used; /* false: exists in checkpoints, the graph never reads it (trunk.head.norm, head.mlp)
@@ -57,7 +59,9 @@ struct parameter_table {
     int64_t n_weight_elements; /* size of the flat weights, padding between groups included (always
                                   zero) */
     int64_t n_gradient_elements; /* size of the flat gradients of the trainable ones, likewise */
+    int64_t n_gradient_places;   /* size of the model's buffer of gradients */
     bool trainable[N_MODULES];
+    bool sliced;      /* one of several sharers' */
     int64_t n_stages; /* of the backward: head, layers from the last to the first, embedded words,
                          vision */
 };
@@ -97,6 +101,11 @@ void parameter_paste(float *whole, const float *held, const struct parameter *pa
 /* Of a trainable LM only norms and biases keep a gradient: its matrices and embeddings are frozen,
  * and the gradient buffer of a 3B model shrinks from 12 GB to what the rest needs. */
 void parameter_table_freeze_lm_matrices(struct parameter_table *table);
+
+/* Gradients of the language model's layers (of a sharer: of its slices there) take turns in `n`
+ * windows of one layer each: they must be taken away before the n-th layer after them comes. The
+ * offsets stay. */
+void parameter_table_use_windows(struct parameter_table *table, int64_t n);
 
 /* NULL if there is none of that name. */
 const struct parameter *parameter_find(const struct parameter_table *table, const char *name);

@@ -171,6 +171,8 @@ static enum status prepare(struct model *model, const struct model_config *confi
     TRY(lm_slice_make(&model->slice, &model->config.lm, model->share.index, model->share.size));
     model->slice.sequence = model->share.sequence && model->share.size > 1;
     if (options->lm_matrices_frozen) parameter_table_freeze_lm_matrices(model->table);
+    if (options->gradient_windows > 0)
+        parameter_table_use_windows(model->table, options->gradient_windows);
     model->modes = choose_modes(options);
     tower_activations_init(&model->tower_activations, &config->vision);
     lm_activations_init(&model->lm_activations, &model->slice);
@@ -203,7 +205,7 @@ static struct model_memory measure(struct model *model)
     arena_init_measuring(&arena);
     memory.weights =
         weight_bytes(model) + language_model_tables(&model->config.lm, n_positions_of(model));
-    memory.gradients = size_multiply((size_t)model->table->n_gradient_elements, sizeof(float));
+    memory.gradients = size_multiply((size_t)model->table->n_gradient_places, sizeof(float));
     batch_share_most(&model->own, &model->options.limits, &model->slice);
     lay_out(model, &arena, &model->options.limits, &memory);
     return memory;
@@ -310,7 +312,7 @@ float *model_gradients(struct model *model)
 void model_zero_gradients(struct model *model)
 {
     if (model->gradients.base != NULL)
-        zero_floats(model_gradients(model), model->table->n_gradient_elements);
+        zero_floats(model_gradients(model), model->table->n_gradient_places);
 }
 
 void model_set_hooks(struct model *model, const struct model_hooks *hooks)

@@ -24,6 +24,9 @@ struct model_options {
     bool backward;  /* false: inference only, no gradients and no saved activations at all */
     bool recompute; /* activation recompute per block: block inputs are kept, the rest is computed
                        again; same bits */
+    int64_t
+        gradient_windows;    /* the layers' gradients take turns in so many places, which hooks must
+                                 empty; 0: each has its own */
     bool lm_matrices_frozen; /* of a trainable LM only norms and biases train */
     /* Which part of the language model this is, and what the others do (lm_slice.h); NULL: it is
      * the whole. Copied. */
@@ -78,6 +81,9 @@ struct model_hooks {
     void *context;
     /* Before the weights of a stage are read; a failure ends the step. */
     enum status (*weights_needed)(void *context, int64_t stage);
+    /* Before gradients of a layer are added to: where they take turns (gradient_windows), the place
+     * must be free, and zero. */
+    enum status (*gradients_needed)(void *context, int64_t stage);
     /* The gradients up to this stage are complete for this batch. Not called for stages that a
      * batch has no need of: all are complete when model_step comes back. */
     void (*gradients_done)(void *context, int64_t stage);

@@ -13,6 +13,11 @@ static bool has_gradient(const struct parameter *parameter)
 static bool continues(const struct bucket *bucket, const struct parameter *last,
                       const struct parameter *parameter)
 {
+    if (bucket->windowed != parameter->windowed ||
+        (bucket->windowed && bucket->stage != parameter->stage) ||
+        parameter->gradient_place - last->gradient_place !=
+            parameter->gradient_offset - last->gradient_offset)
+        return false;
     return bucket->module == parameter->module && bucket->split == parameter_is_split(parameter) &&
            parameter->offset - last->offset == parameter->gradient_offset - last->gradient_offset;
 }
@@ -23,6 +28,8 @@ static struct bucket *open_bucket(struct bucket_list *list, const struct paramet
     struct bucket *bucket = &list->buckets[list->n++];
     *bucket = (struct bucket){.gradient = parameter->gradient_offset,
                               .weight = parameter->offset,
+                              .place = parameter->gradient_place,
+                              .windowed = parameter->windowed,
                               .module = parameter->module,
                               .split = parameter_is_split(parameter),
                               .replicas = 1};

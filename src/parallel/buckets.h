@@ -21,6 +21,8 @@ struct bucket_range { /* elements of the bucket */
 
 struct bucket {
     int64_t gradient, weight; /* where the range begins in the flat buffers */
+    int64_t place;            /* where the model adds its gradient */
+    bool windowed;            /* which is another layer's place as well */
     int64_t n;
     enum module module;
     bool split;     /* slices of the language model */

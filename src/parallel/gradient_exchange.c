@@ -24,12 +24,15 @@ struct gradient_exchange {
     struct comm *whole, *split, *repeated; /* of the thread alone */
     struct stream stream;                  /* of the thread: no pool */
     float *pieces;
+    float *shards;            /* [n_state]: sums of windowed buckets, with shard_gradients */
+    const float **values;     /* [buckets]: where their sums are, for the optimizer */
     float *stack[MAX_LEVELS]; /* sums of leaves that wait for their sibling, with `ordered` */
     int depth;
 
     /* the step, in the caller's hands */
     int64_t first_leaf, end_leaf, leaf;
     bool last_micro;
+    int64_t round, n_rounds; /* micro-batches, of the rank that has most, with shard_gradients */
 
     pthread_t thread;
     bool threaded;
@@ -37,8 +40,10 @@ struct gradient_exchange {
     pthread_cond_t work, done;
     bool stopping;
     bool reducing, gathering;
-    int64_t ready_stage;           /* buckets up to this stage are complete; -1: none */
-    int64_t n_reduced;             /* from the first bucket */
+    int64_t ready_round;           /* buckets of rounds before it are complete */
+    int64_t ready_stage;           /* and of it up to this stage; -1: none */
+    int64_t reduced_round;         /* in work */
+    int64_t n_reduced;             /* of it, from the first bucket */
     int64_t n_updated, n_gathered; /* from the last bucket */
     enum status status;            /* the thread's first failure */
     char *sentence;
@@ -64,6 +69,7 @@ static enum status add_repeated(struct gradient_exchange *exchange, const struct
                                 struct bucket_range shard, float *values)
 {
     enum status status = OK;
+    if (bucket->windowed && exchange->reduced_round < exchange->n_rounds - 1) return OK;
     for (int64_t r = 0; r < bucket->n_repeated; r++) {
         struct bucket_range range = bucket->repeated[r];
         if (range.first < shard.first) range.first = shard.first;
@@ -83,7 +89,7 @@ static enum status reduce_bucket(struct gradient_exchange *exchange, int64_t b)
     const struct kernels *k = exchange->options.kernels;
     const struct mesh *mesh = exchange->options.mesh;
     const struct bucket_range shard = bucket_shard(&exchange->list, b);
-    float *values = model_gradients(exchange->model) + bucket->gradient;
+    float *values = model_gradients(exchange->model) + bucket->place;
     for (int level = exchange->depth - 1; level >= 0; level--)
         TRY(k->add(values, exchange->stack[level] + bucket->gradient, bucket->n,
                    &exchange->stream));
@@ -98,6 +104,11 @@ static enum status reduce_bucket(struct gradient_exchange *exchange, int64_t b)
         TRY(comm_exchange(comm_of(exchange, bucket), exchange->pieces, values, bucket->first,
                           "gradients"));
         TRY(tree_sum_pieces(values + shard.first, exchange->pieces, &sum));
+    }
+    if (bucket->windowed) {
+        TRY(k->add(exchange->shards + bucket->state, values + shard.first, shard.end - shard.first,
+                   &exchange->stream));
+        values = exchange->shards + bucket->state - shard.first;
     }
     TRY(add_repeated(exchange, bucket, shard, values));
 out:
@@ -122,8 +133,24 @@ static bool may_gather(const struct gradient_exchange *exchange)
 /* Gathering comes first: it belongs to the step before. */
 static bool may_reduce(const struct gradient_exchange *exchange)
 {
-    return exchange->reducing && !exchange->gathering && exchange->n_reduced < exchange->list.n &&
+    if (!exchange->reducing || exchange->gathering || exchange->n_reduced == exchange->list.n)
+        return false;
+    if (exchange->reduced_round < exchange->ready_round) return true;
+    return exchange->reduced_round == exchange->ready_round &&
            exchange->list.buckets[exchange->n_reduced].stage <= exchange->ready_stage;
+}
+
+/* Before the last round only windowed buckets are reduced; the round after them. Mutex held. */
+static void pass_on(struct gradient_exchange *exchange)
+{
+    const struct bucket_list *list = &exchange->list;
+    while (exchange->reduced_round < exchange->n_rounds - 1) {
+        while (exchange->n_reduced < list->n && !list->buckets[exchange->n_reduced].windowed)
+            exchange->n_reduced++;
+        if (exchange->n_reduced < list->n) return;
+        exchange->n_reduced = 0;
+        exchange->reduced_round++;
+    }
 }
 
 static void note_failure(struct gradient_exchange *exchange, enum status status)
@@ -152,6 +179,7 @@ static bool work_once(struct gradient_exchange *exchange)
     } else {
         exchange->times.reduce += seconds;
         exchange->n_reduced++;
+        pass_on(exchange);
     }
     pthread_cond_broadcast(&exchange->done);
     return true;
@@ -185,14 +213,50 @@ static enum status failure_of(const struct gradient_exchange *exchange)
 
 /* ---- hooks of the model ---- */
 
-static void gradients_are_done(void *context, int64_t stage)
+static void set_ready(struct gradient_exchange *exchange, int64_t round, int64_t stage)
 {
-    struct gradient_exchange *exchange = context;
-    if (!exchange->last_micro) return;
     pthread_mutex_lock(&exchange->mutex);
+    exchange->ready_round = round;
     exchange->ready_stage = stage;
     pthread_cond_signal(&exchange->work);
     pthread_mutex_unlock(&exchange->mutex);
+}
+
+static void gradients_are_done(void *context, int64_t stage)
+{
+    struct gradient_exchange *exchange = context;
+    if (exchange->last_micro || exchange->options.shard_gradients)
+        set_ready(exchange, exchange->round, stage);
+}
+
+/* Whether the layer that had this stage's window before is reduced. Mutex held. */
+static bool window_is_free(const struct gradient_exchange *exchange, int64_t stage)
+{
+    const struct bucket_list *list = &exchange->list;
+    if (exchange->reduced_round != exchange->round)
+        return exchange->reduced_round > exchange->round;
+    for (int64_t b = exchange->n_reduced; b < list->n; b++)
+        if (list->buckets[b].windowed && list->buckets[b].stage <= stage - EXCHANGE_WINDOWS)
+            return false;
+    return true;
+}
+
+static enum status gradients_are_needed(void *context, int64_t stage)
+{
+    struct gradient_exchange *exchange = context;
+    const struct bucket_list *list = &exchange->list;
+    if (!exchange->options.shard_gradients) return OK;
+    pthread_mutex_lock(&exchange->mutex);
+    const double start = now();
+    while (!window_is_free(exchange, stage)) wait_once(exchange);
+    exchange->times.reduce_waited += now() - start;
+    const enum status status = failure_of(exchange);
+    pthread_mutex_unlock(&exchange->mutex);
+    for (int64_t b = 0; b < list->n; b++)
+        if (list->buckets[b].windowed && list->buckets[b].stage == stage)
+            memset(model_gradients(exchange->model) + list->buckets[b].place, 0,
+                   (size_t)list->buckets[b].n * sizeof(float));
+    return status;
 }
 
 /* Buckets are gathered from the last to the first: until all from this stage on are there. */
@@ -271,6 +335,28 @@ static size_t count_pieces(const struct bucket_list *list)
     return most;
 }
 
+/* Where the optimizer will find the sums of each bucket; memory for those that have no place. */
+static enum status take_shards(struct gradient_exchange *exchange)
+{
+    enum status status = OK;
+    const struct bucket_list *list = &exchange->list;
+    exchange->values = memory_new((size_t)list->n + 1, sizeof *exchange->values);
+    if (exchange->options.shard_gradients)
+        exchange->shards = malloc(((size_t)list->n_state + 1) * sizeof(float));
+    if (exchange->options.shard_gradients && exchange->shards == NULL)
+        FAIL(ERR_MEMORY, "no memory for shards of gradients: %lld floats",
+             (long long)list->n_state);
+    for (int64_t b = 0; b < list->n; b++) {
+        const struct bucket *bucket = &list->buckets[b];
+        ASSERT(!bucket->windowed || exchange->shards != NULL, "windows without shard_gradients");
+        exchange->values[b] = bucket->windowed
+                                  ? exchange->shards + bucket->state - bucket_shard(list, b).first
+                                  : model_gradients(exchange->model) + bucket->place;
+    }
+out:
+    return status;
+}
+
 enum status exchange_create(struct gradient_exchange **exchange_out, struct model *model,
                             const struct exchange_options *options)
 {
@@ -291,6 +377,7 @@ enum status exchange_create(struct gradient_exchange **exchange_out, struct mode
              "no memory for the pieces of a bucket: %zu floats; lower "
              "parallel.bucket_elements",
              n_pieces);
+    TRY(take_shards(exchange));
     const struct comm *world = options->mesh->world;
     if (options->overlap && comm_size(world) > 1 && !comm_is_threaded(world))
         log_warn("this MPI library cannot be called from several threads: gradients are reduced "
@@ -299,6 +386,7 @@ enum status exchange_create(struct gradient_exchange **exchange_out, struct mode
         TRY(start_thread(exchange));
     const struct model_hooks hooks = {.context = exchange,
                                       .weights_needed = weights_are_needed,
+                                      .gradients_needed = gradients_are_needed,
                                       .gradients_done = gradients_are_done};
     model_set_hooks(model, &hooks);
     *exchange_out = exchange;
@@ -328,6 +416,8 @@ void exchange_destroy(struct gradient_exchange *exchange)
     pthread_mutex_destroy(&exchange->mutex);
     for (int level = 0; level < MAX_LEVELS; level++) free(exchange->stack[level]);
     free(exchange->pieces);
+    free(exchange->shards);
+    free(exchange->values);
     free(exchange->sentence);
     buckets_release(&exchange->list);
     free(exchange);
@@ -340,9 +430,10 @@ struct exchange_memory exchange_plan(const struct parameter_table *table,
     int64_t levels = 0;
     make_buckets(&list, table, options);
     for (int64_t n = 1; options->ordered && n < n_micro; n *= 2) levels++;
-    const struct exchange_memory memory = {.state_elements = list.n_state,
-                                           .buffer_elements = (int64_t)count_pieces(&list) +
-                                                              levels * table->n_gradient_elements};
+    const struct exchange_memory memory = {
+        .state_elements = list.n_state,
+        .buffer_elements = (int64_t)count_pieces(&list) + levels * table->n_gradient_elements +
+                           (options->shard_gradients ? list.n_state : 0)};
     buckets_release(&list);
     return memory;
 }
@@ -361,14 +452,25 @@ enum status exchange_begin(struct gradient_exchange *exchange, int64_t first, in
     exchange->end_leaf = end;
     exchange->depth = 0;
     exchange->last_micro = false;
+    exchange->round = 0;
+    exchange->n_rounds = 1;
+    if (exchange->options.shard_gradients) {
+        int64_t most = end - first > 1 ? end - first : 1;
+        TRY(comm_max_int64(exchange->options.mesh->world, &most, 1));
+        exchange->n_rounds = most;
+        memset(exchange->shards, 0, (size_t)exchange->list.n_state * sizeof(float));
+    }
     model_zero_gradients(exchange->model);
     pthread_mutex_lock(&exchange->mutex);
     exchange->times = (struct exchange_times){0};
+    exchange->ready_round = exchange->reduced_round = 0;
     exchange->ready_stage = -1;
     exchange->n_reduced = 0;
+    pass_on(exchange);
     exchange->reducing = true;
     status = failure_of(exchange);
     pthread_mutex_unlock(&exchange->mutex);
+out:
     return status;
 }
 
@@ -402,11 +504,32 @@ out:
     return status;
 }
 
+/* All gradients of this rank's round are complete. Before the last one, resident buckets go on. */
+static void end_round(struct gradient_exchange *exchange)
+{
+    exchange->round++;
+    set_ready(exchange, exchange->round - 1, INT64_MAX);
+}
+
+/* The rounds of ranks that had more to compute: zeros, in the same order. */
+static void join_rounds(struct gradient_exchange *exchange)
+{
+    const int64_t n_stages = model_parameters(exchange->model)->n_stages;
+    while (exchange->options.shard_gradients && exchange->round < exchange->n_rounds) {
+        for (int64_t stage = 0; stage < n_stages; stage++) {
+            (void)gradients_are_needed(exchange, stage);
+            set_ready(exchange, exchange->round, stage);
+        }
+        end_round(exchange);
+    }
+}
+
 enum status exchange_end_micro(struct gradient_exchange *exchange)
 {
     enum status status = OK;
     const bool last = exchange->leaf == exchange->end_leaf - 1;
     if (exchange->options.ordered && !last) TRY(push_leaf(exchange));
+    if (exchange->options.shard_gradients) end_round(exchange);
 out:
     exchange->leaf++;
     return status;
@@ -414,11 +537,11 @@ out:
 
 enum status exchange_finish(struct gradient_exchange *exchange)
 {
+    join_rounds(exchange);
     const double start = now();
-    pthread_mutex_lock(&exchange->mutex);
     exchange->last_micro = false;
-    exchange->ready_stage = INT64_MAX;
-    pthread_cond_signal(&exchange->work);
+    set_ready(exchange, exchange->n_rounds - 1, INT64_MAX);
+    pthread_mutex_lock(&exchange->mutex);
     while (exchange->gathering || exchange->n_reduced < exchange->list.n) wait_once(exchange);
     exchange->reducing = false;
     exchange->times.reduce_waited += now() - start;
@@ -446,7 +569,7 @@ enum status exchange_norm(struct gradient_exchange *exchange, const struct optim
     const size_t n = (size_t)list->n_blocks;
     double squares[N_MODULES] = {0}, of_slices[N_MODULES] = {0}, all = 0;
     double *blocks = memory_new(n + 1, sizeof *blocks), *slices = memory_new(n + 1, sizeof *slices);
-    status = optimizer_squares(optimizer, model_gradients(exchange->model), blocks);
+    status = optimizer_squares(optimizer, exchange->values, blocks);
     TRY(comm_agree(mesh->world, status));
     memcpy(slices, blocks, n * sizeof *blocks);
     keep_blocks(list, slices, true);
@@ -475,14 +598,13 @@ enum status exchange_update(struct gradient_exchange *exchange, struct optimizer
 {
     enum status status = OK;
     float *weights = model_weights(exchange->model);
-    const float *gradients = model_gradients(exchange->model);
     pthread_mutex_lock(&exchange->mutex);
     exchange->n_updated = exchange->n_gathered = 0;
     exchange->gathering = exchange->list.n > 0;
     pthread_mutex_unlock(&exchange->mutex);
     optimizer_begin_step(optimizer, norm, lr_factor);
     for (int64_t b = exchange->list.n - 1; b >= 0; b--) {
-        const enum status own = optimizer_step_bucket(optimizer, b, weights, gradients);
+        const enum status own = optimizer_step_bucket(optimizer, b, weights, exchange->values[b]);
         if (status == OK) status = own;
         pthread_mutex_lock(&exchange->mutex); /* also after a failure: others wait for us */
         exchange->n_updated++;

@@ -7,7 +7,11 @@
  * Every sum is that of pieces in the order of the ranks, along a fixed tree (reduction_tree.h): one
  * mesh gives one result, whatever the library, the network or the threads do. With `ordered` the
  * leaves of the tree are the micro-batches of the global batch: then every dp that is a power of
- * two gives the same bits. */
+ * two gives the same bits.
+ *
+ * With shard_gradients (ZeRO, stage 2) the layers' gradients pass through two places in turn: each
+ * micro-batch is a round in which all ranks reduce them, also those that have none left, and the
+ * shards add up the rounds. */
 #ifndef ROBIN_PARALLEL_GRADIENT_EXCHANGE_H
 #define ROBIN_PARALLEL_GRADIENT_EXCHANGE_H
 
@@ -26,7 +30,10 @@ struct exchange_options {
     const struct kernels *kernels;
     int64_t bucket_elements; /* 0: 2^22 */
     bool ordered, overlap;
+    bool shard_gradients; /* a model made with EXCHANGE_WINDOWS: gradients of its layers are reduced
+                             after every micro-batch and kept in shards alone; not with ordered */
 };
+#define EXCHANGE_WINDOWS 2
 
 /* Collective. Takes the model's hooks. */
 enum status exchange_create(struct gradient_exchange **exchange_out, struct model *model,
@@ -47,7 +54,7 @@ const struct bucket_list *exchange_buckets(const struct gradient_exchange *excha
 
 /* ---- a step: begin, micro-batches, finish, norm, then update or nothing ---- */
 
-/* This rank computes leaves first .. end - 1 of the global batch's; may be none. */
+/* Collective. This rank computes leaves first .. end - 1 of the global batch's; may be none. */
 enum status exchange_begin(struct gradient_exchange *exchange, int64_t first, int64_t end);
 /* Around the model_step of each of them, in order. */
 void exchange_begin_micro(struct gradient_exchange *exchange);

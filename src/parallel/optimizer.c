@@ -130,12 +130,11 @@ const struct bucket_list *optimizer_buckets(const struct optimizer *optimizer)
 
 /* Squares of elements first .. end - 1 of the bucket, repeated slices by their share. */
 static enum status block_squares(const struct optimizer *optimizer, const struct bucket *bucket,
-                                 const float *gradients, struct bucket_range block,
+                                 const float *values, struct bucket_range block,
                                  double *squares_out)
 {
     enum status status = OK;
     const struct kernels *k = optimizer->kernels;
-    const float *values = gradients + bucket->gradient;
     double squares = 0;
     TRY(k->sum_squares(&squares, values + block.first, block.end - block.first, optimizer->stream));
     for (int64_t r = 0; r < bucket->n_repeated; r++) {
@@ -153,7 +152,7 @@ out:
     return status;
 }
 
-enum status optimizer_squares(const struct optimizer *optimizer, const float *gradients,
+enum status optimizer_squares(const struct optimizer *optimizer, const float *const *values,
                               double *blocks)
 {
     enum status status = OK;
@@ -163,7 +162,7 @@ enum status optimizer_squares(const struct optimizer *optimizer, const float *gr
         const struct bucket_range shard = bucket_shard(optimizer->buckets, b);
         for (int64_t first = shard.first; first < shard.end; first += BUCKET_BLOCK) {
             const int64_t end = first + BUCKET_BLOCK < shard.end ? first + BUCKET_BLOCK : shard.end;
-            TRY(block_squares(optimizer, bucket, gradients, (struct bucket_range){first, end},
+            TRY(block_squares(optimizer, bucket, values[b], (struct bucket_range){first, end},
                               &blocks[bucket->block + first / BUCKET_BLOCK]));
         }
     }
@@ -178,8 +177,10 @@ enum status optimizer_gradient_norm(const struct optimizer *optimizer, const flo
     const struct bucket_list *list = optimizer->buckets;
     double squares[N_MODULES] = {0}, all = 0;
     double *blocks = memory_new((size_t)list->n_blocks + 1, sizeof *blocks);
+    const float **values = memory_new((size_t)list->n + 1, sizeof *values);
+    for (int64_t b = 0; b < list->n; b++) values[b] = gradients + list->buckets[b].gradient;
     ASSERT(list->options.dp_size * list->options.tp_size == 1, "the norm of one rank's shards");
-    TRY(optimizer_squares(optimizer, gradients, blocks));
+    TRY(optimizer_squares(optimizer, values, blocks));
     buckets_sum_blocks(list, blocks, true, squares);
     buckets_sum_blocks(list, blocks, false, squares);
     for (int m = 0; m < N_MODULES; m++) {
@@ -188,6 +189,7 @@ enum status optimizer_gradient_norm(const struct optimizer *optimizer, const flo
     }
     *norm_out = sqrt(all);
 out:
+    free(values);
     free(blocks);
     return status;
 }
@@ -215,10 +217,11 @@ void optimizer_begin_step(struct optimizer *optimizer, double norm, double lr_fa
 }
 
 enum status optimizer_step_bucket(struct optimizer *optimizer, int64_t bucket, float *weights,
-                                  const float *gradients)
+                                  const float *values)
 {
     enum status status = OK;
     const struct optimizer_options *options = &optimizer->options;
+    const int64_t first = optimizer->buckets->buckets[bucket].gradient;
     struct adamw_step step = optimizer->step;
     for (int64_t i = optimizer->first_span[bucket]; i < optimizer->first_span[bucket + 1]; i++) {
         const struct span *span = &optimizer->spans[i];
@@ -228,7 +231,7 @@ enum status optimizer_step_bucket(struct optimizer *optimizer, int64_t bucket, f
                       weights + span->weight,
                       optimizer->states[OPTIMIZER_FIRST_MOMENT] + span->state,
                       optimizer->states[OPTIMIZER_SECOND_MOMENT] + span->state,
-                      gradients + span->gradient, span->n, &step, optimizer->stream),
+                      values + (span->gradient - first), span->n, &step, optimizer->stream),
                   "optimizer step of %s", span->parameter->name);
         float *mean = optimizer->states[OPTIMIZER_MEAN_WEIGHT];
         if (mean != NULL)
@@ -250,7 +253,8 @@ enum status optimizer_step(struct optimizer *optimizer, float *weights, const fl
     enum status status = OK;
     optimizer_begin_step(optimizer, norm, lr_factor);
     for (int64_t b = 0; b < optimizer->buckets->n; b++)
-        TRY(optimizer_step_bucket(optimizer, b, weights, gradients));
+        TRY(optimizer_step_bucket(optimizer, b, weights,
+                                  gradients + optimizer->buckets->buckets[b].gradient));
     optimizer_end_step(optimizer);
 out:
     return status;

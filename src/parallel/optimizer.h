@@ -32,8 +32,9 @@ enum status optimizer_create(struct optimizer **optimizer_out, const struct para
 void optimizer_destroy(struct optimizer *optimizer);
 
 /* Sums of squares of the gradients in this rank's shards: blocks [n_blocks], those of other ranks
- * 0. Slices that several sharers hold count once among them. */
-enum status optimizer_squares(const struct optimizer *optimizer, const float *gradients,
+ * 0. Slices that several sharers hold count once among them. values[b][e] is element e of bucket b,
+ * there where the shard is. */
+enum status optimizer_squares(const struct optimizer *optimizer, const float *const *values,
                               double *blocks);
 const struct bucket_list *optimizer_buckets(const struct optimizer *optimizer);
 
@@ -48,7 +49,7 @@ enum status optimizer_step(struct optimizer *optimizer, float *weights, const fl
                            double norm, double lr_factor);
 void optimizer_begin_step(struct optimizer *optimizer, double norm, double lr_factor);
 enum status optimizer_step_bucket(struct optimizer *optimizer, int64_t bucket, float *weights,
-                                  const float *gradients);
+                                  const float *values);
 void optimizer_end_step(struct optimizer *optimizer);
 
 /* State for checkpoints: steps done, and this rank's shards of what is kept for each element, at

@@ -100,12 +100,44 @@ static void slices_make_the_whole(void **state)
     check_weights(&config, 4);
 }
 
+/* In two windows a model of three layers holds the gradients of two; the offsets stay. */
+static void layers_take_turns_in_windows(void **state)
+{
+    (void)state;
+    struct model_config config = tiny_config();
+    for (int size = 1; size <= 2; size++) {
+        struct parameter_table *plain = NULL, *table = NULL;
+        assert_int_equal(parameter_table_create_slice(&plain, &config, all, 0, size), OK);
+        assert_int_equal(parameter_table_create_slice(&table, &config, all, 0, size), OK);
+        parameter_table_use_windows(table, 2);
+        int64_t layer = 0;
+        for (int64_t p = 0; p < table->n_parameters; p++) {
+            const struct parameter *parameter = &table->parameters[p];
+            const struct parameter *first = &table->parameters[p > 0 ? p - 1 : 0];
+            assert_int_equal(parameter->gradient_offset, plain->parameters[p].gradient_offset);
+            if (parameter->windowed && parameter->stage == 1) layer += parameter->n_elements;
+            if (strstr(parameter->name, "k_proj") != NULL)
+                assert_int_equal(parameter->gradient_place,
+                                 first->gradient_place + first->n_elements);
+        }
+        assert_true(layer > 0);
+        const int64_t saved = table->n_gradient_elements - table->n_gradient_places;
+        assert_true(saved > layer - 200 && saved < layer + 200);
+        assert_int_equal(
+            parameter_find(table, "model.layers.0.mlp.down_proj.weight")->gradient_place,
+            parameter_find(table, "model.layers.2.mlp.down_proj.weight")->gradient_place);
+        parameter_table_destroy(table);
+        parameter_table_destroy(plain);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(refusals_name_the_allowed_numbers),
         cmocka_unit_test(fewer_key_heads_than_sharers_are_repeated),
         cmocka_unit_test(slices_make_the_whole),
+        cmocka_unit_test(layers_take_turns_in_windows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

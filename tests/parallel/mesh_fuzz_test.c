@@ -152,7 +152,7 @@ out:
     return status;
 }
 
-static enum status work_steps(struct fuzz *fuzz, int tp, bool sequence, int64_t steps)
+static enum status work_steps(struct fuzz *fuzz, int tp, const char *way, int64_t steps)
 {
     enum status status = OK;
     static const struct schedule schedule = {.total_steps = 1 << 20, .constant = true};
@@ -167,12 +167,17 @@ static enum status work_steps(struct fuzz *fuzz, int tp, bool sequence, int64_t 
     fuzz->config = tiny_config();
     fuzz->config.lm.max_positions = MAX_TOKENS;
     TRY(mesh_init(&fuzz->mesh, fuzz->comm, &(struct mesh_options){.tp = tp}));
+    const bool sequence = strstr(way, "sequence") != NULL, shards = strstr(way, "shards") != NULL;
     const struct model_share share = tensor_parallel_share(fuzz->mesh.tp, sequence);
+    options.gradient_windows = shards ? EXCHANGE_WINDOWS : 0;
     if (tp > 1) options.share = &share;
     TRY(model_create(&model, &fuzz->config, &options, &kernels_cpu, &stream));
     parameters_fill(model_weights(model), model_parameters(model), 77);
-    const struct exchange_options exchanges = {
-        .mesh = &fuzz->mesh, .kernels = &kernels_cpu, .bucket_elements = 3000, .overlap = true};
+    const struct exchange_options exchanges = {.mesh = &fuzz->mesh,
+                                               .kernels = &kernels_cpu,
+                                               .bucket_elements = 3000,
+                                               .overlap = true,
+                                               .shard_gradients = shards};
     TRY(exchange_create(&exchange, model, &exchanges));
     TRY(optimizer_create(&optimizer, model_parameters(model), exchange_buckets(exchange), &adamw,
                          &kernels_cpu, &stream));
@@ -187,13 +192,12 @@ out:
     return status;
 }
 
-static int work(const char *tp, const char *sequence, const char *steps)
+static int work(const char *tp, const char *way, const char *steps)
 {
     struct fuzz fuzz = {0};
     enum status status = comm_create(&fuzz.comm, &(struct comm_options){.timeout_seconds = 60});
     if (status == OK)
-        status = work_steps(&fuzz, (int)strtol(tp, NULL, 10), strcmp(sequence, "sequence") == 0,
-                            strtol(steps, NULL, 10));
+        status = work_steps(&fuzz, (int)strtol(tp, NULL, 10), way, strtol(steps, NULL, 10));
     if (status != OK) fprintf(stderr, "error: %s\n", status_message());
     comm_destroy(fuzz.comm);
     return status == OK ? 0 : 1;
@@ -201,9 +205,9 @@ static int work(const char *tp, const char *sequence, const char *steps)
 
 /* ---- what is expected of them ---- */
 
-static char *run_mesh(int ranks, int tp, const char *sequence)
+static char *run_mesh(int ranks, int tp, const char *way)
 {
-    char *arguments = text_format("work %d %s %lld", tp, sequence, (long long)n_steps);
+    char *arguments = text_format("work %d %s %lld", tp, way, (long long)n_steps);
     struct mpi_run run = mpi_run(ranks, self, arguments, 60 + (int)n_steps / 5);
     if (run.exit_code != 0) print_message("%s\n", run.output);
     assert_int_equal(run.exit_code, 0);
@@ -237,10 +241,10 @@ static void test_random_batches(void **state)
     char *one = run_mesh(1, 1, "whole");
     const struct {
         int ranks, tp;
-        const char *sequence;
-    } meshes[] = {{4, 2, "sequence"}, {4, 1, "whole"}, {4, 4, "whole"}};
+        const char *way;
+    } meshes[] = {{4, 2, "sequence"}, {4, 1, "shards"}, {4, 2, "shards"}};
     for (size_t m = 0; m < sizeof meshes / sizeof meshes[0]; m++) {
-        char *other = run_mesh(meshes[m].ranks, meshes[m].tp, meshes[m].sequence);
+        char *other = run_mesh(meshes[m].ranks, meshes[m].tp, meshes[m].way);
         compare(one, other, meshes[m].ranks, meshes[m].tp);
         free(other);
     }

@@ -242,7 +242,7 @@ out:
 /* One way to run them, as a word of the command line: "tp=2,sequence,ordered". */
 struct way {
     int tp;
-    bool sequence, ordered, recompute, alone, small;
+    bool sequence, ordered, recompute, alone, small, shards;
 };
 
 static struct way way_of(const char *text)
@@ -253,7 +253,8 @@ static struct way way_of(const char *text)
                         .ordered = strstr(text, "ordered") != NULL,
                         .recompute = strstr(text, "recompute") != NULL,
                         .alone = strstr(text, "alone") != NULL,
-                        .small = strstr(text, "small") != NULL};
+                        .small = strstr(text, "small") != NULL,
+                        .shards = strstr(text, "shards") != NULL};
 }
 
 static enum status work_golden(struct work *work, const struct way *way, const char *weights_path)
@@ -271,7 +272,8 @@ static enum status work_golden(struct work *work, const struct way *way, const c
     struct model_options options = {.limits = {2, 8, 2, 160, 160},
                                     .trainable = {true, true, true, true},
                                     .backward = true,
-                                    .recompute = way->recompute};
+                                    .recompute = way->recompute,
+                                    .gradient_windows = way->shards ? EXCHANGE_WINDOWS : 0};
     TRY(safetensors_open(&work->file, path));
     TRY(stream_create(&stream, 1));
     TRY(mesh_init(&work->mesh, work->comm, &(struct mesh_options){.tp = way->tp}));
@@ -284,6 +286,7 @@ static enum status work_golden(struct work *work, const struct way *way, const c
                                                .kernels = kernels,
                                                .bucket_elements = way->small ? 5000 : 0,
                                                .ordered = way->ordered,
+                                               .shard_gradients = way->shards,
                                                .overlap = !way->alone};
     TRY(exchange_create(&exchange, model, &exchanges));
     TRY(optimizer_create(&optimizer, table, exchange_buckets(exchange), &adamw, kernels, stream));
@@ -425,11 +428,9 @@ static void check_ways(const char *average, const struct mesh_way *ways, size_t 
 static void test_global(void **state)
 {
     (void)state;
-    const struct mesh_way ways[] = {{1, "plain"},
-                                    {2, "small"},
-                                    {4, "alone,small"},
-                                    {4, "tp=2,small"},
-                                    {4, "tp=4,sequence,recompute,small"}};
+    const struct mesh_way ways[] = {{1, "plain"},        {2, "small"},
+                                    {4, "alone,small"},  {4, "tp=2,small,shards"},
+                                    {2, "alone,shards"}, {4, "tp=4,sequence,recompute,small"}};
     check_ways("global", ways, sizeof ways / sizeof ways[0], false);
 }
 
@@ -459,9 +460,11 @@ static void test_all(void **state)
                                     ",ordered",
                                     ",recompute",
                                     ",alone",
+                                    ",shards",
+                                    ",shards,alone,sequence",
                                     ",sequence,ordered,recompute",
-                                    ",sequence,alone,recompute"};
-    struct mesh_way ways[64];
+                                    ",sequence,shards,recompute"};
+    struct mesh_way ways[80];
     size_t n = 0;
     for (size_t m = 0; m < sizeof meshes / sizeof meshes[0]; m++)
         for (size_t s = 0; s < sizeof switches / sizeof switches[0]; s++)
