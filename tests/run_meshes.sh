@@ -1,13 +1,13 @@
 #!/bin/bash
-# The long proofs of the parallel trainer: ten reference steps on every mesh of up to 8 ranks with
-# every switch, 10,000 random steps on three meshes of 4 ranks, 64 ranks against one.
+# The long proofs of the parallel trainer: reference tensors and ten reference steps on every mesh of
+# up to 8 ranks with every switch, 10,000 random steps on three meshes of 4 ranks, 64 ranks against one.
 #
-# usage: tests/run_meshes.sh BUILD [matrix|fuzz|ranks64]...
+# usage: tests/run_meshes.sh BUILD [goldens|matrix|fuzz|ranks64]...
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
-build=${1:?usage: tests/run_meshes.sh BUILD [matrix|fuzz|ranks64]...}
+build=${1:?usage: tests/run_meshes.sh BUILD [goldens|matrix|fuzz|ranks64]...}
 shift
-[ $# -gt 0 ] || set -- matrix fuzz ranks64
+[ $# -gt 0 ] || set -- goldens matrix fuzz ranks64
 export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
 # 20 steps of the demo's stage 2, from new weights, on 1 rank and on 64 (dp 16 x tp 4).
@@ -35,10 +35,29 @@ ranks64() {
     return $code
 }
 
+# Language model and whole model, every regime of freezing, kept and recomputed, packed and not.
+goldens() {
+    local folder=${ROBIN_SHARED:-../shared}/golden mesh rows bad=0 names=()
+    for mesh in lm_tiny lm_wide lm_packed robin_tiny robin_tiny_no_region robin_tiny_truncated \
+        robin_generate_untied train_10_steps; do names+=("$folder/$mesh"); done
+    for mesh in "1 1" "2 1" "2 2" "4 2" "4 1" "4 4" "8 4" "8 8"; do
+        for rows in "" --sequence; do
+            echo "ranks and tp $mesh $rows"
+            # shellcheck disable=SC2086
+            launch/mpirun.sh -np ${mesh% *} "$build/tests/golden" --threads 1 --tp ${mesh#* } $rows \
+                "${names[@]}" >"/tmp/robin-goldens.$$" 2>&1 || { cat "/tmp/robin-goldens.$$"; bad=1; }
+            tail -n 1 "/tmp/robin-goldens.$$"
+        done
+    done
+    rm -f "/tmp/robin-goldens.$$"
+    return $bad
+}
+
 bad=0
 for what in "$@"; do
     echo "== $what"
     case $what in
+    goldens) goldens ;;
     matrix) "$build/tests/train/train_step_test" all ;;
     fuzz) "$build/tests/parallel/mesh_fuzz_test" 10000 ;;
     ranks64) ranks64 ;;

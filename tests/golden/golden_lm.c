@@ -114,7 +114,7 @@ static enum status compare_step(struct run *run)
 {
     enum status status = OK;
     struct model_result result = {0};
-    struct golden_gradients gradients = {0};
+    struct golden_whole gradients = {0};
     int64_t n_targets = 0;
     TRY(golden_mesh_weigh(run->options, &run->made, &n_targets));
     if (run->made.batch.n_sequences > 0)
@@ -126,7 +126,7 @@ static enum status compare_step(struct run *run)
     TRY(golden_mesh_gradients(&gradients, run->options, run->model));
     TRY(golden_compare_gradients(&run->reference, "grad.", gradients.table, gradients.values));
 out:
-    golden_gradients_release(&gradients);
+    golden_whole_release(&gradients);
     return status;
 }
 

@@ -24,13 +24,13 @@ static void paste_add(float *whole, const float *held, const struct parameter *p
     }
 }
 
-enum status golden_mesh_gradients(struct golden_gradients *gradients_out,
+enum status golden_mesh_gradients(struct golden_whole *gradients_out,
                                   const struct golden_options *options, struct model *model)
 {
     enum status status = OK;
     const struct parameter_table *own = model_parameters(model);
     const float *held = model_gradients(model);
-    struct golden_gradients all = {0};
+    struct golden_whole all = {0};
     TRY(parameter_table_create(&all.table, model_config_of(model), own->trainable));
     all.values = memory_new((size_t)all.table->n_gradient_elements + 1, sizeof(float));
     for (int64_t i = 0; i < own->n_parameters; i++) {
@@ -42,17 +42,42 @@ enum status golden_mesh_gradients(struct golden_gradients *gradients_out,
     }
     TRY(comm_sum_float(options->mesh->world, all.values, all.table->n_gradient_elements));
     *gradients_out = all;
-    all = (struct golden_gradients){0};
+    all = (struct golden_whole){0};
 out:
-    golden_gradients_release(&all);
+    golden_whole_release(&all);
     return status;
 }
 
-void golden_gradients_release(struct golden_gradients *gradients)
+enum status golden_mesh_weights(struct golden_whole *weights_out,
+                                const struct golden_options *options, struct model *model)
+{
+    enum status status = OK;
+    const struct mesh *mesh = options->mesh;
+    const struct parameter_table *own = model_parameters(model);
+    struct golden_whole all = {0};
+    TRY(parameter_table_create(&all.table, model_config_of(model), own->trainable));
+    all.values = memory_new((size_t)all.table->n_weight_elements + 1, sizeof(float));
+    for (int64_t i = 0; i < own->n_parameters; i++) {
+        const struct parameter *parameter = &own->parameters[i];
+        const int64_t copies =
+            parameter_is_split(parameter) ? parameter->slice.replicas : mesh->tp_size;
+        if (mesh->tp_rank % copies == 0)
+            paste_add(all.values + parameter_find(all.table, parameter->name)->offset,
+                      model_weights(model) + parameter->offset, parameter);
+    }
+    TRY(comm_sum_float(mesh->tp, all.values, all.table->n_weight_elements));
+    *weights_out = all;
+    all = (struct golden_whole){0};
+out:
+    golden_whole_release(&all);
+    return status;
+}
+
+void golden_whole_release(struct golden_whole *gradients)
 {
     parameter_table_destroy(gradients->table);
     free(gradients->values);
-    *gradients = (struct golden_gradients){0};
+    *gradients = (struct golden_whole){0};
 }
 
 enum status golden_mesh_weigh(const struct golden_options *options, struct made_batch *made,

@@ -11,15 +11,17 @@
 void golden_mesh_deal(const struct golden_options *options, int64_t total, int64_t *first_out,
                       int64_t *n_out);
 
-/* Gradients of the whole model, summed over all ranks: a table and a buffer of the model as one
- * rank would hold it. Collective. */
-struct golden_gradients {
+/* A table and a buffer, of gradients or of weights, of the model as one rank would hold it. */
+struct golden_whole {
     struct parameter_table *table;
     float *values;
 };
-enum status golden_mesh_gradients(struct golden_gradients *gradients_out,
+/* Collective. Gradients summed over all ranks; weights put together from their slices. */
+enum status golden_mesh_gradients(struct golden_whole *gradients_out,
                                   const struct golden_options *options, struct model *model);
-void golden_gradients_release(struct golden_gradients *gradients);
+enum status golden_mesh_weights(struct golden_whole *weights_out,
+                                const struct golden_options *options, struct model *model);
+void golden_whole_release(struct golden_whole *gradients);
 
 /* Weighs the targets of this dp rank's batch by 1 / targets of all batches, which is the number
  * returned; gives losses of the dp ranks added up. Collective. */

@@ -193,7 +193,7 @@ out:
 static enum status compare_regime(struct run *run, const struct regime *regime)
 {
     enum status status = OK;
-    struct golden_gradients gradients = {0};
+    struct golden_whole gradients = {0};
     for (int pass = 0; pass < 2; pass++) {
         struct model_result result = {0};
         bool again = pass == 1;
@@ -205,10 +205,10 @@ static enum status compare_regime(struct run *run, const struct regime *regime)
         TRY(golden_mesh_gradients(&gradients, run->options, run->model));
         TRY(golden_compare_gradients(&run->reference, regime->key, gradients.table,
                                      gradients.values));
-        golden_gradients_release(&gradients);
+        golden_whole_release(&gradients);
     }
 out:
-    golden_gradients_release(&gradients);
+    golden_whole_release(&gradients);
     return status;
 }
 
@@ -315,7 +315,7 @@ static enum status compare_alone(struct run *run, int64_t sample, int64_t max_le
     char *labels_name = text_format("labels_spliced.%s", name);
     char *logits_name = text_format("logits.%s", name);
     float *logits = NULL;
-    struct golden_gradients gradients = {0};
+    struct golden_whole gradients = {0};
     batch_release(&run->made);
     TRY(golden_samples_batch(&run->made, &run->samples, sample, 1, &run->config, run->options,
                              max_length));
@@ -343,7 +343,7 @@ out:
     free(embeds_name);
     free(key);
     free(suffix);
-    golden_gradients_release(&gradients);
+    golden_whole_release(&gradients);
     golden_capture_release(&capture);
     return status;
 }

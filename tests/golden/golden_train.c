@@ -7,8 +7,11 @@
 #include "golden_mesh.h"
 #include "golden_samples.h"
 #include "model/robin_model.h"
-#include "parallel/optimizer.h"
+#include "parallel/gradient_exchange.h"
+#include "parallel/reduction_tree.h"
 #include "train/schedule.h"
+
+#define BUCKET_ELEMENTS 8192 /* so that a small model has several */
 
 static int64_t max_of(int64_t a, int64_t b)
 {
@@ -25,6 +28,7 @@ struct run {
     /* of one way of averaging */
     const char *average;
     struct model *model;
+    struct gradient_exchange *exchange;
     struct optimizer *optimizer;
     double *losses, *norms, *rates; /* per step */
 };
@@ -110,20 +114,25 @@ static enum status train_step(struct run *run, const struct schedule *schedule, 
     enum status status = OK;
     struct micro *micros = NULL;
     struct model_result result;
-    double factor = schedule_factor(schedule, step);
+    const struct mesh *mesh = run->options->mesh;
+    int64_t first = 0, last = 0;
+    double factor = schedule_factor(schedule, step), module_norms[N_MODULES];
     TRY(load_micros(run, &micros, step));
     weigh_targets(run, micros);
     TRY(compare_counts(run, micros, step));
-    model_zero_gradients(run->model);
-    for (int64_t m = 0; m < run->n_micro; m++) {
+    tree_leaves_of(&first, &last, run->n_micro, mesh->dp_rank, mesh->dp_size);
+    TRY(exchange_begin(run->exchange, first, last));
+    for (int64_t m = first; m < last; m++) {
+        exchange_begin_micro(run->exchange);
         TRY(model_step(run->model, &micros[m].made.batch, true, NULL, &result));
+        TRY(exchange_end_micro(run->exchange));
         run->losses[step] += result.weighted_loss;
     }
-    TRY(optimizer_gradient_norm(run->optimizer, model_gradients(run->model), &run->norms[step],
-                                NULL));
+    TRY(exchange_finish(run->exchange));
+    TRY(comm_sum_double(mesh->dp, &run->losses[step], 1));
+    TRY(exchange_norm(run->exchange, run->optimizer, &run->norms[step], module_norms));
     run->rates[step] = run->lr * factor;
-    TRY(optimizer_step(run->optimizer, model_weights(run->model), model_gradients(run->model),
-                       run->norms[step], factor));
+    TRY(exchange_update(run->exchange, run->optimizer, run->norms[step], factor));
 out:
     release_micros(micros, run->n_micro);
     return status;
@@ -156,7 +165,12 @@ out:
 static enum status begin(struct run *run)
 {
     enum status status = OK;
-    struct model_options options = {.trainable = {true, true, true, true}, .backward = true};
+    struct model_options options = {
+        .trainable = {true, true, true, true}, .backward = true, .share = run->options->share};
+    const struct exchange_options exchange = {.mesh = run->options->mesh,
+                                              .kernels = run->options->kernels,
+                                              .bucket_elements = BUCKET_ELEMENTS,
+                                              .overlap = true};
     struct optimizer_options adamw = {
         .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .weight_decay = 0, .clip_norm = run->clip};
     for (int m = 0; m < N_MODULES; m++) adamw.lr[m] = run->lr;
@@ -164,8 +178,10 @@ static enum status begin(struct run *run)
     TRY(model_create(&run->model, &run->config.model, &options, run->options->kernels,
                      run->options->stream));
     parameters_fill(model_weights(run->model), model_parameters(run->model), run->config.seed);
-    TRY(optimizer_create(&run->optimizer, model_parameters(run->model), NULL, &adamw,
-                         run->options->kernels, run->options->stream));
+    TRY(exchange_create(&run->exchange, run->model, &exchange));
+    TRY(optimizer_create(&run->optimizer, model_parameters(run->model),
+                         exchange_buckets(run->exchange), &adamw, run->options->kernels,
+                         run->options->stream));
     size_t n = (size_t)run->n_steps;
     run->losses = memory_new(n, sizeof(double));
     run->norms = memory_new(n, sizeof(double));
@@ -177,11 +193,13 @@ out:
 static void end(struct run *run)
 {
     optimizer_destroy(run->optimizer);
+    exchange_destroy(run->exchange);
     model_destroy(run->model);
     free(run->losses);
     free(run->norms);
     free(run->rates);
     run->optimizer = NULL;
+    run->exchange = NULL;
     run->model = NULL;
     run->losses = run->norms = run->rates = NULL;
 }
@@ -198,17 +216,19 @@ static enum status compare_curve(struct run *run, const char *what, const double
 static enum status compare_final(struct run *run)
 {
     enum status status = OK;
-    const struct parameter_table *table = model_parameters(run->model);
-    for (int64_t i = 0; i < table->n_parameters; i++) {
-        const struct parameter *parameter = &table->parameters[i];
+    struct golden_whole weights = {0};
+    TRY(exchange_settle(run->exchange));
+    TRY(golden_mesh_weights(&weights, run->options, run->model));
+    for (int64_t i = 0; i < weights.table->n_parameters; i++) {
+        const struct parameter *parameter = &weights.table->parameters[i];
         char *name = text_format("%s.final.%s", run->average, parameter->name);
-        status =
-            golden_compare(&run->reference, name, model_weights(run->model) + parameter->offset,
-                           parameter->n_elements, GOLDEN_TRAINED);
+        status = golden_compare(&run->reference, name, weights.values + parameter->offset,
+                                parameter->n_elements, GOLDEN_TRAINED);
         free(name);
         TRY(status);
     }
 out:
+    golden_whole_release(&weights);
     return status;
 }
 
@@ -231,7 +251,6 @@ out:
 static enum status run_train(const char *directory, const struct golden_options *options,
                              struct golden_report *report)
 {
-    if (golden_mesh_leaves(options, report)) return OK;
     enum status status = OK;
     struct run run = {.options = options};
     json_t *averages = NULL;

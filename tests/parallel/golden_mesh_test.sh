@@ -18,4 +18,5 @@ mesh() { # RANKS TP [--sequence] FOLDER...
 mesh 2 2 lm_tiny lm_wide robin_tiny_no_region
 mesh 4 2 --sequence lm_packed robin_tiny
 mesh 4 4 robin_tiny robin_generate_untied
+mesh 4 2 train_10_steps
 mesh 8 8 --sequence lm_tiny lm_packed
