@@ -69,21 +69,38 @@ static void serialise_sources(struct text_buffer *text, const struct corpus_inde
     text_append(text, "\n  ],\n");
 }
 
-static void serialise(struct text_buffer *text, const struct corpus_index *index, int64_t version)
+/* Where the file's tables are: an index of schema 1 leaves it to HDF5. */
+static void serialise_tables(struct text_buffer *text, const struct index_shard *shard)
+{
+    text_printf(text, ",\n     \"schema_version\": %u, \"frame_crc32c\": \"%08x\", \"tables\": {",
+                shard->version, shard->frame_crc);
+    const char *between = "";
+    for (int i = 0; i < N_SHARD_TABLES; i++) {
+        if (!shard_table_exists((enum shard_table)i, shard->version)) continue;
+        text_printf(text, "%s\"%s\": [%" PRIu64 ", %" PRIu64 "]", between,
+                    shard_table_name((enum shard_table)i), shard->offset[i], shard->count[i]);
+        between = ", ";
+    }
+    text_append(text, "}");
+}
+
+static void serialise(struct text_buffer *text, const struct corpus_index *index)
 {
     text_printf(text,
                 "{\n  \"format\": \"" SHARD_FORMAT "\",\n  \"schema_version\": %" PRId64 ",\n"
                 "  \"name\": \"%s\",\n  \"records\": %" PRId64 ",\n  \"shards\": [",
-                version, index->name, index->n_records);
+                index->version, index->name, index->n_records);
     for (int64_t i = 0; i < index->n_shards; i++) {
         const struct index_shard *shard = &index->shards[i];
         text_printf(
             text,
             "%s\n    {\"file\": \"%s-%05" PRId64 ".h5\", \"bytes\": %" PRId64
             ", \"records\": %" PRId64 ", \"regions\": %" PRId64 ", \"objects\": %" PRId64
-            ", \"relations\": %" PRId64 ", \"texts\": %" PRId64 ", \"records_crc32c\": \"%08x\"}",
+            ", \"relations\": %" PRId64 ", \"texts\": %" PRId64 ", \"records_crc32c\": \"%08x\"",
             i == 0 ? "" : ",", index->name, i, shard->bytes, shard->n_records, shard->n_regions,
             shard->n_objects, shard->n_relations, shard->n_texts, shard->records_crc);
+        if (index->version > 1) serialise_tables(text, shard);
+        text_append(text, "}");
     }
     text_append(text, index->n_shards == 0 ? "],\n" : "\n  ],\n");
     serialise_sources(text, index);
@@ -96,7 +113,7 @@ enum status corpus_index_write(const struct corpus_index *index, const char *dir
     enum status status = OK;
     struct text_buffer text = {0};
     char *path = path_join(directory, CORPUS_INDEX_FILE);
-    serialise(&text, index, SHARD_SCHEMA_VERSION);
+    serialise(&text, index);
     TRY(file_write_atomic(path, text.text, text.length));
 out:
     free(path);
@@ -104,7 +121,37 @@ out:
     return status;
 }
 
-static enum status read_shard(struct index_shard *shard, const json_t *entry,
+static enum status read_tables(struct index_shard *shard, const json_t *entry,
+                               struct json_place place)
+{
+    enum status status = OK;
+    const char *crc = NULL;
+    int64_t version;
+    json_t *tables = NULL;
+    TRY(json_field_integer(&version, entry, "schema_version", SHARD_SCHEMA_OLDEST,
+                           SHARD_SCHEMA_VERSION, place));
+    shard->version = (uint32_t)version;
+    TRY(json_field_string(&crc, entry, "frame_crc32c", place));
+    shard->frame_crc = (uint32_t)strtoul(crc, NULL, 16);
+    TRY(json_field(&tables, entry, "tables", JSON_OBJECT, place));
+    for (int i = 0; i < N_SHARD_TABLES; i++) {
+        const char *name = shard_table_name((enum shard_table)i);
+        json_t *pair = NULL;
+        if (!shard_table_exists((enum shard_table)i, shard->version)) continue;
+        TRY(json_field(&pair, tables, name, JSON_ARRAY, place));
+        const json_int_t offset = json_integer_value(json_array_get(pair, 0));
+        const json_int_t count = json_integer_value(json_array_get(pair, 1));
+        if (offset < 0 || count < 0)
+            FAIL(ERR_FORMAT, "%s: %s: tables: %s is not [offset, rows]", place.file, place.record,
+                 name);
+        shard->offset[i] = (uint64_t)offset;
+        shard->count[i] = (uint64_t)count;
+    }
+out:
+    return status;
+}
+
+static enum status read_shard(struct index_shard *shard, const json_t *entry, int64_t version,
                               struct json_place place)
 {
     enum status status = OK;
@@ -119,6 +166,7 @@ static enum status read_shard(struct index_shard *shard, const json_t *entry,
         TRY(json_field_integer(fields[i].value, entry, fields[i].key, 0, INT64_MAX / 2, place));
     TRY(json_field_string(&crc, entry, "records_crc32c", place));
     shard->records_crc = (uint32_t)strtoul(crc, NULL, 16);
+    if (version > 1) TRY(read_tables(shard, entry, place));
 out:
     return status;
 }
@@ -140,8 +188,7 @@ out:
     return status;
 }
 
-static enum status read_fields(struct corpus_index *index, int64_t *version_out, const json_t *root,
-                               const char *path)
+static enum status read_fields(struct corpus_index *index, const json_t *root, const char *path)
 {
     enum status status = OK;
     const struct json_place place = {path, ""};
@@ -155,7 +202,7 @@ static enum status read_fields(struct corpus_index *index, int64_t *version_out,
              "%s: schema_version is %" PRId64
              "; this program reads %d to %d: build the corpus again",
              path, version, SHARD_SCHEMA_OLDEST, SHARD_SCHEMA_VERSION);
-    *version_out = version;
+    index->version = version;
     TRY(json_field_string(&name, root, "name", place));
     if (!corpus_name_is_valid(name))
         FAIL(ERR_FORMAT, "%s: '%s' cannot be the name of a corpus", path, name);
@@ -167,7 +214,7 @@ static enum status read_fields(struct corpus_index *index, int64_t *version_out,
     int64_t total = 0;
     for (int64_t i = 0; i < index->n_shards; i++) {
         snprintf(where, sizeof where, "shards[%" PRId64 "]", i);
-        TRY(read_shard(&index->shards[i], json_array_get(shards, (size_t)i),
+        TRY(read_shard(&index->shards[i], json_array_get(shards, (size_t)i), version,
                        (struct json_place){path, where}));
         if (index->shards[i].n_records > index->n_records - total)
             FAIL(ERR_FORMAT, "%s: the shards hold more than its %" PRId64 " records", path,
@@ -201,7 +248,6 @@ enum status corpus_index_read(struct corpus_index *index_out, const char *direct
     unsigned char *bytes = NULL;
     size_t size = 0;
     json_t *root = NULL;
-    int64_t version = 0;
     if (!file_exists(path))
         FAIL(ERR_IO,
              "%s is no corpus: it has no %s; make one with 'robin-dist data build' or "
@@ -209,8 +255,8 @@ enum status corpus_index_read(struct corpus_index *index_out, const char *direct
              directory, CORPUS_INDEX_FILE);
     TRY(file_read(&bytes, &size, path, INDEX_MAX_BYTES));
     TRY(json_line_parse(&root, (const char *)bytes, size, path, 1));
-    TRY(read_fields(&index, &version, root, path));
-    serialise(&text, &index, version);
+    TRY(read_fields(&index, root, path));
+    serialise(&text, &index);
     if (text.length != size || memcmp(text.text, bytes, size) != 0)
         FAIL(ERR_FORMAT,
              "%s: its fields and its crc32c do not agree: damaged or edited; copy it again", path);
@@ -223,6 +269,28 @@ out:
     free(path);
     text_release(&text);
     corpus_index_release(&index);
+    return status;
+}
+
+enum status corpus_index_count(struct index_shard *entry_out, const struct shard *shard)
+{
+    enum status status = OK;
+    struct stat about;
+    struct index_shard entry = {.n_records = (int64_t)shard->count[TABLE_RECORDS],
+                                .n_regions = (int64_t)shard->count[TABLE_REGIONS],
+                                .n_objects = (int64_t)shard->count[TABLE_OBJECTS],
+                                .n_relations = (int64_t)shard->count[TABLE_RELATIONS],
+                                .n_texts = (int64_t)shard->count[TABLE_TEXTS],
+                                .records_crc = shard->records_crc,
+                                .version = shard->version};
+    if (fstat(shard->fd, &about) != 0)
+        FAIL(ERR_IO, "cannot look at %s: %s", shard->path, strerror(errno));
+    entry.bytes = about.st_size;
+    memcpy(entry.offset, shard->offset, sizeof entry.offset);
+    memcpy(entry.count, shard->count, sizeof entry.count);
+    TRY(shard_frame_crc(shard, &entry.frame_crc));
+    *entry_out = entry;
+out:
     return status;
 }
 
@@ -258,6 +326,19 @@ out:
     return status;
 }
 
+/* By what the index says of it. */
+static enum status open_known(struct shard *shard, const struct corpus_index *index,
+                              const char *path, int64_t number)
+{
+    const struct index_shard *entry = &index->shards[number];
+    struct shard known = {
+        .number = number, .version = entry->version, .records_crc = entry->records_crc};
+    memcpy(known.offset, entry->offset, sizeof known.offset);
+    memcpy(known.count, entry->count, sizeof known.count);
+    memcpy(known.corpus, index->name, strlen(index->name) + 1);
+    return shard_open_known(shard, path, &known, entry->frame_crc);
+}
+
 enum status corpus_index_open_shard(struct shard *shard, const struct corpus_index *index,
                                     const char *directory, int64_t number)
 {
@@ -272,7 +353,10 @@ enum status corpus_index_open_shard(struct shard *shard, const struct corpus_ind
              "%s has %lld bytes, the index says %" PRId64
              ": cut short or of another build; copy the corpus again",
              path, (long long)about.st_size, index->shards[number].bytes);
-    TRY(shard_open(shard, path));
+    if (index->version > 1)
+        TRY(open_known(shard, index, path, number));
+    else
+        TRY(shard_open(shard, path));
     TRY(compare_with_index(shard, index, number));
 out:
     if (status != OK) shard_close(shard);

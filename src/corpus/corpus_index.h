@@ -14,6 +14,10 @@ struct index_shard {
     int64_t bytes; /* of the file */
     int64_t n_records, n_regions, n_objects, n_relations, n_texts;
     uint32_t records_crc; /* as in the shard */
+    /* not in schema 1: what makes HDF5 needless */
+    uint32_t version; /* of the file's schema */
+    uint32_t frame_crc;
+    uint64_t offset[N_SHARD_TABLES], count[N_SHARD_TABLES];
 };
 
 struct index_source { /* another corpus that holds pictures of this one */
@@ -23,6 +27,7 @@ struct index_source { /* another corpus that holds pictures of this one */
 
 struct corpus_index { /* zeroed is empty and releasable */
     char *name;
+    int64_t version; /* of its own schema */
     int64_t n_records;
     int64_t n_shards;
     struct index_shard *shards;
@@ -47,8 +52,12 @@ enum status corpus_index_add_source(struct corpus_index *index, const char *corp
 /* Letters, digits, '.', '_', '-', not beginning with '.': a corpus name goes into file names. */
 bool corpus_name_is_valid(const char *name);
 
-/* Opens shard `number` and compares it with what the index counted: a file of another size or build
- * is refused. *shard is zeroed before and after a failure. Errors  as shard_open */
+/* What an index says of an open shard. */
+enum status corpus_index_count(struct index_shard *entry_out, const struct shard *shard);
+
+/* Opens shard `number` and compares it with what the index says: a file of another size or build is
+ * refused. Without HDF5, but for an index of schema 1. *shard is zeroed before and after a failure.
+ * Errors  as shard_open */
 enum status corpus_index_open_shard(struct shard *shard, const struct corpus_index *index,
                                     const char *directory, int64_t number);
 

@@ -224,17 +224,9 @@ out:
 static enum status look_at_shard(struct shard *shard, struct index_shard *entry, const char *path)
 {
     enum status status = OK;
-    struct stat about;
     TRY(shard_open(shard, path));
     TRY(shard_check_records(shard));
-    if (stat(path, &about) != 0) FAIL(ERR_IO, "cannot look at %s: %s", path, strerror(errno));
-    *entry = (struct index_shard){.bytes = about.st_size,
-                                  .n_records = (int64_t)shard->count[TABLE_RECORDS],
-                                  .n_regions = (int64_t)shard->count[TABLE_REGIONS],
-                                  .n_objects = (int64_t)shard->count[TABLE_OBJECTS],
-                                  .n_relations = (int64_t)shard->count[TABLE_RELATIONS],
-                                  .n_texts = (int64_t)shard->count[TABLE_TEXTS],
-                                  .records_crc = shard->records_crc};
+    TRY(corpus_index_count(entry, shard));
 out:
     return status;
 }
@@ -244,7 +236,8 @@ enum status corpus_shards_index(struct corpus_index *index_out, const char *dire
 {
     enum status status = OK;
     struct shard *shards = memory_new((size_t)n_shards + 1, sizeof *shards);
-    struct corpus_index index = {.name = text_copy(name), .n_shards = n_shards};
+    struct corpus_index index = {
+        .name = text_copy(name), .version = SHARD_SCHEMA_VERSION, .n_shards = n_shards};
     index.shards = memory_new((size_t)n_shards + 1, sizeof *index.shards);
     for (int64_t i = 0; i < n_shards; i++) {
         char *path = corpus_shard_path(directory, name, i);

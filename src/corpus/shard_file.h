@@ -36,6 +36,15 @@ struct shard { /* zeroed is closed */
 enum status shard_open(struct shard *shard, const char *path);
 void shard_close(struct shard *shard);
 
+/* The same without HDF5, for a file of which all is known: `known` has number, version, corpus,
+ * records_crc, offset and count as an index keeps them, and its path and fd are not looked at.
+ * ERR_FORMAT when a table leaves the file or overlaps another, or the bytes outside the tables do
+ * not have the checksum. */
+enum status shard_open_known(struct shard *shard, const char *path, const struct shard *known,
+                             uint32_t frame_crc);
+/* CRC-32C of the bytes outside the tables, in order: HDF5's own, attributes included. */
+enum status shard_frame_crc(const struct shard *shard, uint32_t *crc_out);
+
 /* Reads, checks and parses record 0 .. count[TABLE_RECORDS]-1. Thread-safe: pread only. */
 enum status shard_read(const struct shard *shard, int64_t record, struct record *record_out);
 

@@ -143,6 +143,23 @@ out:
     return status;
 }
 
+static enum status file_open(int *fd_out, struct stat *about, const char *path)
+{
+    enum status status = OK;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 && errno == EMFILE)
+        FAIL(ERR_IO, "cannot open %s: too many open files; raise 'ulimit -n' or make larger shards",
+             path);
+    if (fd < 0) FAIL(ERR_IO, "cannot open %s: %s", path, strerror(errno));
+    if (fstat(fd, about) != 0 || !S_ISREG(about->st_mode))
+        FAIL(ERR_FORMAT, "cannot read %s: it is no regular file", path);
+    *fd_out = fd;
+    fd = -1;
+out:
+    if (fd >= 0) close(fd);
+    return status;
+}
+
 enum status shard_open(struct shard *shard_out, const char *path)
 {
     enum status status = OK;
@@ -150,13 +167,7 @@ enum status shard_open(struct shard *shard_out, const char *path)
     hid_t access = -1;
     hid_t file = -1;
     struct stat about;
-    shard.fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (shard.fd < 0 && errno == EMFILE)
-        FAIL(ERR_IO, "cannot open %s: too many open files; raise 'ulimit -n' or make larger shards",
-             path);
-    if (shard.fd < 0) FAIL(ERR_IO, "cannot open %s: %s", path, strerror(errno));
-    if (fstat(shard.fd, &about) != 0 || !S_ISREG(about.st_mode))
-        FAIL(ERR_FORMAT, "cannot read %s: it is no regular file", path);
+    TRY(file_open(&shard.fd, &about, path));
     shard_silence_hdf5();
     access = shard_file_access();
     file = H5Fopen(path, H5F_ACC_RDONLY, access);
@@ -169,6 +180,89 @@ enum status shard_open(struct shard *shard_out, const char *path)
 out:
     if (file >= 0) H5Fclose(file);
     if (access >= 0) H5Pclose(access);
+    if (status != OK) shard_close(&shard);
+    return status;
+}
+
+struct extent { /* of a table in the file */
+    uint64_t first, end;
+};
+
+static int compare_extents(const void *a, const void *b)
+{
+    const struct extent *left = a;
+    const struct extent *right = b;
+    return left->first < right->first ? -1 : left->first > right->first;
+}
+
+static enum status crc_of_range(uint32_t *crc, const struct shard *shard, uint64_t first,
+                                uint64_t end)
+{
+    enum status status = OK;
+    unsigned char bytes[4096];
+    for (uint64_t at = first; at < end;) {
+        const size_t size = end - at < sizeof bytes ? (size_t)(end - at) : sizeof bytes;
+        TRY(file_pread(shard->fd, bytes, size, at, shard->path));
+        *crc = crc32c(*crc, bytes, size);
+        at += size;
+    }
+out:
+    return status;
+}
+
+enum status shard_frame_crc(const struct shard *shard, uint32_t *crc_out)
+{
+    enum status status = OK;
+    struct extent extents[N_SHARD_TABLES + 1];
+    struct stat about;
+    size_t n = 0;
+    uint64_t end = 0;
+    if (fstat(shard->fd, &about) != 0)
+        FAIL(ERR_IO, "cannot look at %s: %s", shard->path, strerror(errno));
+    const uint64_t file_bytes = (uint64_t)about.st_size;
+    for (int table = 0; table < N_SHARD_TABLES; table++) {
+        const uint64_t row_bytes = shard_table_row_bytes((enum shard_table)table);
+        const uint64_t first = shard->offset[table];
+        if (shard->count[table] == 0) continue;
+        if (first > file_bytes || shard->count[table] > (file_bytes - first) / row_bytes)
+            FAIL(ERR_FORMAT, "%s: table /%s has %llu rows at byte %llu, beyond the end of the file",
+                 shard->path, shard_table_name((enum shard_table)table),
+                 (unsigned long long)shard->count[table], (unsigned long long)first);
+        extents[n++] = (struct extent){first, first + shard->count[table] * row_bytes};
+    }
+    qsort(extents, n, sizeof *extents, compare_extents);
+    extents[n++] = (struct extent){file_bytes, file_bytes};
+    uint32_t crc = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (extents[i].first < end)
+            FAIL(ERR_FORMAT, "%s: two tables overlap at byte %llu", shard->path,
+                 (unsigned long long)extents[i].first);
+        TRY(crc_of_range(&crc, shard, end, extents[i].first));
+        end = extents[i].end;
+    }
+    *crc_out = crc;
+out:
+    return status;
+}
+
+enum status shard_open_known(struct shard *shard_out, const char *path, const struct shard *known,
+                             uint32_t frame_crc)
+{
+    enum status status = OK;
+    struct shard shard = *known;
+    struct stat about;
+    uint32_t crc;
+    shard.path = text_copy(path);
+    shard.fd = -1;
+    TRY(file_open(&shard.fd, &about, path));
+    TRY(shard_frame_crc(&shard, &crc));
+    if (crc != frame_crc)
+        FAIL(ERR_FORMAT,
+             "%s: frame_crc32c is %08x, the index says %08x: the file is damaged or of another "
+             "build; copy the corpus again",
+             path, crc, frame_crc);
+    *shard_out = shard;
+out:
     if (status != OK) shard_close(&shard);
     return status;
 }

@@ -13,6 +13,17 @@ mkdir -p "$out"/{shard,corpus_index,image,vocabulary,config}
 "$program" data build scenes --out "$out/corpus" --count 2 --size 64 >/dev/null 2>&1
 cp "$out"/corpus/*.h5 "$out/shard/"
 cp "$out"/corpus/index.json "$out/corpus_index/"
+python3 - "$out" <<'EOF'
+import json, os, struct, sys
+out = sys.argv[1]
+shard = json.load(open(f"{out}/corpus/index.json"))["shards"][0]
+head = bytes([shard["schema_version"] - 1])
+for offset, rows in shard["tables"].values():
+    head += struct.pack(">2I", offset, rows)
+os.makedirs(f"{out}/records")
+with open(f"{out}/records/scenes", "wb") as f:
+    f.write(head + open(f"{out}/corpus/{shard['file']}", "rb").read())
+EOF
 rm -rf "$out/corpus"
 border=$'\n----\n'
 folder=datasets/tokenizer-scenes
