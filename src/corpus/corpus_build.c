@@ -454,6 +454,19 @@ static void build_give_up(struct corpus_stage *stage, const struct build_options
         corpus_stage_abandon(stage);
 }
 
+/* The identity with what is shared: a corpus that was made again since is another input. NULL
+ * stays. To free(). */
+static char *whole_identity(const struct build_options *options, const struct corpus_share *share)
+{
+    struct text_buffer text = {0};
+    if (options->identity == NULL) return NULL;
+    text_append(&text, options->identity);
+    for (int64_t i = 0; i < share->sources.n_sources; i++)
+        text_printf(&text, ", pictures of %s (%08x)", share->sources.sources[i].corpus,
+                    share->sources.sources[i].crc);
+    return text_take(&text);
+}
+
 enum status corpus_build(struct comm *comm, const struct record_source *source,
                          struct corpus_stage *stage, const struct build_options *options,
                          struct build_summary *summary)
@@ -463,8 +476,10 @@ enum status corpus_build(struct comm *comm, const struct record_source *source,
     const int64_t n_shards = corpus_build_n_shards(source, options);
     struct corpus_share share = {0};
     bool resumed = false;
+    char *identity = NULL;
     TRY(comm_agree(comm, corpus_share_open(&share, stage, options->share, options->n_share)));
-    TRY(comm_agree(comm, first ? corpus_stage_begin(stage, options->identity, &resumed) : OK));
+    identity = whole_identity(options, &share);
+    TRY(comm_agree(comm, first ? corpus_stage_begin(stage, identity, &resumed) : OK));
     summary->begun = true;
     if (resumed) log_info("going on with %s, which was interrupted", stage->working);
     TRY(build_shards(comm, source, stage, options, &share.known));
@@ -473,6 +488,7 @@ enum status corpus_build(struct comm *comm, const struct record_source *source,
                    first ? corpus_build_finish(source, stage, options, &share, summary) : OK));
 out:
     corpus_share_release(&share);
+    free(identity);
     if (status != OK && summary->begun && first) build_give_up(stage, options, status);
     return status;
 }

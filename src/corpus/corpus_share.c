@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/rate_line.h"
 #include "base/text_buffer.h"
 #include "corpus/corpus_families.h"
 
@@ -136,13 +137,20 @@ enum status corpus_share_own(struct comm *comm, struct corpus_share *share,
                              .spare = memory_new((size_t)n_shards + 1, sizeof *own.spare),
                              .n = n_shards};
     int64_t number = 0; /* of those to be rewritten */
+    int64_t n_spare = 0;
+    struct rate_line line = {0};
     enum status mine = OK;
     TRY(comm_agree(comm, own_open(&own, share, stage)));
-    for (int64_t i = 0; i < n_shards && mine == OK; i++)
-        if (own.spare[i] && number++ % comm_size(comm) == comm_rank(comm))
-            mine = rewrite_shard(&own.shards[i], stage, &share->known);
+    for (int64_t i = 0; i < n_shards; i++) n_spare += own.spare[i];
+    line = rate_line_begin("equal pictures", "shards", 0, n_spare);
+    for (int64_t i = 0; i < n_shards && mine == OK; i++) {
+        if (!own.spare[i] || number++ % comm_size(comm) != comm_rank(comm)) continue;
+        rate_line_update(&line, number - 1);
+        mine = rewrite_shard(&own.shards[i], stage, &share->known);
+    }
     TRY(comm_agree(comm, mine));
 out:
+    rate_line_end(&line);
     corpus_families_close(&own.families);
     for (int64_t i = 0; i < n_shards; i++) shard_close(&own.shards[i]);
     free(own.shards);

@@ -164,8 +164,6 @@ static char *identity_of(const struct import_call *call)
                 options->masks == NULL ? "" : options->masks,
                 options->split == NULL ? "" : options->split,
                 options->variant == NULL ? "" : options->variant);
-    for (int64_t i = 0; i < call->share.n; i++)
-        text_printf(&text, ", --share %s", call->share.values[i]);
     return text_take(&text);
 }
 
