@@ -12,4 +12,7 @@ for source in tests/bench/*.c; do
     [ -e "$source" ] || continue
     "$build/${source%.c}" || failed=$((failed + 1))
 done
+for script in tests/bench/*_bench.sh; do
+    "$script" "$build" || failed=$((failed + 1))
+done
 [ "$failed" -eq 0 ]
