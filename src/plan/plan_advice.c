@@ -32,7 +32,7 @@ static bool try_change(struct change *change, const struct run_plan *plan)
     struct run_plan other;
     config.train.recompute = config.train.recompute || change->recompute;
     config.data.max_tokens >>= change->halvings;
-    options.tp <<= change->doublings;
+    options.tp = plan->tp << change->doublings;
     options.ranks *= change->more ? 8 : 1;
     if (config.data.max_tokens < config.data.max_length) return false;
     if (options.tp > options.ranks || options.tp > options.rates.ranks_per_machine) return false;
@@ -54,7 +54,7 @@ static void put_change(struct text_buffer *out, const struct change *change,
     if (change->halvings > 0)
         text_printf(out, " data.max_tokens=%" PRId64,
                     plan->config->data.max_tokens >> change->halvings);
-    if (change->doublings > 0) text_printf(out, " --tp %d", plan->options.tp << change->doublings);
+    if (change->doublings > 0) text_printf(out, " --tp %d", plan->tp << change->doublings);
     if (change->more) text_printf(out, " --ranks %d", 8 * plan->options.ranks);
     text_printf(out, ": %.1f GB, %.3f s a step\n", change->memory / 1e9, change->seconds);
 }
@@ -107,12 +107,13 @@ enum status plan_scaling(char **text_out, const struct run_plan *plan)
         struct plan_options options = plan->options;
         struct run_plan other;
         options.ranks = counts[i];
-        if (counts[i] % options.tp != 0) continue;
+        if (counts[i] % plan->tp != 0) continue;
+        options.rank = 0;
         TRY(run_plan_make(&other, plan->config, &options));
         const double rate = (double)plan->config->train.global_batch / other.time.all;
         if (one == 0) one = rate / counts[i];
         text_printf(&out, "  %15d %6.0f %8.3f s %9.1f %% %11.2f %9.1f %%\n", counts[i],
-                    other.busy_ranks * options.tp, other.time.all,
+                    other.busy_ranks * plan->tp, other.time.all,
                     100 * other.time.exposed / other.time.all, rate, 100 * rate / counts[i] / one);
     }
     *text_out = text_take(&out);

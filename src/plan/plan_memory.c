@@ -27,31 +27,81 @@ double plan_micro_batch_bytes(const struct model_config *config, const struct mo
 static double logit_bytes(const struct run_plan *plan)
 {
     const int64_t targets = plan->model.options.limits.max_targets;
-    const int64_t words = plan->model.config.lm.vocab / plan->options.tp;
+    const int64_t words = plan->model.config.lm.vocab / plan->tp;
     int64_t rows = 0, vocab = 0;
     lm_head_choose_chunks(&rows, &vocab, words, targets);
     return 4 * (double)(rows < targets ? rows : targets) * (double)vocab;
 }
 
-/* Of the sharer that takes most. */
-static enum status plan_model(struct run_plan *plan, struct model_memory *largest, double *trained)
+/* What one rank takes. */
+struct part {
+    struct model_memory model;
+    struct exchange_memory exchange;
+    double sum;
+};
+
+enum status plan_table_create(struct parameter_table **table_out, const struct run_plan *plan,
+                              int index)
+{
+    enum status status = OK;
+    const struct model_options *options = &plan->model.options;
+    TRY(parameter_table_create_slice(table_out, &plan->model.config, options->trainable, index,
+                                     plan->tp));
+    if (options->gradient_windows > 0)
+        parameter_table_use_windows(*table_out, options->gradient_windows);
+out:
+    return status;
+}
+
+void plan_bucket_options(struct exchange_options *options, struct mesh *mesh,
+                         const struct run_plan *plan)
+{
+    const struct config_parallel *keys = &plan->config->parallel;
+    mesh->dp_size = plan->dp;
+    mesh->tp_size = plan->tp;
+    *options = (struct exchange_options){.mesh = mesh,
+                                         .kernels = plan->model.kernels,
+                                         .bucket_elements = keys->bucket_elements,
+                                         .ordered = keys->reduction == CONFIG_REDUCTION_ORDERED,
+                                         .shard_gradients = keys->shard_gradients,
+                                         .overlap = keys->overlap};
+}
+
+/* Of sharer `index`, with the largest of a few shards of the optimizer's state. */
+static enum status plan_part(struct part *part, const struct run_plan *plan, int index)
+{
+    enum status status = OK;
+    const struct model_share share = {.index = index, .size = plan->tp, .sequence = plan->sequence};
+    const int shards[] = {0, plan->dp / 2, plan->dp - 1};
+    const int64_t multiple = plan->config->parallel.ordered_multiple;
+    struct model_options options = plan->model.options;
+    struct parameter_table *table = NULL;
+    struct exchange_options exchange;
+    struct mesh mesh = {.tp_rank = index};
+    if (plan->tp > 1) options.share = &share;
+    TRY(model_plan(&part->model, &plan->model.config, &options, plan->model.kernels));
+    TRY(plan_table_create(&table, plan, index));
+    plan_bucket_options(&exchange, &mesh, plan);
+    for (size_t i = 0; i < sizeof shards / sizeof shards[0]; i++) {
+        mesh.dp_rank = shards[i];
+        const struct exchange_memory one =
+            exchange_plan(table, &exchange, (multiple + plan->dp - 1) / plan->dp);
+        if (i == 0 || one.state_elements + one.buffer_elements >
+                          part->exchange.state_elements + part->exchange.buffer_elements)
+            part->exchange = one;
+    }
+    part->sum = (double)part->model.weights + (double)part->model.gradients +
+                (double)part->model.activations + (double)part->model.workspace +
+                4 * (double)(2 * part->exchange.state_elements + part->exchange.buffer_elements);
+out:
+    parameter_table_destroy(table);
+    return status;
+}
+
+static enum status count_parameters(struct run_plan *plan)
 {
     enum status status = OK;
     struct parameter_table *table = NULL;
-    double most = -1;
-    for (int index = 0; index < plan->options.tp; index++) {
-        const struct model_share share = {
-            .index = index, .size = plan->options.tp, .sequence = plan->options.sequence};
-        struct model_options options = plan->model.options;
-        struct model_memory memory;
-        if (plan->options.tp > 1) options.share = &share;
-        TRY(model_plan(&memory, &plan->model.config, &options, plan->model.kernels));
-        const double sum = (double)memory.weights + (double)memory.gradients +
-                           (double)memory.activations + (double)memory.workspace;
-        if (sum > most) *largest = memory;
-        if (sum > most) most = sum;
-    }
-    *trained = (double)largest->gradients / sizeof(float);
     TRY(parameter_table_create(&table, &plan->model.config, plan->model.options.trainable));
     for (int m = 0; m < N_MODULES; m++)
         plan->parameters[m] = parameter_count(table, (enum module)m);
@@ -64,23 +114,29 @@ enum status plan_memory_fill(struct run_plan *plan)
 {
     enum status status = OK;
     struct plan_memory *memory = &plan->memory;
-    struct model_memory model = {0};
-    double trained = 0;
-    TRY(plan_model(plan, &model, &trained));
+    struct part most = {.sum = -1};
+    for (int index = 0; index < plan->tp; index++) {
+        struct part part = {.sum = 0};
+        TRY(plan_part(&part, plan, index));
+        if (part.sum > most.sum) most = part;
+    }
+    TRY(count_parameters(plan));
     const bool half = plan->options.rates.half;
     const double width = half ? 0.5 : 1; /* bytes of what the model computes with, of fp32's */
-    const double owners = half ? (double)plan->dp : 1;
-    const double prefetch = (double)plan->config->data.prefetch;
+    const double state = 4 * (double)most.exchange.state_elements;
+    const int n_states = plan->config->optimizer.ema_decay > 0 ? 3 : 2;
     *memory = (struct plan_memory){
-        .weights = width * (double)model.weights,
-        .master = half ? 4 * trained / owners : 0,
-        .gradients = (double)model.gradients,
-        .moments = 8 * trained / owners,
-        .activations = width * (double)model.activations,
-        .workspace = width * (double)model.workspace,
+        .weights = width * (double)most.model.weights,
+        .master = half ? state : 0,
+        .gradients = (double)most.model.gradients,
+        .moments = n_states * state,
+        .state = state,
+        .activations = width * (double)most.model.activations,
+        .workspace = width * (double)most.model.workspace,
         .logits = width * logit_bytes(plan),
+        .buffers = 4 * (double)most.exchange.buffer_elements,
         .batches = plan_micro_batch_bytes(&plan->model.config, &plan->model.options.limits) *
-                   (half ? 1 : prefetch + 1),
+                   (half ? 1 : (double)plan->config->data.prefetch + 1),
     };
     memory->all = memory->weights + memory->master + memory->gradients + memory->moments +
                   memory->activations + memory->workspace + memory->buffers + memory->batches;

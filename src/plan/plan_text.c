@@ -43,8 +43,8 @@ static void put_time(struct text_buffer *out, const char *what, double seconds, 
 static void put_mesh(struct text_buffer *out, const struct run_plan *plan)
 {
     text_printf(out, "mesh        %d ranks: data %d x tensor %d%s, rates of %s\n",
-                plan->options.ranks, plan->dp, plan->options.tp,
-                plan->options.sequence ? " with split rows" : "", plan->options.rates.name);
+                plan->options.ranks, plan->dp, plan->tp, plan->sequence ? " with split rows" : "",
+                plan->options.rates.name);
     if (plan->busy_ranks < plan->dp)
         text_printf(
             out, "            only %.0f of %d have a sample: train.global_batch is %" PRId64 "\n",

@@ -30,7 +30,7 @@ static double optimizer_time(const struct run_plan *plan)
 {
     const bool half = plan->options.rates.half;
     const double trained = plan->memory.gradients / 4;
-    const double owned = plan->memory.moments / 8;
+    const double owned = plan->memory.state / 4;
     return (4 * trained + (half ? 30 : 28) * owned) / plan->options.rates.copy;
 }
 
@@ -39,7 +39,7 @@ static void fill_compute(struct run_plan *plan)
     const struct machine_rates *rates = &plan->options.rates;
     const struct model_flops *flops = &plan->flops;
     struct plan_time *time = &plan->time;
-    const double ranks = plan->busy_ranks * (double)plan->options.tp;
+    const double ranks = plan->busy_ranks * (double)plan->tp;
     double vision = 0, again = 0;
     for (int m = 0; m < N_MODULES; m++) {
         if (m == MODULE_LM) continue;

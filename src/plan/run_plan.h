@@ -7,6 +7,7 @@
 
 #include "config/run_config.h"
 #include "model/model_flops.h"
+#include "parallel/gradient_exchange.h"
 #include "plan/rates.h"
 #include "train/model_setup.h"
 #include "train/run_setup.h"
@@ -18,8 +19,9 @@ struct plan_sample { /* the mean one */
 };
 
 struct plan_options {
-    int ranks, tp;
-    bool sequence;
+    int ranks;
+    int tp;   /* 0: parallel.tp of the configuration */
+    int rank; /* whose collectives are listed: those of ranks differ where shards do */
     struct machine_rates rates;
     struct plan_sample sample;
 };
@@ -27,7 +29,9 @@ struct plan_options {
 struct plan_memory { /* bytes of one rank; the largest where they differ */
     double weights;  /* what the model computes with, and tables of positions */
     double master;   /* fp32 weights beside them, where they are in bf16 */
-    double gradients, moments;
+    double gradients;
+    double moments; /* of this rank's shards, and the running mean of weights if there is one */
+    double state;   /* fp32 weights of these shards */
     double activations, workspace; /* logits are part of the workspace */
     double logits;
     double buffers; /* of collectives */
@@ -58,7 +62,8 @@ struct plan_time { /* seconds of one step */
 struct run_plan {
     const struct run_config *config;
     struct plan_options options;
-    int dp;
+    int dp, tp;
+    bool sequence;
     struct run_model model; /* sizes only */
     int64_t parameters[N_MODULES];
     struct plan_memory memory;
@@ -69,7 +74,7 @@ struct run_plan {
     struct plan_traffic traffic[PLAN_MAX_TRAFFIC];
     int n_traffic;
     struct plan_time time;
-    double mfu;
+    double mfu;    /* operations per second as a share of all ranks' peak */
     int64_t steps; /* of the run; 0: not known */
 };
 
@@ -78,9 +83,18 @@ struct run_plan {
 enum status run_plan_make(struct run_plan *plan_out, const struct run_config *config,
                           const struct plan_options *options);
 
+/* The parameters of sharer `index`, as the trainer's model has them. */
+enum status plan_table_create(struct parameter_table **table_out, const struct run_plan *plan,
+                              int index);
+
+/* How the trainer of this plan cuts gradients into buckets; the mesh has sizes, ranks are the
+ * caller's. */
+void plan_bucket_options(struct exchange_options *options, struct mesh *mesh,
+                         const struct run_plan *plan);
+
 /* The parts, each from those before it. */
 enum status plan_memory_fill(struct run_plan *plan);
-void plan_traffic_fill(struct run_plan *plan);
+enum status plan_traffic_fill(struct run_plan *plan);
 void plan_time_fill(struct run_plan *plan);
 
 /* Bytes of a micro-batch of these limits, as src/train/micro_batch.h takes them. */
