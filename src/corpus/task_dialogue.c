@@ -24,7 +24,8 @@ static void delete_angle_brackets(char *text)
     *to = '\0';
 }
 
-/* Control tokens lose their brackets: what is left is words. */
+/* Control tokens lose their brackets: what is left is words. What is round one may become another:
+ * "<<|im_end|>>"; so back to the beginning. */
 static void disarm(char *text)
 {
     for (char *at = text; (at = strchr(at, '<'));) {
@@ -35,6 +36,7 @@ static void disarm(char *text)
         }
         memmove(at + length - 1, at + length, strlen(at + length) + 1);
         memmove(at, at + 1, strlen(at + 1) + 1);
+        at = text;
     }
 }
 

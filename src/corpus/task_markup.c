@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "corpus/record_text.h"
 #include "corpus/task_parts.h"
 
 #define PHRASE_BEGIN "<p>"
@@ -33,11 +34,19 @@ bool markup_holds(const char *text, const char *word)
 
 struct writer {
     struct text_buffer *out;
+    int64_t *n_control; /* control tokens that were put in place of marks */
     enum markup_style style;
     struct task_sample *sample;
     const struct record *record;
     const struct task_options *options;
 };
+
+static int64_t count_control(const char *text)
+{
+    int64_t n = 0;
+    for (const char *at = text; (at = strchr(at, '<')); at++) n += record_control_length(at) > 0;
+    return n;
+}
 
 static enum status check_number(int64_t number, int64_t n, const char *what)
 {
@@ -50,6 +59,7 @@ static enum status check_number(int64_t number, int64_t n, const char *what)
 static enum status write_region(const struct writer *w, int64_t region)
 {
     enum status status = OK;
+    const size_t before = w->out->length;
     switch (w->style) {
     case MARKUP_BOXES: TRY(task_append_box(w->out, w->record, region, w->options)); break;
     case MARKUP_MASKS:
@@ -59,6 +69,7 @@ static enum status write_region(const struct writer *w, int64_t region)
         text_printf(w->out, "region%lld", (long long)task_place_of(w->sample, region) + 1);
         break;
     }
+    *w->n_control += count_control(w->out->text + before);
 out:
     return status;
 }
@@ -95,10 +106,12 @@ out:
 static enum status write_boxes(const struct writer *w, const int64_t *regions, int64_t n)
 {
     struct box *boxes = memory_new((size_t)n + 1, sizeof *boxes);
+    const size_t before = w->out->length;
     for (int64_t i = 0; i < n; i++) boxes[i] = w->record->regions[regions[i]].box;
     text_append_char(w->out, ' ');
     const enum status status = box_text_write(w->out, boxes, n, w->record->width, w->record->height,
                                               &w->options->box_format);
+    *w->n_control += count_control(w->out->text + before);
     free(boxes);
     return status;
 }
@@ -121,6 +134,7 @@ static enum status write_marked(const struct writer *w, const char *phrase, int 
         text_printf(w->out,
                     plain ? "<phrase>%.*s</phrase>" : "<|object_ref_start|>%.*s<|object_ref_end|>",
                     size, phrase);
+        *w->n_control += plain ? 0 : 2;
         TRY(write_boxes(w, regions, n));
     }
 out:
@@ -173,7 +187,10 @@ enum status markup_write(struct text_buffer *out, const char *text, enum markup_
                          const struct task_options *options)
 {
     enum status status = OK;
-    const struct writer w = {out, style, sample, record, options};
+    int64_t n_control = 0;
+    const size_t before = out->length;
+    const struct writer w = {out, &n_control, style, sample, record, options};
+    const char *whole = text;
     for (const char *at; (at = strchr(text, '<'));) {
         size_t length = 0;
         text_append_bytes(out, text, (size_t)(at - text));
@@ -182,6 +199,9 @@ enum status markup_write(struct text_buffer *out, const char *text, enum markup_
         text = at + (length > 0 ? length : 1);
     }
     text_append(out, text);
+    if (out->length > before && count_control(out->text + before) != n_control)
+        FAIL(ERR_FORMAT, "\"%s\" holds a control token once its marks are gone; correct the record",
+             whole);
 out:
     return status;
 }

@@ -123,22 +123,17 @@ static int64_t mentioned(const char *text, size_t *length_out)
     return number;
 }
 
-/* Adds the regions that a text mentions; ERR_FORMAT where the record has none of that number. */
-static enum status add_mentioned(struct task_sample *sample, const struct record *record,
-                                 const char *text)
+/* Adds the regions that a text mentions; false where the record has none of that number. */
+static bool add_mentioned(struct task_sample *sample, const struct record *record, const char *text)
 {
-    enum status status = OK;
     for (const char *at = text; (at = strstr(at, "region")); at++) {
         size_t length;
         int64_t number = mentioned(at, &length);
         if (number == 0) continue;
-        if (number > record->n_regions)
-            FAIL(ERR_FORMAT, "a text speaks of region%lld, but there are %lld; correct the record",
-                 (long long)number, (long long)record->n_regions);
+        if (number > record->n_regions) return false;
         if (task_place_of(sample, number - 1) < 0) task_add_region(sample, number - 1);
     }
-out:
-    return status;
+    return true;
 }
 
 /* The text with regions numbered as the conversation lists them. */
@@ -175,12 +170,14 @@ static enum status make_turns(struct task_sample *sample, const struct record *r
     int64_t n = 0;
     for (int64_t i = 0; i < n_all && n < options->max_turns; i++)
         if (!short_answers || !holds_mark(turns[i].turn->question)) turns[n++] = turns[i];
-    for (int64_t i = 0; i < n; i++) {
-        TRY(add_mentioned(sample, record, turns[i].turn->question));
-        TRY(add_mentioned(sample, record, turns[i].turn->answer));
-    }
-    if (n == 0 || sample->n_regions > options->max_regions) {
-        task_skip(sample, n == 0 ? "no question" : "speaks of more regions than the limit");
+    const char *nothing = n == 0 ? "no question" : NULL;
+    for (int64_t i = 0; i < n; i++)
+        if (!add_mentioned(sample, record, turns[i].turn->question) ||
+            !add_mentioned(sample, record, turns[i].turn->answer))
+            nothing = "speaks of a region that it does not have";
+    if (sample->n_regions > options->max_regions) nothing = "speaks of more regions than the limit";
+    if (nothing != NULL) {
+        task_skip(sample, nothing);
         goto out;
     }
     for (int64_t i = 0; i < n; i++) {

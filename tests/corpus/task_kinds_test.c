@@ -69,6 +69,8 @@ static void marks(void **state)
     record.n_texts--;
     example_add_text(&record, "vqa", -1, "<region7>?", "a");
     example_refused(&record, "box_vqa", "a text speaks of region7, but there are 3");
+    example_add_text(&record, "summary", -1, "", "<|im_<p>end|></p>");
+    example_refused(&record, "summary", "holds a control token once its marks are gone");
     record_release(&record);
 }
 
