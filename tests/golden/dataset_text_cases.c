@@ -39,15 +39,15 @@ struct class_row {
     enum status (*read)(const struct golden_reading *reading);
 };
 static const struct class_row classes[] = {
-    {"SGDataset", {"sg"}, golden_read_graphs},
+    {"SGDataset", {"sg"}, golden_read_imported},
     {"PSGDataset", {"psg"}, golden_read_graphs},
-    {"SGDetectionDataset", {"sg_detection"}, golden_read_graphs},
-    {"RelationCategoryDataset", {"relation"}, golden_read_relations},
-    {"RelationDescriptionDataset", {"description"}, golden_read_relations},
-    {"RelationSummaryDataset", {"summary"}, golden_read_relations},
-    {"GQACoTGroundedSGDataset", {"graph_vqa"}, golden_read_reasoning},
-    {"GQACoTSGDataset", {"graph_literal_vqa"}, golden_read_reasoning},
-    {"GQACoTDataset", {"grounded_vqa"}, golden_read_cot},
+    {"SGDetectionDataset", {"sg_detection"}, golden_read_imported},
+    {"RelationCategoryDataset", {"relation"}, golden_read_imported},
+    {"RelationDescriptionDataset", {"description"}, golden_read_imported},
+    {"RelationSummaryDataset", {"summary"}, golden_read_imported},
+    {"GQACoTGroundedSGDataset", {"graph_vqa"}, golden_read_imported},
+    {"GQACoTSGDataset", {"graph_literal_vqa"}, golden_read_imported},
+    {"GQACoTDataset", {"grounded_vqa"}, golden_read_imported},
     {"COCODataset", {"coco"}, golden_read_imported},
     {"PartImagenet", {"part_imagenet"}, golden_read_imported},
     {"PascalPart", {"pascal_part"}, golden_read_imported},
@@ -351,6 +351,13 @@ out:
     return status;
 }
 
+/* The files of "_own" cases hold boxes and names that the importer rightly leaves out. */
+static enum status (*reader_of(const struct context *c,
+                               const struct class_row *row))(const struct golden_reading *)
+{
+    return strstr(c->id, "_own") != NULL ? golden_read_graphs : row->read;
+}
+
 static enum status check_case(const struct context *c, const struct class_row *row)
 {
     enum status status = OK;
@@ -364,8 +371,9 @@ static enum status check_case(const struct context *c, const struct class_row *r
                                            .row = c->row,
                                            .files = json_object_get(c->row, "files"),
                                            .directory = c->directory};
+    enum status (*read)(const struct golden_reading *) = reader_of(c, row);
     tasks_of_case(tasks, row, from);
-    TRY_WHERE(row->read(&reading), "%s", c->id);
+    TRY_WHERE(read(&reading), "%s", c->id);
     asked.task = tasks[0];
     if (json_object_get(c->row, "error")) {
         check_error(c, &records.records[0], &asked);
@@ -375,7 +383,7 @@ static enum status check_case(const struct context *c, const struct class_row *r
     for (int64_t i = 0; i < records.n; i++)
         for (int k = 0; tasks[k]; k++) {
             asked.task = tasks[k];
-            TRY(check_record(c, &reading, row->read, i, &asked, &next));
+            TRY(check_record(c, &reading, read, i, &asked, &next));
         }
     const size_t n_items = json_array_size(json_object_get(c->row, "items"));
     golden_report_case(c->report, "items", next == n_items, "%s: %zu of %zu", c->id, next, n_items);

@@ -86,37 +86,16 @@ void golden_add_relation(struct record *record, int64_t subject, int64_t object,
                                  .kind = text_copy(kind)};
 }
 
-struct record_turn *golden_add_turn(struct record *record, const char *question, const char *answer)
-{
-    struct record_text *text = &record->texts[record->n_texts - 1];
-    text->turns = memory_resize(text->turns, (size_t)text->n_turns + 1, sizeof *text->turns);
-    struct record_turn *turn = &text->turns[text->n_turns++];
-    *turn = (struct record_turn){.question = text_copy(question), .answer = text_copy(answer)};
-    return turn;
-}
-
-struct record_turn *golden_add_text(struct record *record, const char *task, int64_t region,
-                                    const char *question, const char *answer)
+void golden_add_text(struct record *record, const char *task, int64_t region, const char *question,
+                     const char *answer)
 {
     size_t n = (size_t)record->n_texts + 1;
     record->texts = memory_resize(record->texts, n, sizeof *record->texts);
-    record->texts[record->n_texts++] =
-        (struct record_text){.task = text_copy(task), .region = region};
-    return golden_add_turn(record, question, answer);
-}
-
-void golden_add_choice(struct record_turn *turn, const char *text)
-{
-    turn->choices =
-        memory_resize(turn->choices, (size_t)turn->n_choices + 1, sizeof *turn->choices);
-    turn->choices[turn->n_choices++] = text_copy(text);
-}
-
-void golden_add_reference(struct record_turn *turn, int64_t object)
-{
-    turn->objects =
-        memory_resize(turn->objects, (size_t)turn->n_objects + 1, sizeof *turn->objects);
-    turn->objects[turn->n_objects++] = object;
+    struct record_text *text = &record->texts[record->n_texts++];
+    *text = (struct record_text){.task = text_copy(task), .region = region, .n_turns = 1};
+    text->turns = memory_new(1, sizeof *text->turns);
+    text->turns[0] =
+        (struct record_turn){.question = text_copy(question), .answer = text_copy(answer)};
 }
 
 int64_t golden_place_of(json_t *objects, const char *wanted)

@@ -27,23 +27,15 @@ struct record_object *golden_add_object(struct record *record, const char *name,
 void golden_add_attribute(struct record_object *object, const char *attribute);
 void golden_add_relation(struct record *record, int64_t subject, int64_t object,
                          const char *predicate, const char *kind);
-struct record_turn *golden_add_text(struct record *record, const char *task, int64_t region,
-                                    const char *question, const char *answer);
-/* One more turn of the record's last text. */
-struct record_turn *golden_add_turn(struct record *record, const char *question,
-                                    const char *answer);
-void golden_add_choice(struct record_turn *turn, const char *text);
-void golden_add_reference(struct record_turn *turn, int64_t object);
+void golden_add_text(struct record *record, const char *task, int64_t region, const char *question,
+                     const char *answer);
 /* Place of a key in an object, as the file lists them; -1: it is not there. */
 int64_t golden_place_of(json_t *objects, const char *wanted);
 
 /* Readers by the reference's dataset classes; each adds the records of the whole case. */
-enum status golden_read_graphs(const struct golden_reading *reading);    /* SG, detection, PSG */
-enum status golden_read_relations(const struct golden_reading *reading); /* the relation classes */
-enum status golden_read_reasoning(const struct golden_reading *reading); /* GQA with a graph */
+enum status golden_read_graphs(const struct golden_reading *reading); /* SG, detection, PSG */
 enum status golden_read_refexp(const struct golden_reading *reading);
-enum status golden_read_cot(const struct golden_reading *reading);      /* GQA reasoning */
-enum status golden_read_imported(const struct golden_reading *reading); /* rows and COCO files */
+enum status golden_read_imported(const struct golden_reading *reading); /* by an importer */
 
 /* sampling.json of that folder. */
 struct golden_report;

@@ -1,6 +1,5 @@
-/* Records of the classes that read conversations or files of COCO's form, made by the importers
- * that users have: the annotation file of the case is written beside blank pictures of the sizes
- * that it states, and imported. */
+/* Records of nearly all classes, made by the importers that users have: the annotation file of the
+ * case is written beside blank pictures of the sizes that it states, and imported. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -26,6 +25,14 @@ static const struct {
              {"FlickrEntitiesDataset", "flickr", NULL},
              {"PointQALocalDataset", "pointqa", "local"},
              {"PointQATwiceDataset", "pointqa", "twice"},
+             {"RelationCategoryDataset", "svg-relations", NULL},
+             {"RelationDescriptionDataset", "svg-relations", NULL},
+             {"RelationSummaryDataset", "svg-relations", NULL},
+             {"GQACoTGroundedSGDataset", "gqa-cot", NULL},
+             {"GQACoTSGDataset", "gqa-cot", NULL},
+             {"GQACoTDataset", "gqa-cot", NULL},
+             {"SGDetectionDataset", "gqa", NULL},
+             {"SGDataset", "gqa", NULL},
              {"V7WPointQADataset", "v7w", NULL},
              {"COCODataset", "coco", NULL},
              {"PartImagenet", "partimagenet", NULL},
