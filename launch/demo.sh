@@ -20,11 +20,6 @@ say "drawing 6000 scenes to learn from and 256 that are held out"
 ranked data build scenes --count 6000 --seed 1 --out "$out/scenes"
 ranked data build scenes --count 256 --seed 1 --first 1000000 --out "$out/held-out"
 
-for stage in pretrain stage0a stage0b stage0c stage1 stage2; do
-    say "$stage: configs/demo/$stage.yaml"
-    ranked "configs/demo/$stage.yaml"
-done
-
-say "what it knows of the held-out scenes"
-ranked configs/demo/evaluate.yaml
+say "pre-training and the stages, one job: configs/demo/curriculum.yaml"
+ranked configs/demo/curriculum.yaml
 say "done; runs/demo has the checkpoints, metrics.jsonl of each stage and evaluation/evaluation.json"
