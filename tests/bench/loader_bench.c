@@ -218,7 +218,7 @@ static enum status loading_open(struct loading *l, struct comm *comm, int64_t si
                                                   .limits = {4, 64, 4, 16384, 16384},
                                                   .cost = {.token = 1, .image = 1}},
                                          .image_mode = IMAGE_MODE_PAD,
-                                         .n_threads = bench_threads(),
+                                         .n_threads = 1, /* as its rivals */
                                          .prefetch = 4,
                                          .end_step = TIMES * corpus_size(l->corpus) / GLOBAL_BATCH};
 out:
