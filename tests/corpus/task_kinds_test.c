@@ -65,8 +65,6 @@ static void marks(void **state)
     assert_int_equal(sample.regions[1], 0);
     assert_int_equal(sample.regions[2], 0);
     task_sample_release(&sample);
-    example_add_text(&record, "grounded", -1, "", "<p>A man</p><region4>");
-    record.n_texts--;
     example_add_text(&record, "vqa", -1, "<region7>?", "a");
     example_refused(&record, "box_vqa", "a text speaks of region7, but there are 3");
     example_add_text(&record, "summary", -1, "", "<|im_<p>end|></p>");
