@@ -78,7 +78,9 @@ help: ## this list
 
 robin-dist: $(BUILD)/robin-dist
 	@cp -f $< $@
-$(BUILD)/robin-dist: $(BUILD)/src/main.o $(if $(SAN),$(BUILD)/tests/support/keep_libraries.o) $(LIBRARY)
+# Under a sanitizer MPI's plug-ins stay loaded, or its report of leaks could not name them.
+KEEP_LIBRARIES := $(if $(SAN),$(BUILD)/tests/support/keep_libraries.o)
+$(BUILD)/robin-dist: $(BUILD)/src/main.o $(KEEP_LIBRARIES) $(LIBRARY)
 	$(call quiet,link)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 # main alone knows the version: a commit then links one program anew and not every test.
 VERSION := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
@@ -110,7 +112,7 @@ $(BENCH_PROGRAMS): $(BUILD)/%: $(BUILD)/%.o $(TEST_SUPPORT_OBJECTS) $(LIBRARY)
 	$(call quiet,link)$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
 $(FUZZ_PROGRAMS): $(BUILD)/%: $(BUILD)/%.o $(FUZZ_OBJECTS) $(LIBRARY)
 	$(call quiet,link)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
-$(BUILD)/tests/golden: $(GOLDEN_OBJECTS) $(BUILD)/tests/support/batch_maker.o $(LIBRARY)
+$(BUILD)/tests/golden: $(GOLDEN_OBJECTS) $(BUILD)/tests/support/batch_maker.o $(KEEP_LIBRARIES) $(LIBRARY)
 	@mkdir -p $(@D)
 	$(call quiet,link)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 $(BUILD)/golden-objects/%.o: tests/golden/%.c
