@@ -91,6 +91,19 @@ out:
     return status;
 }
 
+/* The table's rows lie inside the file. */
+static enum status check_extent(const struct shard *shard, enum shard_table table,
+                                uint64_t file_bytes)
+{
+    const uint64_t first = shard->offset[table];
+    const uint64_t rows = shard->count[table];
+    if (first <= file_bytes && rows <= (file_bytes - first) / shard_table_row_bytes(table))
+        return OK;
+    return status_fail(
+        ERR_FORMAT, "%s: table /%s has %llu rows at byte %llu, beyond the end of the file",
+        shard->path, shard_table_name(table), (unsigned long long)rows, (unsigned long long)first);
+}
+
 /* Type, layout and extent of an open table; links to other files never get here. */
 static enum status table_look(struct shard *shard, enum shard_table table, hid_t set,
                               uint64_t file_bytes)
@@ -112,12 +125,9 @@ static enum status table_look(struct shard *shard, enum shard_table table, hid_t
         H5Sget_simple_extent_dims(space, &rows, NULL) != 1)
         FAIL(ERR_FORMAT, "%s: table /%s does not have one dimension", shard->path, name);
     const haddr_t offset = rows == 0 ? 0 : H5Dget_offset(set);
-    const uint64_t row_bytes = shard_table_row_bytes(table);
-    if (offset > file_bytes || rows > (file_bytes - offset) / row_bytes)
-        FAIL(ERR_FORMAT, "%s: table /%s has %llu rows at byte %llu, beyond the end of the file",
-             shard->path, name, (unsigned long long)rows, (unsigned long long)offset);
     shard->offset[table] = offset;
     shard->count[table] = rows;
+    TRY(check_extent(shard, table, file_bytes));
 out:
     if (layout >= 0) H5Pclose(layout);
     if (space >= 0) H5Sclose(space);
@@ -224,10 +234,7 @@ enum status shard_frame_crc(const struct shard *shard, uint32_t *crc_out)
         const uint64_t row_bytes = shard_table_row_bytes((enum shard_table)table);
         const uint64_t first = shard->offset[table];
         if (shard->count[table] == 0) continue;
-        if (first > file_bytes || shard->count[table] > (file_bytes - first) / row_bytes)
-            FAIL(ERR_FORMAT, "%s: table /%s has %llu rows at byte %llu, beyond the end of the file",
-                 shard->path, shard_table_name((enum shard_table)table),
-                 (unsigned long long)shard->count[table], (unsigned long long)first);
+        TRY(check_extent(shard, (enum shard_table)table, file_bytes));
         extents[n++] = (struct extent){first, first + shard->count[table] * row_bytes};
     }
     qsort(extents, n, sizeof *extents, compare_extents);
