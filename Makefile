@@ -22,7 +22,7 @@ export ROBIN_SHARED
 MPICC ?= mpicc
 CLANG_FORMAT ?= clang-format
 CLANG ?= clang
-PACKAGES := yaml-0.1 jansson libjpeg libpng libutf8proc cairo nettle openblas expat
+PACKAGES := yaml-0.1 jansson libjpeg libpng libutf8proc cairo nettle openblas expat libcurl libmicrohttpd
 CC := $(MPICC)
 CPPFLAGS := -Isrc -Ikernels -Itests -D_GNU_SOURCE
 CPPFLAGS += $(shell pkg-config --cflags hdf5 2>/dev/null || echo -I/usr/include/hdf5/serial)

@@ -7,7 +7,7 @@
 #
 # On a cluster without apt, load modules that give the same: a C compiler, MPI (Open MPI 4.1 or 5),
 # HDF5 (the serial library), OpenBLAS, libyaml, jansson, libjpeg-turbo, libpng, utf8proc,
-# cairo, expat; for the tests cmocka, for `make lint` clang-format and universal-ctags.
+# cairo, expat, libcurl, libmicrohttpd; for the tests cmocka, for `make lint` clang-format and universal-ctags.
 set -euo pipefail
 
 packages=(
@@ -21,6 +21,7 @@ packages=(
     nettle-dev
     libcairo2-dev
     libexpat1-dev
+    libcurl4-openssl-dev libmicrohttpd-dev
     libcmocka-dev
     python3 python3-h5py
     clang-format universal-ctags
