@@ -1,25 +1,29 @@
 /* Longest first, then exchanges. */
 #include "train/partition.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/assertion.h"
 #include "base/random.h"
 #include "base/text_buffer.h"
+#include "train/partition_fill.h"
 
 enum {
     MAX_EXCHANGES = 4000,
     /* Pairs are tried between bins of at most so many things: larger ones are even without. */
     MAX_PAIRED = 24,
-    N_ROUNDS = 6,
-    N_TRIALS = 150000 /* of a round */
+    /* Of beginnings that are tried when longest first got stuck. */
+    N_CAPACITIES = 20,
+    N_ORDERS = 25
 };
 /* Loads nearer than this to the bound are as good as equal. */
 #define GOOD_ENOUGH 1e-3
 /* Further from it than this, more is tried. */
 #define STUCK 1e-2
+/* Capacities, and how far orders stray from that of the costs, grow by these. */
+#define CAPACITY_STEP 1e-3
+#define SPREAD_STEP   0.05
 
 struct weighed {
     double cost;
@@ -222,80 +226,6 @@ static bool improve(struct partition *p, const struct weighed *bins, bool pairs)
     return exchange.to >= 0;
 }
 
-/* What bins above the mean weigh: 0 once none is. */
-static double excess(double load, double mean)
-{
-    return load > mean ? (load - mean) * (load - mean) : 0;
-}
-
-struct trial {
-    int64_t *bin_of, *best_of;
-    double *load, best;
-};
-
-/* A thing to another bin, or in place of another thing, if that makes the bins above the mean weigh
- * at most `patience` more. */
-static void try_once(struct trial *trial, const struct partition *p, struct random_stream draws,
-                     uint64_t i, double mean, double patience)
-{
-    const int64_t thing = (int64_t)random_below(draws, 3 * i, (uint64_t)p->n);
-    const int64_t other = (int64_t)random_below(draws, 3 * i + 1, (uint64_t)p->n);
-    const bool swap = random_u64(draws, 3 * i + 2) >> 63;
-    if (trial->bin_of[thing] < 0 || trial->bin_of[other] < 0) return;
-    const int64_t from = trial->bin_of[thing], to = trial->bin_of[other];
-    const double flow = p->cost[thing] - (swap ? p->cost[other] : 0);
-    const double here = trial->load[from] - flow, there = trial->load[to] + flow;
-    if (from == to) return;
-    const double more = excess(here, mean) + excess(there, mean) - excess(trial->load[from], mean) -
-                        excess(trial->load[to], mean);
-    if (more > patience) return;
-    trial->load[from] = here;
-    trial->load[to] = there;
-    trial->bin_of[thing] = to;
-    if (swap) trial->bin_of[other] = from;
-}
-
-static void keep_best(struct trial *trial, const struct partition *p)
-{
-    double most = 0;
-    for (int64_t bin = 0; bin < p->n_bins; bin++)
-        if (trial->load[bin] > most) most = trial->load[bin];
-    if (most >= trial->best) return;
-    trial->best = most;
-    memcpy(trial->best_of, trial->bin_of, (size_t)p->n * sizeof *trial->bin_of);
-}
-
-/* Random exchanges that may lead uphill, less and less (threshold accepting, Dueck and Scheuer
- * 1990); the draws are the same for everyone. The best partition met is the result. */
-static void wander(struct partition *p, double bound)
-{
-    const size_t n = (size_t)p->n;
-    const struct random_stream draws = random_stream(1, "partition");
-    struct trial trial = {.bin_of = memory_new(n, sizeof(int64_t)),
-                          .best_of = memory_new(n, sizeof(int64_t)),
-                          .load = memory_new((size_t)p->n_bins, sizeof(double)),
-                          .best = HUGE_VAL};
-    const double cooling = pow(0.02, 1.0 / N_TRIALS); /* the last step is 1/50 of the first */
-    double mean = 0, step = 0;
-    memcpy(trial.bin_of, p->bin_of, n * sizeof *trial.bin_of);
-    memcpy(trial.load, p->load, (size_t)p->n_bins * sizeof *trial.load);
-    for (int64_t bin = 0; bin < p->n_bins; bin++) mean += p->load[bin] / (double)p->n_bins;
-    keep_best(&trial, p);
-    for (uint64_t i = 0; i < N_ROUNDS * N_TRIALS && trial.best > bound * (1 + STUCK); i++) {
-        if (i % N_TRIALS == 0) step = 0.05 * mean;
-        step *= cooling;
-        try_once(&trial, p, draws, i, mean, step * step);
-        if (i % 16 == 0) keep_best(&trial, p);
-    }
-    memcpy(p->bin_of, trial.best_of, n * sizeof *p->bin_of);
-    memset(p->load, 0, (size_t)p->n_bins * sizeof *p->load);
-    for (int64_t i = 0; i < p->n; i++)
-        if (p->bin_of[i] >= 0) p->load[p->bin_of[i]] += p->cost[i];
-    free(trial.bin_of);
-    free(trial.best_of);
-    free(trial.load);
-}
-
 static void exchange_all(struct partition *p, double bound)
 {
     const bool pairs = p->fits == NULL;
@@ -316,6 +246,61 @@ static double fullest(const struct partition *p)
     return most;
 }
 
+/* Loads of what is dealt. */
+static void weigh(struct partition *p)
+{
+    memset(p->load, 0, (size_t)p->n_bins * sizeof *p->load);
+    for (int64_t i = 0; i < p->n; i++)
+        if (p->bin_of[i] >= 0) p->load[p->bin_of[i]] += p->cost[i];
+}
+
+/* The things' order is the less that of their costs the larger `spread`. */
+static void shuffle(struct weighed *things, int64_t n, double spread, struct random_stream draws)
+{
+    for (int64_t i = 0; i < n; i++)
+        things[i].cost *= 1 + spread * random_uniform(draws, (uint64_t)things[i].index);
+    qsort(things, (size_t)n, sizeof *things, compare_weighed);
+}
+
+/* Bins filled one after another up to `capacity`, the things in the order given. */
+static void fill(struct partition *p, const struct weighed *things, int64_t n, double capacity)
+{
+    double *cost = memory_new((size_t)n + 1, sizeof *cost);
+    int64_t *filled = memory_new((size_t)n + 1, sizeof *filled);
+    for (int64_t i = 0; i < n; i++) cost[i] = p->cost[things[i].index];
+    partition_fill(filled, cost, n, p->n_bins, capacity);
+    for (int64_t i = 0; i < n; i++) p->bin_of[things[i].index] = filled[i];
+    weigh(p);
+    free(filled);
+    free(cost);
+}
+
+/* Other beginnings, the best of all: one capacity after another, then the same for things in
+ * orders that are drawn, the same ones for everyone. */
+static void begin_again(struct partition *p, double bound)
+{
+    const size_t size = (size_t)p->n * sizeof *p->bin_of;
+    const struct random_stream draws = random_stream(1, "partition");
+    int64_t *best_of = memory_new((size_t)p->n + 1, sizeof *best_of);
+    double best = fullest(p);
+    memcpy(best_of, p->bin_of, size);
+    for (uint64_t i = 0; i < N_ORDERS * N_CAPACITIES && best > bound * (1 + STUCK); i++) {
+        const uint64_t order = i / N_CAPACITIES, step = i % N_CAPACITIES + 1;
+        int64_t n;
+        struct weighed *things = sorted(p->cost, p->bin_of, p->n, &n);
+        shuffle(things, n, SPREAD_STEP * (double)order, random_substream(draws, i));
+        fill(p, things, n, bound * (1 + CAPACITY_STEP * (double)step));
+        free(things);
+        exchange_all(p, bound);
+        if (fullest(p) >= best) continue;
+        best = fullest(p);
+        memcpy(best_of, p->bin_of, size);
+    }
+    memcpy(p->bin_of, best_of, size);
+    weigh(p);
+    free(best_of);
+}
+
 bool partition_make(struct partition *partition)
 {
     ASSERT(partition->n_bins >= 1, "%lld bins", (long long)partition->n_bins);
@@ -323,9 +308,7 @@ bool partition_make(struct partition *partition)
     const double bound =
         partition_bound(partition->cost, partition->bin_of, partition->n, partition->n_bins);
     exchange_all(partition, bound);
-    if (partition->fits == NULL && fullest(partition) > bound * (1 + STUCK)) {
-        wander(partition, bound);
-        exchange_all(partition, bound);
-    }
+    if (partition->fits == NULL && fullest(partition) > bound * (1 + STUCK))
+        begin_again(partition, bound);
     return true;
 }

@@ -1,7 +1,7 @@
 /* Things of unequal cost into bins of equal load: longest first into the least loaded (Graham
  * 1969), then exchanges of one or two things between two bins while that lowers the fuller of them,
- * the fullest first, and where they leave it far from the least possible, random ones. A pure
- * function of its arguments. */
+ * the fullest first. Where they leave it far from the least possible the same from other beginnings
+ * (partition_fill.h), the best of all. A pure function of its arguments. */
 #ifndef ROBIN_TRAIN_PARTITION_H
 #define ROBIN_TRAIN_PARTITION_H
 

@@ -14,6 +14,7 @@
 #include "support/stage2_lengths.h"
 #include "train/balance.h"
 #include "train/partition.h"
+#include "train/partition_fill.h"
 
 enum { N_SIZES = 20000 };
 
@@ -48,10 +49,7 @@ static const struct {
     int64_t global_batch, steps;
     int n_ranks;
     double most; /* mean over the steps */
-    double
-        over; /* of the worst step over the least possible, as far as a bound knows that: with four
-                    samples a rank, one long sample and no short one beside it can miss it by 3 % */
-} meshes[] = {{64, 300, 8, 1.05, 1.02}, {64, 300, 16, 1.10, 1.035}, {512, 20, 64, 1.02, 1.02}};
+} meshes[] = {{64, 10000, 8, 1.05}, {64, 10000, 16, 1.10}, {512, 300, 64, 1.02}};
 
 static void test_bounds(void **state)
 {
@@ -63,12 +61,61 @@ static void test_bounds(void **state)
                                         meshes[i].steps, &options),
                          OK);
         assert_true(balance.mean >= 1 && balance.mean <= meshes[i].most);
-        assert_true(balance.worst_over_bound <= meshes[i].over);
-        assert_true(balance.n_over <= meshes[i].steps / 100);
+        assert_true(balance.worst_over_bound > 0.999 && balance.worst_over_bound <= 1.02);
+        assert_int_equal(balance.n_over, 0);
         char *line = balance_line(&balance, meshes[i].global_batch, meshes[i].n_ranks);
         assert_non_null(strstr(line, "of the mean"));
         free(line);
     }
+}
+
+/* Steps whose longest sample leaves its rank room for none of the short ones: longest first misses
+ * what is possible by 2 to 3 %. The loads are added up here, and the bound is the plainest. */
+static void test_hard_steps(void **state)
+{
+    (void)state;
+    enum { N = 64, RANKS = 16, OF = 1000000 };
+    static const uint64_t hard[] = {642, 2100, 3870, 4466, 9091, 9466, 9543, 9562, 9798, 9924};
+    const struct pack_options options = options_for(PACK_BALANCED, RANKS);
+    for (size_t h = 0; h < sizeof hard / sizeof hard[0]; h++) {
+        const struct random_stream draws = random_substream(random_stream(1, "balance"), hard[h]);
+        struct sample_size batch[N];
+        struct pack_plan plan;
+        int64_t offender = -1;
+        double load[RANKS] = {0}, longest = 0, mean = 0, fullest = 0;
+        for (uint64_t i = 0; i < N; i++) {
+            batch[i] = stage2_length(random_permute(draws, i, OF));
+            const double cost = sample_cost(&options.cost, &batch[i]);
+            mean += cost / RANKS;
+            longest = cost > longest ? cost : longest;
+        }
+        assert_int_equal(pack_plan_make(&plan, &offender, batch, N, &options), OK);
+        for (int64_t m = 0; m < plan.n_micro; m++)
+            for (int64_t i = plan.first[m]; i < plan.first[m + 1]; i++)
+                load[plan.rank[m]] += sample_cost(&options.cost, &batch[plan.slot[i]]);
+        for (int rank = 0; rank < RANKS; rank++)
+            fullest = load[rank] > fullest ? load[rank] : fullest;
+        assert_true(fullest <= 1.02 * (longest > mean ? longest : mean));
+        pack_plan_release(&plan);
+    }
+}
+
+/* Filled bins hold every thing once, and what the fullest holds is what it is said to hold. */
+static void test_fill(void **state)
+{
+    (void)state;
+    enum { N = 9, BINS = 4 };
+    static const double falling[N] = {8, 7, 6, 5, 4,
+                                      3, 3, 2, 2}; /* 10 each: 8 2, 7 3, 6 4, 5 3 2 */
+    int64_t bin_of[N];
+    double load[BINS] = {0};
+    assert_true(partition_fill(bin_of, falling, N, BINS, 10) == 10);
+    for (int i = 0; i < N; i++) load[bin_of[i]] += falling[i];
+    for (int bin = 0; bin < BINS; bin++) assert_true(load[bin] == 10);
+    assert_true(partition_fill(bin_of, falling, N, BINS, 9) == 14); /* 8, 7 2, 6 3, the rest */
+    assert_true(partition_fill(bin_of, falling, 1, BINS, 2) == 8);  /* alone, where nothing fits */
+    assert_true(partition_fill(bin_of, falling, 0, BINS, 2) == 0);
+    assert_true(partition_fill(bin_of, falling, N, 1, 2) == 40);
 }
 
 /* Micro-batches that do not know the mesh are dealt evenly to meshes that divide their number. */
@@ -176,7 +223,8 @@ static void test_refusals(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bounds),       cmocka_unit_test(test_blind_bounds),
+        cmocka_unit_test(test_bounds),       cmocka_unit_test(test_hard_steps),
+        cmocka_unit_test(test_fill),         cmocka_unit_test(test_blind_bounds),
         cmocka_unit_test(test_conservation), cmocka_unit_test(test_against_all_partitions),
         cmocka_unit_test(test_cost),         cmocka_unit_test(test_refusals),
     };
