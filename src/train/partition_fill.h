@@ -7,8 +7,8 @@
 #include <stdint.h>
 
 /* Things 0 .. n - 1 of cost [n] into n_bins of `capacity`; the last bin takes what is left, however
- * much, and the first thing left goes into the next bin even where it is larger. Usually the costs
- * fall; another order gives another result. Writes bin_of [n]; returns the load of the fullest bin. */
+ * much, and the first thing left goes into the next bin even where it is larger. Usually costs
+ * fall; another order gives another result. Writes bin_of [n]; returns the fullest bin's load. */
 double partition_fill(int64_t *bin_of, const double *cost, int64_t n, int64_t n_bins,
                       double capacity);
 
