@@ -44,18 +44,6 @@ static int64_t setting(const char *name, int64_t otherwise)
     return text != NULL ? strtoll(text, NULL, 10) : otherwise;
 }
 
-/* "VmHWM": the most resident memory so far, in MB. */
-static double resident_mb(void)
-{
-    double kilobytes = 0;
-    char line[256];
-    FILE *file = fopen("/proc/self/status", "r");
-    while (file != NULL && fgets(line, sizeof line, file) != NULL)
-        if (strncmp(line, "VmHWM:", 6) == 0) kilobytes = strtod(line + 6, NULL);
-    if (file != NULL) fclose(file);
-    return kilobytes / 1e3;
-}
-
 static enum status open_corpora(struct streaming *s, char **folders, int n)
 {
     enum status status = OK;
@@ -142,7 +130,7 @@ static enum status report(struct streaming *s, double cpu_start)
     enum status status = OK;
     const double wall = seconds(CLOCK_MONOTONIC) - s->start;
     int64_t sums[3] = {s->n_images, s->n_regions, s->n_tokens};
-    double cpu = seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu_start, memory = resident_mb();
+    double cpu = seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu_start, memory = bench_resident_mib();
     TRY(comm_sum_int64(s->comm, sums, 3));
     TRY(comm_sum_double(s->comm, &cpu, 1));
     TRY(comm_sum_double(s->comm, &memory, 1));

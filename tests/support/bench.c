@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -103,6 +104,17 @@ int bench_threads(void)
     const char *text = getenv("ROBIN_THREADS");
     long threads = text != NULL ? strtol(text, NULL, 10) : sysconf(_SC_NPROCESSORS_ONLN);
     return threads < 1 ? 1 : (int)threads;
+}
+
+double bench_resident_mib(void)
+{
+    double kilobytes = 0;
+    char line[256];
+    FILE *file = fopen("/proc/self/status", "r");
+    while (file != NULL && fgets(line, sizeof line, file) != NULL)
+        if (strncmp(line, "VmHWM:", 6) == 0) kilobytes = strtod(line + 6, NULL);
+    if (file != NULL) fclose(file);
+    return kilobytes / 1024;
 }
 
 void bench_row(const char *what, const char *size, const char *format, ...)

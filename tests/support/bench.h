@@ -32,6 +32,9 @@ double bench_sgemm_gflops(struct stream *stream);
 /* Threads to measure with: ROBIN_THREADS, else the processors of this machine. */
 int bench_threads(void);
 
+/* The most memory of this process that was resident so far (VmHWM). */
+double bench_resident_mib(void);
+
 /* One row of the table: what was measured, on what, and its numbers as text ("12.3 GB/s"). */
 void bench_row(const char *what, const char *size, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

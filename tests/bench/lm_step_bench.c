@@ -1,0 +1,328 @@
+/* Whole training steps of a language model alone, as a run takes them: packing, micro-batches,
+ * forward, backward, exchange of gradients, clipping, AdamW. Beside PyTorch by pytorch_step.py,
+ * which makes the same samples; on two ranks by efficiency_bench.sh.
+ *
+ * usage: lm_step_bench [shape=L,H,HEADS,KV,FFN,V] [samples=N] [length=T] [tokens=MOST] [steps=N]
+ *                      [json=1] [write=FOLDER] [warm=N]
+ *
+ * length=0: samples as long as the paper's second stage has them, and as many targets; else every
+ * sample is T words, of which all but the first are targets. tokens: rows of a micro-batch at most.
+ * write: leaves the weights it starts from as FOLDER/model.safetensors. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/text_buffer.h"
+#include "checkpoint/safetensors_write.h"
+#include "device/stream.h"
+#include "support/bench.h"
+#include "support/stage2_lengths.h"
+#include "train/packer.h"
+#include "train/train_step.h"
+
+enum { MAX_STEPS = 64 };
+
+struct setup {
+    int64_t layers, hidden, heads, kv_heads, ffn, vocab;
+    int64_t samples, length, tokens, steps, warm, json;
+    const char *write;
+};
+
+struct bench {
+    struct setup setup;
+    struct model_config config;
+    struct comm *comm;
+    struct mesh mesh;
+    struct stream *stream;
+    struct sample_size *sizes; /* [samples] */
+    struct pack_plan plan;
+    int64_t next;
+    struct model *model;
+    struct gradient_exchange *exchange;
+    struct optimizer *optimizer;
+    double before_mib; /* resident before the model was made */
+    double loss[MAX_STEPS], wall, processor;
+};
+
+/* ---- samples ---- */
+
+static void make_sizes(struct bench *b)
+{
+    const struct setup *s = &b->setup;
+    b->sizes = memory_new((size_t)s->samples, sizeof *b->sizes);
+    for (int64_t i = 0; i < s->samples; i++) {
+        const struct sample_size drawn = stage2_length((uint64_t)i);
+        const bool equal = s->length > 0;
+        b->sizes[i].tokens = equal ? s->length : drawn.tokens;
+        b->sizes[i].targets = equal ? s->length - 1 : drawn.targets;
+    }
+}
+
+static enum status make_plan(struct bench *b)
+{
+    int64_t offender = 0;
+    const int64_t most = b->setup.tokens;
+    const struct pack_options options = {
+        .n_ranks = b->mesh.dp_size,
+        .limits = {1, 1, b->setup.samples, most, most},
+        .cost = sample_cost_of(&b->config, (const bool[N_MODULES]){[MODULE_LM] = true})};
+    return pack_plan_make(&b->plan, &offender, b->sizes, b->setup.samples, &options);
+}
+
+/* Word `place` of sample `index`: pytorch_step.py has the same line. */
+static int32_t word_at(uint64_t index, uint64_t place, uint64_t vocab)
+{
+    return (int32_t)(((index * 8192 + place) * 2654435761u >> 7) % vocab);
+}
+
+static enum status make_rows(struct sample_rows *rows_out, const struct bench *b, int64_t index)
+{
+    const struct sample_size *size = &b->sizes[index];
+    const struct sample_rows_options options = {.mask_id = -1, .vocab = b->setup.vocab};
+    struct sample sample = {.id = (uint64_t)index};
+    for (int64_t place = 0; place < size->tokens; place++) {
+        const int32_t word = word_at((uint64_t)index, (uint64_t)place, (uint64_t)b->setup.vocab);
+        token_list_append(&sample.ids, word);
+        token_list_append(&sample.labels,
+                          place >= size->tokens - size->targets ? word : IGNORE_LABEL);
+    }
+    const enum status status = sample_rows_create(rows_out, &sample, &options);
+    token_list_release(&sample.ids);
+    token_list_release(&sample.labels);
+    return status;
+}
+
+/* This rank's micro-batches of the plan, in turn. */
+static enum status next_micro(void *context, struct micro_batch **micro_out)
+{
+    enum status status = OK;
+    struct bench *b = context;
+    const struct pack_plan *plan = &b->plan;
+    const struct micro_batch_options options = {.config = &b->config,
+                                                .target_weight = 1 / (double)plan->n_targets};
+    while (plan->rank[b->next] != b->mesh.dp_rank) b->next++;
+    const int64_t first = plan->first[b->next], n = plan->first[b->next + 1] - first;
+    struct sample_rows *rows = memory_new((size_t)n, sizeof *rows);
+    uint64_t *ids = memory_new((size_t)n, sizeof *ids);
+    for (int64_t i = 0; i < n; i++) {
+        ids[i] = (uint64_t)plan->slot[first + i];
+        TRY(make_rows(&rows[i], b, plan->slot[first + i]));
+    }
+    TRY(micro_batch_create(micro_out, rows, ids, n, &options));
+    b->next++;
+out:
+    for (int64_t i = 0; i < n; i++) sample_rows_release(&rows[i]);
+    free(rows);
+    free(ids);
+    return status;
+}
+
+/* ---- the model ---- */
+
+/* Room for this rank's largest micro-batch. */
+static struct model_limits limits_of(const struct bench *b)
+{
+    struct model_limits most = {1, 1, 1, 1, 1};
+    for (int64_t m = 0; m < b->plan.n_micro; m++) {
+        const int64_t n = b->plan.first[m + 1] - b->plan.first[m];
+        int64_t tokens = 0;
+        if (b->plan.rank[m] != b->mesh.dp_rank) continue;
+        for (int64_t i = 0; i < n; i++)
+            tokens += b->sizes[b->plan.slot[b->plan.first[m] + i]].tokens;
+        if (n > most.max_sequences) most.max_sequences = n;
+        if (tokens > most.max_tokens) most.max_tokens = tokens;
+        if (b->plan.targets[m] > most.max_targets) most.max_targets = b->plan.targets[m];
+    }
+    return most;
+}
+
+static enum status write_weights(struct bench *b)
+{
+    const struct parameter_table *table = model_parameters(b->model);
+    struct safetensor_source *sources = memory_new((size_t)table->n_parameters, sizeof *sources);
+    int64_t n = 0;
+    for (int64_t i = 0; i < table->n_parameters; i++) {
+        const struct parameter *p = &table->parameters[i];
+        if (p->module != MODULE_LM) continue;
+        sources[n] = (struct safetensor_source){
+            .name = p->name, .n_dims = p->n_dims, .data = model_weights(b->model) + p->offset};
+        memcpy(sources[n++].dims, p->dims, sizeof p->dims);
+    }
+    const enum status status =
+        safetensors_write_folder(b->setup.write, sources, n, DTYPE_F32, UINT64_C(1) << 40);
+    free(sources);
+    return status;
+}
+
+/* AdamW, rate 1e-4, clipping at 1: as pytorch_step.py has it. */
+static enum status make_model(struct bench *b)
+{
+    enum status status = OK;
+    const struct model_options options = {
+        .limits = limits_of(b), .trainable = {[MODULE_LM] = true}, .backward = true};
+    const struct exchange_options exchange = {
+        .mesh = &b->mesh, .kernels = &kernels_cpu, .overlap = true};
+    const struct optimizer_options adamw = {
+        .lr = {[MODULE_LM] = 1e-4}, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .clip_norm = 1};
+    TRY(model_create(&b->model, &b->config, &options, &kernels_cpu, b->stream));
+    parameters_fill(model_weights(b->model), model_parameters(b->model), 1);
+    TRY(exchange_create(&b->exchange, b->model, &exchange));
+    TRY(optimizer_create(&b->optimizer, model_parameters(b->model), exchange_buckets(b->exchange),
+                         &adamw, &kernels_cpu, b->stream));
+    if (b->setup.write != NULL) TRY(write_weights(b));
+out:
+    return status;
+}
+
+/* ---- steps ---- */
+
+static double seconds_of(clockid_t clock)
+{
+    struct timespec time;
+    clock_gettime(clock, &time);
+    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+/* The fastest step counts; processor time is that of all ranks. */
+static enum status take_steps(struct bench *b)
+{
+    enum status status = OK;
+    const struct schedule schedule = {.total_steps = MAX_STEPS, .constant = true};
+    const struct train_parts parts = {b->comm,      &b->mesh, b->exchange,
+                                      b->optimizer, b->model, &schedule};
+    for (int64_t step = 0; step < b->setup.warm + b->setup.steps; step++) {
+        struct train_result result;
+        struct train_input input = {.step = step, .next = next_micro, .context = b};
+        for (int64_t m = 0; m < b->plan.n_micro; m++)
+            input.n_micro += b->plan.rank[m] == b->mesh.dp_rank;
+        b->next = 0;
+        TRY(comm_barrier(b->comm));
+        const double wall = seconds_of(CLOCK_MONOTONIC);
+        double processor = seconds_of(CLOCK_PROCESS_CPUTIME_ID);
+        TRY(train_step(&parts, &input, &result));
+        const double took = seconds_of(CLOCK_MONOTONIC) - wall;
+        processor = seconds_of(CLOCK_PROCESS_CPUTIME_ID) - processor;
+        TRY(comm_sum_double(b->comm, &processor, 1));
+        b->loss[step] = result.loss;
+        if (step < b->setup.warm) continue;
+        if (step == b->setup.warm || took < b->wall) b->wall = took;
+        if (step == b->setup.warm || processor < b->processor) b->processor = processor;
+    }
+out:
+    return status;
+}
+
+/* Multiplications and additions of a step: 6 for each weight and row, 6 L H for each row and row
+ * before it; where samples are equal this is what tables of MFU count. */
+static double flops_of(const struct bench *b)
+{
+    const struct setup *s = &b->setup;
+    double pairs = 0;
+    for (int64_t i = 0; i < s->samples; i++)
+        pairs += (double)b->sizes[i].tokens * (double)b->sizes[i].tokens;
+    return 6 * (double)parameter_count(model_parameters(b->model), MODULE_LM) *
+               (double)b->plan.n_tokens +
+           6 * (double)(s->layers * s->hidden) * pairs;
+}
+
+static void report(const struct bench *b, double sgemm)
+{
+    const struct setup *s = &b->setup;
+    const double rate = 1e-9 * flops_of(b) / b->wall;
+    if (s->json != 0) {
+        printf("{\"wall\": %.6g, \"processor\": %.6g, \"tokens\": %lld, \"gflops\": %.6g, "
+               "\"sgemm\": %.6g, \"resident_mib\": %.6g, \"before_mib\": %.6g, \"loss\": [",
+               b->wall, b->processor, (long long)b->plan.n_tokens, rate, sgemm,
+               bench_resident_mib(), b->before_mib);
+        for (int64_t i = 0; i < s->warm + s->steps; i++)
+            printf("%s%.9g", i > 0 ? ", " : "", b->loss[i]);
+        printf("], \"sizes\": [");
+        for (int64_t i = 0; i < s->samples; i++)
+            printf("%s[%lld, %lld]", i > 0 ? ", " : "", (long long)b->sizes[i].tokens,
+                   (long long)b->sizes[i].targets);
+        printf("]}\n");
+        return;
+    }
+    char *size = text_format("%.1fM weights, %lld samples",
+                             1e-6 * (double)parameter_count(model_parameters(b->model), MODULE_LM),
+                             (long long)s->samples);
+    bench_row("language model's step", size,
+              "%7.0f tokens/s %5.1f GFLOP/s = %.1f %% of sgemm; %.0f MiB at most",
+              (double)b->plan.n_tokens / b->wall, rate, 100 * rate / sgemm, bench_resident_mib());
+    free(size);
+}
+
+static enum status run(struct bench *b)
+{
+    enum status status = OK;
+    const struct setup *s = &b->setup;
+    b->config = (struct model_config){.image_height = 32,
+                                      .image_width = 32,
+                                      .vision = {.depths = {1, 1, 1, 1}, .dims = {1, 1, 1, 1}},
+                                      .extractor = {.embed = 1, .mask_side = 1},
+                                      .lm = {s->vocab, s->hidden, s->ffn, s->layers, s->heads,
+                                             s->kv_heads, 8192, 1e-6, 1e6, true}};
+    TRY(comm_create(&b->comm, NULL));
+    TRY(mesh_init(&b->mesh, b->comm, &(struct mesh_options){.tp = 1}));
+    TRY(stream_create(&b->stream, bench_threads()));
+    b->before_mib = bench_resident_mib();
+    make_sizes(b);
+    TRY(make_plan(b));
+    TRY(make_model(b));
+    TRY(take_steps(b));
+    double sgemm = bench_sgemm_gflops(b->stream);
+    TRY(comm_sum_double(b->comm, &sgemm, 1));
+    if (comm_rank(b->comm) == 0) report(b, sgemm);
+out:
+    return status;
+}
+
+static int64_t number_of(const char *text, int64_t before, const char *name)
+{
+    const size_t n = strlen(name);
+    return strncmp(text, name, n) == 0 ? strtoll(text + n, NULL, 10) : before;
+}
+
+static struct setup setup_of(int argc, char **argv)
+{
+    struct setup s = {8, 512, 8, 2, 1408, 8192, 4, 512, 2048, 3, 1, 0, NULL};
+    for (int i = 1; i < argc; i++) {
+        const char *text = argv[i];
+        s.samples = number_of(text, s.samples, "samples=");
+        s.length = number_of(text, s.length, "length=");
+        s.tokens = number_of(text, s.tokens, "tokens=");
+        s.steps = number_of(text, s.steps, "steps=");
+        s.warm = number_of(text, s.warm, "warm=");
+        s.json = number_of(text, s.json, "json=");
+        if (strncmp(text, "write=", 6) == 0) s.write = text + 6;
+        long long n[6];
+        if (sscanf(text, "shape=%lld,%lld,%lld,%lld,%lld,%lld", n, n + 1, n + 2, n + 3, n + 4,
+                   n + 5) == 6) {
+            s.layers = n[0];
+            s.hidden = n[1];
+            s.heads = n[2];
+            s.kv_heads = n[3];
+            s.ffn = n[4];
+            s.vocab = n[5];
+        }
+    }
+    if (s.steps + s.warm > MAX_STEPS) s.steps = MAX_STEPS - s.warm;
+    return s;
+}
+
+int main(int argc, char **argv)
+{
+    struct bench b = {.setup = setup_of(argc, argv)};
+    const enum status status = run(&b);
+    if (status != OK) fprintf(stderr, "error: %s\n", status_message());
+    optimizer_destroy(b.optimizer);
+    exchange_destroy(b.exchange);
+    model_destroy(b.model);
+    stream_destroy(b.stream);
+    pack_plan_release(&b.plan);
+    free(b.sizes);
+    mesh_release(&b.mesh);
+    comm_destroy(b.comm);
+    return status == OK ? 0 : 1;
+}
