@@ -3,8 +3,22 @@
 
 #include <stdint.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #include "base/assertion.h"
+
+#define LARGE ((uintptr_t)4 << 20)
+
+/* Rows of a matrix that lie pages apart cost a miss of the address tables each: large memory asks
+ * for large pages. The system may decline; then it is as it was. */
+static void want_large_pages(unsigned char *base, size_t bytes)
+{
+#ifdef MADV_HUGEPAGE
+    const uintptr_t page = 4096, begin = ((uintptr_t)base + page - 1) / page * page;
+    const uintptr_t end = ((uintptr_t)base + bytes) / page * page;
+    if (end > begin + LARGE) (void)madvise((void *)begin, end - begin, MADV_HUGEPAGE);
+#endif
+}
 
 void arena_init_measuring(struct arena *arena)
 {
@@ -23,6 +37,7 @@ enum status arena_init(struct arena *arena, size_t capacity)
         FAIL(ERR_MEMORY,
              "cannot take %zu bytes (%.2f GiB) of memory; free some or make the job smaller",
              capacity, (double)capacity / (1024.0 * 1024.0 * 1024.0));
+    want_large_pages(base, rounded);
     *arena = (struct arena){.base = base, .capacity = rounded, .owned = true};
 out:
     return status;

@@ -29,6 +29,7 @@ struct optimizer {
     int64_t steps_done;
     struct adamw_step step; /* between begin and end */
     double lr_factor;
+    struct arena memory;     /* of the states */
     float *states[N_STATES]; /* [n_state]; the mean NULL where none is kept */
 };
 
@@ -78,11 +79,12 @@ static enum status take_states(struct optimizer *optimizer)
     enum status status = OK;
     const size_t n = (size_t)optimizer->buckets->n_state;
     const int n_states = optimizer->options.ema_decay > 0 ? N_STATES : N_STATES - 1;
+    const size_t bytes = size_multiply(n + 1, sizeof(float)) + ARENA_ALIGNMENT;
+    TRY_WHERE(arena_init(&optimizer->memory, size_multiply((size_t)n_states, bytes)),
+              "the optimizer's state");
     for (int s = 0; s < n_states; s++) {
-        optimizer->states[s] = calloc(n + 1, sizeof(float));
-        if (optimizer->states[s] == NULL)
-            FAIL(ERR_MEMORY, "no memory for the optimizer's state: %d x %zu bytes", n_states,
-                 size_multiply(n, sizeof(float)));
+        optimizer->states[s] = arena_take(&optimizer->memory, (n + 1) * sizeof(float));
+        memset(optimizer->states[s], 0, (n + 1) * sizeof(float));
     }
 out:
     return status;
@@ -114,7 +116,7 @@ out:
 void optimizer_destroy(struct optimizer *optimizer)
 {
     if (optimizer == NULL) return;
-    for (int s = 0; s < N_STATES; s++) free(optimizer->states[s]);
+    arena_release(&optimizer->memory);
     free(optimizer->spans);
     free(optimizer->first_span);
     buckets_release(&optimizer->whole);
