@@ -3,13 +3,14 @@
 #   SAN=address   build/asan: address and undefined-behaviour sanitizers
 #   SAN=fuzz      build/fuzz: the same with libFuzzer, by clang (`make fuzz`)
 #   DEBUG=1       build/debug: costly assertions
+#   CUDA=1        build/cuda: with the GPU backend (`make help-cuda` says what it finds)
 #   V=1           print every command
 #   MARCH=...     the processor to build for (default: this one)
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .SUFFIXES:
 
-VARIANT := $(if $(filter fuzz,$(SAN)),fuzz,$(if $(SAN),asan,$(if $(DEBUG),debug,cpu)))
+VARIANT := $(if $(filter fuzz,$(SAN)),fuzz,$(if $(SAN),asan,$(if $(DEBUG),debug,$(if $(CUDA),cuda,cpu))))
 BUILD := build/$(VARIANT)
 MARCH ?= native
 # One short line a command, or the command itself with V=1.
@@ -50,6 +51,27 @@ ifeq ($(DEBUG),1)
 CFLAGS := $(filter-out -O3,$(CFLAGS)) -O1 -DROBIN_DEBUG
 endif
 
+# ---- the GPU backend ----
+# With CUDA=1 the .cu files are compiled by nvcc and linked into everything. Without, the same files
+# are compiled by the C++ compiler for an emulated GPU, and linked into tests alone.
+CUDA_HOME ?= $(firstword $(wildcard /usr/local/cuda /opt/cuda) $(patsubst %/bin/nvcc,%,$(shell command -v nvcc)))
+NVCC ?= $(CUDA_HOME)/bin/nvcc
+CUDA_ARCHITECTURES ?= 80 90
+CUDA_SOURCES := $(wildcard kernels/cuda/*.cu src/device/*.cu)
+CUDA_OBJECTS := $(CUDA_SOURCES:%.cu=build/cuda/%.o)
+NVCCFLAGS := -std=c++20 -O3 -fmad=false -lineinfo -Xcompiler -Wall,-pthread
+NVCCFLAGS += $(foreach a,$(CUDA_ARCHITECTURES),-gencode arch=compute_$(a),code=sm_$(a))
+# Libraries of NVIDIA's are opened when needed; the runtime is linked in: one program for all machines.
+CUDA_LDLIBS := -L$(CUDA_HOME)/lib64 -lcudart_static -ldl -lrt -lstdc++
+EMULATED_SOURCES := $(filter-out kernels/cuda/gemm_cublaslt.cu,$(CUDA_SOURCES))
+EMULATED_OBJECTS := $(EMULATED_SOURCES:%.cu=$(BUILD)/emulated/%.o)
+EMULATED_OBJECTS += $(patsubst %.cc,$(BUILD)/%.o,$(wildcard tests/emulation/*.cc))
+# Which GPU a program has: of its tests some have the emulated one.
+GPU_OBJECTS := $(if $(filter cuda,$(VARIANT)),$(CUDA_OBJECTS))
+GPU_LDLIBS := $(if $(filter cuda,$(VARIANT)),$(CUDA_LDLIBS))
+TEST_GPU_OBJECTS := $(if $(filter cuda,$(VARIANT)),$(CUDA_OBJECTS),$(EMULATED_OBJECTS))
+TEST_GPU_LDLIBS := $(if $(filter cuda,$(VARIANT)),$(CUDA_LDLIBS),-lstdc++)
+
 LIB_SOURCES := $(filter-out src/main.c,$(wildcard src/*.c src/*/*.c src/*/*/*.c))
 LIB_SOURCES += $(wildcard kernels/*.c kernels/ref/*.c kernels/cpu/*.c)
 LIB_OBJECTS := $(LIB_SOURCES:%.c=$(BUILD)/%.o)
@@ -80,8 +102,12 @@ robin-dist: $(BUILD)/robin-dist
 	@cp -f $< $@
 # Under a sanitizer MPI's plug-ins stay loaded, or its report of leaks could not name them.
 KEEP_LIBRARIES := $(if $(SAN),$(BUILD)/tests/support/keep_libraries.o)
-$(BUILD)/robin-dist: $(BUILD)/src/main.o $(KEEP_LIBRARIES) $(LIBRARY)
-	$(call quiet,link)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+$(BUILD)/robin-dist: $(BUILD)/src/main.o $(KEEP_LIBRARIES) $(GPU_OBJECTS) $(LIBRARY)
+	$(call quiet,link)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) $(GPU_LDLIBS)
+# The same program with the GPU backend, as `make CUDA=1` links it: `make check` has it compiled.
+$(BUILD)/with-cuda/robin-dist: $(BUILD)/src/main.o $(KEEP_LIBRARIES) $(CUDA_OBJECTS) $(LIBRARY)
+	@mkdir -p $(@D)
+	$(call quiet,link)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) $(CUDA_LDLIBS)
 # main alone knows the version: a commit then links one program anew and not every test.
 VERSION := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 $(BUILD)/src/main.o: CPPFLAGS += -DROBIN_VERSION='"$(VERSION)"'
@@ -102,12 +128,29 @@ $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
 	$(call quiet,compile)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
+build/cuda/%.o: %.cu
+	@mkdir -p $(@D)
+	$(call quiet,nvcc)$(NVCC) -Isrc -Ikernels -D_GNU_SOURCE $(NVCCFLAGS) -MMD -MP -c -o $@ $<
+# -w: what the compiler of the machine at hand says of C++ is not what counts; gcc's C and nvcc are.
+EMULATED_CXX := $(CXX) -std=c++20 -Itests $(CPPFLAGS) $(filter-out -std=% -W%,$(CFLAGS)) -w
+EMULATED_CXX += -include tests/emulation/cuda_emulation.hh
+$(BUILD)/emulated/%.o: %.cu
+	@mkdir -p $(@D)
+	$(call quiet,emulate)$(EMULATED_CXX) -MMD -MP -x c++ -c -o $@ $<
+$(BUILD)/tests/emulation/%.o: tests/emulation/%.cc
+	@mkdir -p $(@D)
+	$(call quiet,emulate)$(EMULATED_CXX) -MMD -MP -c -o $@ $<
+
 packages: # installs the Debian packages that are missing
 	@launch/setup.sh --check >/dev/null || launch/setup.sh
 
 tests: $(TEST_PROGRAMS) $(FUZZ_PROGRAMS) $(GOLDEN_TOOL) ## build the tests
+GPU_TESTS := $(filter $(BUILD)/tests/kernels/% $(BUILD)/tests/device/%,$(TEST_PROGRAMS))
+$(GPU_TESTS): $(TEST_GPU_OBJECTS)
+$(GPU_TESTS): GPU_LDLIBS := $(TEST_GPU_LDLIBS)
+$(filter-out $(GPU_TESTS),$(TEST_PROGRAMS)): $(GPU_OBJECTS)
 $(TEST_PROGRAMS): $(BUILD)/%: $(BUILD)/%.o $(TEST_SUPPORT_OBJECTS) $(LIBRARY)
-	$(call quiet,link)$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
+	$(call quiet,link)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LIBRARY) -lcmocka $(LDLIBS) $(GPU_LDLIBS)
 $(BENCH_PROGRAMS): $(BUILD)/%: $(BUILD)/%.o $(TEST_SUPPORT_OBJECTS) $(LIBRARY)
 	$(call quiet,link)$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
 $(FUZZ_PROGRAMS): $(BUILD)/%: $(BUILD)/%.o $(FUZZ_OBJECTS) $(LIBRARY)
@@ -123,7 +166,7 @@ $(BUILD)/golden-objects/%.o: tests/golden/%.c
 JOBS = $(if $(filter --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc))
 # Through a second make: where packages were missing, this one has looked for them in vain.
 check: packages ## build and run the tests; ONLY=PATTERN runs those whose path holds PATTERN
-	@$(MAKE) --no-print-directory $(JOBS) all tests
+	@$(MAKE) --no-print-directory $(JOBS) all tests $(if $(wildcard $(NVCC)),$(BUILD)/with-cuda/robin-dist)
 	@tests/run.sh $(BUILD) $(ONLY)
 
 check-large: packages ## the reference tensors of true size, with memory and minutes
@@ -144,6 +187,16 @@ bench: packages ## measure tokens/s, loader images/s, tokenizer MB/s on this mac
 	@tests/run_bench.sh $(BUILD)
 .PHONY: bench-programs
 bench-programs: $(BENCH_PROGRAMS)
+
+help-cuda: ## what `make CUDA=1` finds on this machine
+	@echo "CUDA_HOME  $(or $(CUDA_HOME),not found: set CUDA_HOME=)"
+	@echo "nvcc       $$($(NVCC) --version 2>/dev/null | grep -o 'release.*' || echo 'not found: install the CUDA toolkit or set NVCC=')"
+	@echo "for        $(CUDA_ARCHITECTURES:%=sm_%)"
+	@for header in cublasLt cudnn nccl; do \
+	    found=$$(ls $(CUDA_HOME)/include/$$header.h /usr/local/include/$$header.h /usr/include/$$header.h 2>/dev/null | head -1); \
+	    printf '%-10s %s\n' "$$header" "$${found:-not found}"; done
+	@echo "GPU        $$(nvidia-smi -L 2>/dev/null || echo 'none on this machine')"
+.PHONY: help-cuda
 
 lint: packages ## check layers, sizes, names, formatting, headers, dead symbols, config keys
 	@$(MAKE) --no-print-directory $(JOBS) all tests

@@ -70,9 +70,10 @@ _Static_assert(sizeof(struct kernels) - offsetof(struct kernels, linear_forward)
 
 const struct kernels *kernels_find(const char *name)
 {
-    static const struct kernels *const tables[] = {&kernels_ref, &kernels_cpu};
+    static const struct kernels *const tables[] = {&kernels_ref, &kernels_cpu, &kernels_cuda,
+                                                   &kernels_cuda_bf16};
     for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++)
-        if (strcmp(tables[i]->name, name) == 0) return tables[i];
+        if (tables[i] != NULL && strcmp(tables[i]->name, name) == 0) return tables[i];
     return NULL;
 }
 

@@ -221,8 +221,11 @@ struct kernels {
 
 extern const struct kernels kernels_ref;
 extern const struct kernels kernels_cpu;
+/* Not linked into builds without CUDA: their address is NULL there. Pointers are a GPU's. */
+extern const struct kernels kernels_cuda __attribute__((weak));      /* fp32, no TF32 */
+extern const struct kernels kernels_cuda_bf16 __attribute__((weak)); /* sums in fp32 */
 
-/* The table called "ref" or "cpu"; NULL if this build has none of that name. */
+/* The table called "ref", "cpu", "cuda" or "cuda-bf16"; NULL if this build has none so called. */
 const struct kernels *kernels_find(const char *name);
 /* Comma-separated names of entries that are NULL, to free(); NULL if the table is complete. */
 char *kernels_missing(const struct kernels *kernels);

@@ -5,6 +5,12 @@
 
 #include <stdint.h>
 
+#ifdef __CUDACC__
+#define MASK_TAP_FUNCTION static inline __host__ __device__
+#else
+#define MASK_TAP_FUNCTION static inline
+#endif
+
 /* Source indices `low` and `high`, and the weight of `high`. In fp32 on purpose: torch computes
  * coordinates so, and `value > 0` must be decided alike. */
 struct mask_tap {
@@ -13,7 +19,7 @@ struct mask_tap {
 };
 
 /* src = max(0, scale (dst + 0.5) - 0.5), scale = in / out; 0 <= dst < out */
-static inline struct mask_tap mask_tap_at(int64_t dst, int64_t in, int64_t out)
+MASK_TAP_FUNCTION struct mask_tap mask_tap_at(int64_t dst, int64_t in, int64_t out)
 {
     float scale = (float)in / (float)out;
     float src = scale * ((float)dst + 0.5F) - 0.5F;
@@ -21,7 +27,8 @@ static inline struct mask_tap mask_tap_at(int64_t dst, int64_t in, int64_t out)
     int64_t low = (int64_t)src;
     if (low > in - 1) low = in - 1;
     float weight = src - (float)low;
-    return (struct mask_tap){low, low < in - 1 ? low + 1 : low, weight < 1 ? weight : 1};
+    struct mask_tap tap = {low, low < in - 1 ? low + 1 : low, weight < 1 ? weight : 1};
+    return tap;
 }
 
 #endif

@@ -11,7 +11,7 @@
 set -euo pipefail
 
 packages=(
-    make gcc libc6-dev pkg-config git
+    make gcc g++ libc6-dev pkg-config git
     libopenmpi-dev openmpi-bin
     libhdf5-dev hdf5-tools zlib1g-dev
     libopenblas-dev

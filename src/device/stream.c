@@ -1,9 +1,11 @@
-/* CPU streams. */
+/* Streams of the CPU; those of a GPU are its driver's. */
 #include "device/stream.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/thread_pool.h"
+#include "device/device_driver.h"
 
 enum status stream_create(struct stream **stream_out, int n_threads)
 {
@@ -21,6 +23,7 @@ out:
 void stream_destroy(struct stream *stream)
 {
     if (stream == NULL) return;
+    if (stream->driver != NULL) stream->driver->stream_release(stream);
     thread_pool_destroy(stream->pool);
     free(stream);
 }
@@ -32,6 +35,31 @@ int stream_threads(const struct stream *stream)
 
 enum status stream_wait(struct stream *stream)
 {
-    (void)stream; /* CPU work is done when the call that asked for it returns */
+    /* CPU work is done when the call that asked for it returns. */
+    return stream->driver != NULL ? stream->driver->wait(stream) : OK;
+}
+
+enum status stream_copy(struct stream *stream, void *to, const void *from, size_t bytes)
+{
+    if (bytes == 0) return OK;
+    if (stream->driver != NULL) return stream->driver->copy(stream, to, from, bytes);
+    memmove(to, from, bytes);
+    return OK;
+}
+
+enum status stream_read(struct stream *stream, void *to, const void *from, size_t bytes)
+{
+    enum status status = OK;
+    TRY(stream_copy(stream, to, from, bytes));
+    TRY(stream_wait(stream));
+out:
+    return status;
+}
+
+enum status stream_zero(struct stream *stream, void *memory, size_t bytes)
+{
+    if (bytes == 0) return OK;
+    if (stream->driver != NULL) return stream->driver->zero(stream, memory, bytes);
+    memset(memory, 0, bytes);
     return OK;
 }

@@ -40,9 +40,9 @@ static void call_forward(struct kernel_run *run)
     int64_t t = run->dims[0], h = run->dims[2], kv = run->dims[3], d = run->dims[4], s = 0;
     int32_t *starts = sequences(t, run->dims[1], &s);
     const int32_t *seq_start = kernel_input_i32_values(run, "seq_start", s + 1, starts);
-    const float *qkv = kernel_input(run, "qkv", t * (h + 2 * kv) * d, -2, 2);
-    float *out = kernel_output(run, "out", t * h * d, d);
-    float *lse = kernel_output(run, "lse", h * t, d);
+    const void *qkv = kernel_input(run, "qkv", t * (h + 2 * kv) * d, -2, 2);
+    void *out = kernel_output(run, "out", t * h * d, d);
+    float *lse = kernel_output_f32(run, "lse", h * t, d);
     kernel_magnitude(run, "lse", 4 * scale_of(d) * (double)d); /* of a score */
     void *workspace = kernel_workspace(run, run->kernels->attention_workspace(t, h, kv, d));
     kernel_ok(run->kernels->attention_forward(out, lse, qkv, seq_start, s, t, h, kv, d, scale_of(d),
@@ -56,16 +56,16 @@ static void call_backward(struct kernel_run *run)
     int64_t t = run->dims[0], h = run->dims[2], kv = run->dims[3], d = run->dims[4], s = 0;
     int32_t *starts = sequences(t, run->dims[1], &s);
     const int32_t *seq_start = kernel_input_i32_values(run, "seq_start", s + 1, starts);
-    const float *qkv = kernel_input(run, "qkv", t * (h + 2 * kv) * d, -2, 2);
-    const float *dout = kernel_input(run, "dout", t * h * d, -1, 1);
+    const void *qkv = kernel_input(run, "qkv", t * (h + 2 * kv) * d, -2, 2);
+    const void *dout = kernel_input(run, "dout", t * h * d, -1, 1);
     float *out = memory_new((size_t)(t * h * d) + 1, sizeof *out);
     float *lse = memory_new((size_t)(h * t) + 1, sizeof *lse);
     void *scratch = memory_new(kernels_ref.attention_workspace(t, h, kv, d), 1);
-    kernel_ok(kernels_ref.attention_forward(out, lse, qkv, starts, s, t, h, kv, d, scale_of(d),
-                                            scratch, NULL));
-    const float *out_given = kernel_input_values(run, "out", t * h * d, out);
-    const float *lse_given = kernel_input_values(run, "lse", h * t, lse);
-    float *dqkv = kernel_output(run, "dqkv", t * (h + 2 * kv) * d, d * 4);
+    kernel_ok(kernels_ref.attention_forward(out, lse, kernel_values(run, "qkv"), starts, s, t, h,
+                                            kv, d, scale_of(d), scratch, NULL));
+    const void *out_given = kernel_input_values(run, "out", t * h * d, out);
+    const float *lse_given = kernel_input_values_f32(run, "lse", h * t, lse);
+    void *dqkv = kernel_output(run, "dqkv", t * (h + 2 * kv) * d, d * 4);
     kernel_magnitude(run, "dqkv", 1); /* dout . v and delta cancel where one key is seen */
     void *workspace = kernel_workspace(run, run->kernels->attention_workspace(t, h, kv, d));
     kernel_ok(run->kernels->attention_backward(dqkv, dout, out_given, lse_given, qkv, seq_start, s,

@@ -9,6 +9,7 @@
 
 #include <string.h>
 
+#include "base/text_buffer.h"
 #include "device/stream.h"
 #include "support/kernel_test.h"
 
@@ -23,26 +24,38 @@ static void fill_chunk(float *chunk, const float *logits, int64_t n, int64_t v, 
         memcpy(chunk + row * vc, logits + row * v + v0, (size_t)vc * sizeof(float));
 }
 
+/* Logits of a row lie in chunks, as lm_head.h makes them: one input for each. */
+static const void *input_chunk(struct kernel_run *run, int64_t n, int64_t v, int64_t v0, int64_t vc)
+{
+    static const char *const names[] = {"logits0", "logits1", "logits2", "logits3", "logits4",
+                                        "logits5", "logits6", "logits7", "logits8", "logits9"};
+    const int64_t index = v0 / run->dims[2];
+    assert_true(index < (int64_t)(sizeof names / sizeof names[0]));
+    float *logits = kernel_random("cross_entropy.logits", n * v, -20, 20);
+    float *chunk = memory_new((size_t)(n * vc) + 1, sizeof *chunk);
+    fill_chunk(chunk, logits, n, v, v0, vc);
+    const void *input = kernel_input_values(run, names[index], n * vc, chunk);
+    free(chunk);
+    free(logits);
+    return input;
+}
+
 /* All chunks of the statistics and the loss. */
 static void call_stats(struct kernel_run *run)
 {
     int64_t n = run->dims[0], v = run->dims[1], vc = run->dims[2];
-    const float *logits = kernel_input(run, "logits", n * v, -20, 20);
     const int32_t *target = kernel_input_i32(run, "target", n, 0, (int32_t)v - 1);
-    float *row_max = kernel_output(run, "row_max", n, TOLERANCE_EXACT);
-    float *row_sum = kernel_output(run, "row_sum", n, v);
-    float *target_logit = kernel_output(run, "target_logit", n, TOLERANCE_EXACT);
-    float *loss = kernel_output(run, "loss", n, v);
+    float *row_max = kernel_output_f32(run, "row_max", n, TOLERANCE_EXACT);
+    float *row_sum = kernel_output_f32(run, "row_sum", n, v);
+    float *target_logit = kernel_output_f32(run, "target_logit", n, TOLERANCE_EXACT);
+    float *loss = kernel_output_f32(run, "loss", n, v);
     kernel_magnitude(run, "loss", 20); /* the difference of two logits of that size */
-    float *chunk = malloc((size_t)(n * vc + 1) * sizeof *chunk);
-    assert_non_null(chunk);
     for (int64_t v0 = 0; v0 < v; v0 += vc) {
         int64_t width = v - v0 < vc ? v - v0 : vc;
-        fill_chunk(chunk, logits, n, v, v0, width);
-        kernel_ok(run->kernels->cross_entropy_stats(row_max, row_sum, target_logit, chunk, target,
-                                                    n, width, v0, run->stream));
+        kernel_ok(run->kernels->cross_entropy_stats(row_max, row_sum, target_logit,
+                                                    input_chunk(run, n, v, v0, width), target, n,
+                                                    width, v0, run->stream));
     }
-    free(chunk);
     kernel_ok(
         run->kernels->cross_entropy_loss(loss, row_max, row_sum, target_logit, n, run->stream));
 }
@@ -51,10 +64,10 @@ static void call_gradient(struct kernel_run *run)
 {
     int64_t n = run->dims[0], v = run->dims[1], vc = run->dims[2];
     const int32_t *target = kernel_input_i32(run, "target", n, 0, (int32_t)v - 1);
-    const float *row_max = kernel_input(run, "row_max", n, 20, 21);
-    const float *row_sum = kernel_input(run, "row_sum", n, 1, 2);
-    const float *row_scale = kernel_input(run, "row_scale", n, 0, 1);
-    float *logits = kernel_inout(run, "logits", n * vc, -20, 20, 1);
+    const float *row_max = kernel_input_f32(run, "row_max", n, 20, 21);
+    const float *row_sum = kernel_input_f32(run, "row_sum", n, 1, 2);
+    const float *row_scale = kernel_input_f32(run, "row_scale", n, 0, 1);
+    void *logits = kernel_inout(run, "logits", n * vc, -20, 20, 1);
     kernel_ok(run->kernels->cross_entropy_gradient(logits, row_max, row_sum, target, row_scale, n,
                                                    vc, v - vc, run->stream));
 }
@@ -62,9 +75,9 @@ static void call_gradient(struct kernel_run *run)
 static void call_rescale(struct kernel_run *run)
 {
     int64_t n = run->dims[0];
-    const float *common_max = kernel_input(run, "common_max", n, 20, 40);
-    float *row_max = kernel_inout(run, "row_max", n, 0, 20, TOLERANCE_EXACT);
-    float *row_sum = kernel_inout(run, "row_sum", n, 1, 2, 1);
+    const float *common_max = kernel_input_f32(run, "common_max", n, 20, 40);
+    float *row_max = kernel_inout_f32(run, "row_max", n, 0, 20, TOLERANCE_EXACT);
+    float *row_sum = kernel_inout_f32(run, "row_sum", n, 1, 2, 1);
     kernel_ok(run->kernels->cross_entropy_rescale(row_max, row_sum, common_max, n, run->stream));
 }
 

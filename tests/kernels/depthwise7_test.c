@@ -19,10 +19,10 @@ enum { TAPS = 49 };
 static void call_forward(struct kernel_run *run)
 {
     int64_t b = run->dims[0], y = run->dims[1], x = run->dims[2], c = run->dims[3];
-    const float *in = kernel_input(run, "in", b * y * x * c, -1, 1);
-    const float *w = kernel_input(run, "w", c * TAPS, -1, 1);
-    const float *bias = kernel_input(run, "bias", c, -1, 1);
-    float *out = kernel_output(run, "out", b * y * x * c, TAPS);
+    const void *in = kernel_input(run, "in", b * y * x * c, -1, 1);
+    const void *w = kernel_input(run, "w", c * TAPS, -1, 1);
+    const void *bias = kernel_input(run, "bias", c, -1, 1);
+    void *out = kernel_output(run, "out", b * y * x * c, TAPS);
     void *workspace = kernel_workspace(run, run->kernels->depthwise7_workspace(b, y, x, c));
     kernel_ok(
         run->kernels->depthwise7_forward(out, in, w, bias, b, y, x, c, workspace, run->stream));
@@ -33,9 +33,9 @@ static void call_backward_input(struct kernel_run *run)
     int64_t b = run->dims[0], y = run->dims[1], x = run->dims[2], c = run->dims[3];
     int64_t n = b * y * x * c;
     int accumulate = run->dims[4] != 0;
-    const float *dout = kernel_input(run, "dout", n, -1, 1);
-    const float *w = kernel_input(run, "w", c * TAPS, -1, 1);
-    float *din =
+    const void *dout = kernel_input(run, "dout", n, -1, 1);
+    const void *w = kernel_input(run, "w", c * TAPS, -1, 1);
+    void *din =
         accumulate ? kernel_inout(run, "din", n, -1, 1, TAPS) : kernel_output(run, "din", n, TAPS);
     void *workspace = kernel_workspace(run, run->kernels->depthwise7_workspace(b, y, x, c));
     kernel_ok(run->kernels->depthwise7_backward_input(din, dout, w, b, y, x, c, accumulate,
@@ -45,10 +45,10 @@ static void call_backward_input(struct kernel_run *run)
 static void call_backward_weight(struct kernel_run *run)
 {
     int64_t b = run->dims[0], y = run->dims[1], x = run->dims[2], c = run->dims[3];
-    const float *dout = kernel_input(run, "dout", b * y * x * c, -1, 1);
-    const float *in = kernel_input(run, "in", b * y * x * c, -1, 1);
-    float *dw = kernel_inout(run, "dw", c * TAPS, -1, 1, b * y * x + 1);
-    float *dbias = kernel_inout(run, "dbias", c, -1, 1, b * y * x + 1);
+    const void *dout = kernel_input(run, "dout", b * y * x * c, -1, 1);
+    const void *in = kernel_input(run, "in", b * y * x * c, -1, 1);
+    float *dw = kernel_inout_f32(run, "dw", c * TAPS, -1, 1, b * y * x + 1);
+    float *dbias = kernel_inout_f32(run, "dbias", c, -1, 1, b * y * x + 1);
     void *workspace = kernel_workspace(run, run->kernels->depthwise7_workspace(b, y, x, c));
     kernel_ok(run->kernels->depthwise7_backward_weight(dw, dbias, dout, in, b, y, x, c, workspace,
                                                        run->stream));

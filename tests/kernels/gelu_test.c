@@ -19,32 +19,32 @@ static const int64_t sizes[][1] = {{1}, {0}, {7}, {31}, {16384}, {40001}};
 static void call_forward(struct kernel_run *run)
 {
     int64_t n = run->dims[0];
-    const float *x = kernel_input(run, "x", n, -6, 6);
-    float *out = kernel_output(run, "out", n, 1);
+    const void *x = kernel_input(run, "x", n, -6, 6);
+    void *out = kernel_output(run, "out", n, 1);
     kernel_ok(run->kernels->gelu_forward(out, x, n, run->stream));
 }
 
 static void call_forward_in_place(struct kernel_run *run)
 {
     int64_t n = run->dims[0];
-    float *x = kernel_inout(run, "x", n, -6, 6, 1);
+    void *x = kernel_inout(run, "x", n, -6, 6, 1);
     kernel_ok(run->kernels->gelu_forward(x, x, n, run->stream));
 }
 
 static void call_backward(struct kernel_run *run)
 {
     int64_t n = run->dims[0];
-    const float *dout = kernel_input(run, "dout", n, -1, 1);
-    const float *x = kernel_input(run, "x", n, -6, 6);
-    float *dx = kernel_output(run, "dx", n, 1);
+    const void *dout = kernel_input(run, "dout", n, -1, 1);
+    const void *x = kernel_input(run, "x", n, -6, 6);
+    void *dx = kernel_output(run, "dx", n, 1);
     kernel_ok(run->kernels->gelu_backward(dx, dout, x, n, run->stream));
 }
 
 static void call_backward_in_place(struct kernel_run *run)
 {
     int64_t n = run->dims[0];
-    const float *x = kernel_input(run, "x", n, -6, 6);
-    float *dx = kernel_inout(run, "dx", n, -1, 1, 1);
+    const void *x = kernel_input(run, "x", n, -6, 6);
+    void *dx = kernel_inout(run, "dx", n, -1, 1, 1);
     kernel_ok(run->kernels->gelu_backward(dx, dx, x, n, run->stream));
 }
 

@@ -18,17 +18,17 @@ static const int64_t sizes[][5] = {
 static const float *input_keep(struct kernel_run *run, int64_t b)
 {
     static const float values[] = {1.25F, 0, 1.25F};
-    return kernel_input_values(run, "keep", b, values);
+    return kernel_input_values_f32(run, "keep", b, values);
 }
 
 static void call_forward(struct kernel_run *run)
 {
     int64_t b = run->dims[0], p = run->dims[1], c = run->dims[2];
-    const float *shortcut = kernel_input(run, "shortcut", b * p * c, -1, 1);
-    const float *branch = kernel_input(run, "branch", b * p * c, -1, 1);
-    const float *gamma = kernel_input(run, "gamma", c, -1, 1);
+    const void *shortcut = kernel_input(run, "shortcut", b * p * c, -1, 1);
+    const void *branch = kernel_input(run, "branch", b * p * c, -1, 1);
+    const void *gamma = kernel_input(run, "gamma", c, -1, 1);
     const float *keep = run->dims[3] ? input_keep(run, b) : NULL;
-    float *out = kernel_output(run, "out", b * p * c, 1);
+    void *out = kernel_output(run, "out", b * p * c, 1);
     kernel_ok(run->kernels->layer_scale_forward(out, shortcut, branch, gamma, keep, b, p, c,
                                                 run->stream));
 }
@@ -36,10 +36,10 @@ static void call_forward(struct kernel_run *run)
 static void call_forward_in_place(struct kernel_run *run)
 {
     int64_t b = run->dims[0], p = run->dims[1], c = run->dims[2];
-    const float *branch = kernel_input(run, "branch", b * p * c, -1, 1);
-    const float *gamma = kernel_input(run, "gamma", c, -1, 1);
+    const void *branch = kernel_input(run, "branch", b * p * c, -1, 1);
+    const void *gamma = kernel_input(run, "gamma", c, -1, 1);
     const float *keep = run->dims[3] ? input_keep(run, b) : NULL;
-    float *out = kernel_inout(run, "out", b * p * c, -1, 1, 1);
+    void *out = kernel_inout(run, "out", b * p * c, -1, 1, 1);
     kernel_ok(
         run->kernels->layer_scale_forward(out, out, branch, gamma, keep, b, p, c, run->stream));
 }
@@ -47,12 +47,12 @@ static void call_forward_in_place(struct kernel_run *run)
 static void call_backward(struct kernel_run *run)
 {
     int64_t b = run->dims[0], p = run->dims[1], c = run->dims[2];
-    const float *dout = kernel_input(run, "dout", b * p * c, -1, 1);
-    const float *branch = kernel_input(run, "branch", b * p * c, -1, 1);
-    const float *gamma = kernel_input(run, "gamma", c, -1, 1);
+    const void *dout = kernel_input(run, "dout", b * p * c, -1, 1);
+    const void *branch = kernel_input(run, "branch", b * p * c, -1, 1);
+    const void *gamma = kernel_input(run, "gamma", c, -1, 1);
     const float *keep = run->dims[3] ? input_keep(run, b) : NULL;
-    float *dbranch = kernel_output(run, "dbranch", b * p * c, 1);
-    float *dgamma = run->dims[4] ? NULL : kernel_inout(run, "dgamma", c, -1, 1, b * p + 1);
+    void *dbranch = kernel_output(run, "dbranch", b * p * c, 1);
+    float *dgamma = run->dims[4] ? NULL : kernel_inout_f32(run, "dgamma", c, -1, 1, b * p + 1);
     void *workspace = kernel_workspace(run, run->kernels->norm_workspace(b * p, c));
     kernel_ok(run->kernels->layer_scale_backward(dbranch, dgamma, dout, branch, gamma, keep, b, p,
                                                  c, workspace, run->stream));

@@ -19,12 +19,12 @@ static const int64_t sizes[][4] = {
 static void call_forward(struct kernel_run *run)
 {
     int64_t n = run->dims[0], c = run->dims[1];
-    const float *x = kernel_input(run, "x", n * c, -2, 3);
-    const float *w = kernel_input(run, "w", c, 0.9, 1.1);
-    const float *b = kernel_input(run, "b", c, -1, 1);
-    float *out = kernel_output(run, "out", n * c, c);
-    float *mean = kernel_output(run, "mean", n, c);
-    float *rstd = kernel_output(run, "rstd", n, c);
+    const void *x = kernel_input(run, "x", n * c, -2, 3);
+    const void *w = kernel_input(run, "w", c, 0.9, 1.1);
+    const void *b = kernel_input(run, "b", c, -1, 1);
+    void *out = kernel_output(run, "out", n * c, c);
+    float *mean = kernel_output_f32(run, "mean", n, c);
+    float *rstd = kernel_output_f32(run, "rstd", n, c);
     if (c == 1) kernel_magnitude(run, "rstd", 1 / EPS); /* the variance is 0: eps alone counts */
     kernel_magnitude(run, "out", 4);
     kernel_magnitude(run, "mean", 3);
@@ -35,16 +35,16 @@ static void call_backward(struct kernel_run *run)
 {
     int64_t n = run->dims[0], c = run->dims[1];
     int accumulate = run->dims[2] != 0, frozen = run->dims[3] != 0;
-    const float *dout = kernel_input(run, "dout", n * c, -1, 1);
-    const float *x = kernel_input(run, "x", n * c, -2, 2);
-    const float *w = kernel_input(run, "w", c, 0.9, 1.1);
-    const float *mean = kernel_input(run, "mean", n, -0.1, 0.1);
-    const float *rstd = kernel_input(run, "rstd", n, 0.5, 1.5);
-    float *dx =
+    const void *dout = kernel_input(run, "dout", n * c, -1, 1);
+    const void *x = kernel_input(run, "x", n * c, -2, 2);
+    const void *w = kernel_input(run, "w", c, 0.9, 1.1);
+    const float *mean = kernel_input_f32(run, "mean", n, -0.1, 0.1);
+    const float *rstd = kernel_input_f32(run, "rstd", n, 0.5, 1.5);
+    void *dx =
         accumulate ? kernel_inout(run, "dx", n * c, -1, 1, c) : kernel_output(run, "dx", n * c, c);
     kernel_magnitude(run, "dx", 4);
-    float *dw = frozen ? NULL : kernel_inout(run, "dw", c, -1, 1, n + 1);
-    float *db = frozen ? NULL : kernel_inout(run, "db", c, -1, 1, n + 1);
+    float *dw = frozen ? NULL : kernel_inout_f32(run, "dw", c, -1, 1, n + 1);
+    float *db = frozen ? NULL : kernel_inout_f32(run, "db", c, -1, 1, n + 1);
     void *workspace = kernel_workspace(run, run->kernels->norm_workspace(n, c));
     kernel_ok(run->kernels->layernorm_backward(dx, dw, db, dout, x, w, mean, rstd, n, c, accumulate,
                                                workspace, run->stream));

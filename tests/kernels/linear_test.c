@@ -17,10 +17,10 @@ static const int64_t sizes[][4] = {
 static void call_forward(struct kernel_run *run)
 {
     int64_t n = run->dims[0], o = run->dims[1], i = run->dims[2];
-    const float *x = kernel_input(run, "x", n * i, -1, 1);
-    const float *w = kernel_input(run, "w", o * i, -1, 1);
-    const float *bias = run->dims[3] ? kernel_input(run, "bias", o, -1, 1) : NULL;
-    float *out = kernel_output(run, "out", n * o, i);
+    const void *x = kernel_input(run, "x", n * i, -1, 1);
+    const void *w = kernel_input(run, "w", o * i, -1, 1);
+    const void *bias = run->dims[3] ? kernel_input(run, "bias", o, -1, 1) : NULL;
+    void *out = kernel_output(run, "out", n * o, i);
     kernel_ok(run->kernels->linear_forward(out, x, w, bias, n, o, i, run->stream));
 }
 
@@ -28,9 +28,9 @@ static void call_backward_input(struct kernel_run *run)
 {
     int64_t n = run->dims[0], o = run->dims[1], i = run->dims[2];
     int accumulate = run->dims[3] != 0;
-    const float *dy = kernel_input(run, "dy", n * o, -1, 1);
-    const float *w = kernel_input(run, "w", o * i, -1, 1);
-    float *dx =
+    const void *dy = kernel_input(run, "dy", n * o, -1, 1);
+    const void *w = kernel_input(run, "w", o * i, -1, 1);
+    void *dx =
         accumulate ? kernel_inout(run, "dx", n * i, -1, 1, o) : kernel_output(run, "dx", n * i, o);
     kernel_ok(run->kernels->linear_backward_input(dx, dy, w, n, o, i, accumulate, run->stream));
 }
@@ -38,10 +38,10 @@ static void call_backward_input(struct kernel_run *run)
 static void call_backward_weight(struct kernel_run *run)
 {
     int64_t n = run->dims[0], o = run->dims[1], i = run->dims[2];
-    const float *dy = kernel_input(run, "dy", n * o, -1, 1);
-    const float *x = kernel_input(run, "x", n * i, -1, 1);
-    float *dw = kernel_inout(run, "dw", o * i, -1, 1, n + 1);
-    float *dbias = run->dims[3] ? kernel_inout(run, "dbias", o, -1, 1, n + 1) : NULL;
+    const void *dy = kernel_input(run, "dy", n * o, -1, 1);
+    const void *x = kernel_input(run, "x", n * i, -1, 1);
+    float *dw = kernel_inout_f32(run, "dw", o * i, -1, 1, n + 1);
+    float *dbias = run->dims[3] ? kernel_inout_f32(run, "dbias", o, -1, 1, n + 1) : NULL;
     kernel_ok(run->kernels->linear_backward_weight(dw, dbias, dy, x, n, o, i, run->stream));
 }
 

@@ -1,6 +1,7 @@
 /* mask_pool: the mean of the features in a region, and its adjoint. */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
 
@@ -17,24 +18,25 @@ static const int64_t sizes[][5] = {
 static void call_forward(struct kernel_run *run)
 {
     int64_t q = run->dims[0], b = run->dims[1], p = run->dims[2], c = run->dims[3];
-    const float *feature = kernel_input(run, "feature", b * p * c, -1, 1);
+    const void *feature = kernel_input(run, "feature", b * p * c, -1, 1);
     const uint8_t *footprint = kernel_input_u8(run, "footprint", q * p, (double)run->dims[4] / 1e3);
     const int32_t *image_of = kernel_input_i32(run, "image_of", q, 0, (int32_t)b - 1);
     /* An empty footprint must give exact zeros. */
-    float *out = kernel_output(run, "out", q * c, run->dims[4] == 0 ? TOLERANCE_EXACT : p);
+    float *out = kernel_output_f32(run, "out", q * c, run->dims[4] == 0 ? TOLERANCE_EXACT : p);
     kernel_ok(run->kernels->mask_pool_forward(out, feature, footprint, image_of, q, b, p, c,
                                               run->stream));
-    for (int64_t i = 0; run->dims[4] == 0 && i < q * c; i++) assert_true(out[i] == 0);
+    const bool empty = run->dims[4] == 0 && run->kernels == &kernels_ref; /* others equal ref */
+    for (int64_t i = 0; empty && i < q * c; i++) assert_true(out[i] == 0);
 }
 
 static void call_backward(struct kernel_run *run)
 {
     int64_t q = run->dims[0], b = run->dims[1], p = run->dims[2], c = run->dims[3];
-    const float *dout = kernel_input(run, "dout", q * c, -1, 1);
+    const float *dout = kernel_input_f32(run, "dout", q * c, -1, 1);
     const uint8_t *footprint = kernel_input_u8(run, "footprint", q * p, (double)run->dims[4] / 1e3);
     const int32_t *image_of = kernel_input_i32(run, "image_of", q, 0, (int32_t)b - 1);
-    float *dfeature = kernel_inout(run, "dfeature", b * p * c, -1, 1,
-                                   run->dims[4] == 0 ? TOLERANCE_EXACT : q + 1);
+    void *dfeature = kernel_inout(run, "dfeature", b * p * c, -1, 1,
+                                  run->dims[4] == 0 ? TOLERANCE_EXACT : q + 1);
     kernel_ok(run->kernels->mask_pool_backward(dfeature, dout, footprint, image_of, q, b, p, c,
                                                run->stream));
 }

@@ -25,7 +25,7 @@ static void call(struct kernel_run *run)
 {
     const int64_t *d = run->dims;
     const uint8_t *mask = kernel_input_u8(run, "mask", d[0] * d[1] * d[2], 0.3);
-    float *out = kernel_output(run, "out", d[0] * d[3] * d[4], 1);
+    float *out = kernel_output_f32(run, "out", d[0] * d[3] * d[4], 1);
     kernel_ok(run->kernels->mask_resize(out, mask, d[0], d[1], d[2], d[3], d[4], run->stream));
 }
 

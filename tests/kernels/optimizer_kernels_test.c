@@ -22,31 +22,31 @@ static void call_adamw(struct kernel_run *run)
                                     .weight_decay = 0.1,
                                     .step = 3,
                                     .grad_scale = 0.37};
-    const float *grad = kernel_input(run, "grad", n, -1, 1);
-    float *p = kernel_inout(run, "p", n, -1, 1, TOLERANCE_EXACT);
-    float *m = kernel_inout(run, "m", n, -1, 1, TOLERANCE_EXACT);
-    float *v = kernel_inout(run, "v", n, 0, 1, TOLERANCE_EXACT);
+    const float *grad = kernel_input_f32(run, "grad", n, -1, 1);
+    float *p = kernel_inout_f32(run, "p", n, -1, 1, TOLERANCE_EXACT);
+    float *m = kernel_inout_f32(run, "m", n, -1, 1, TOLERANCE_EXACT);
+    float *v = kernel_inout_f32(run, "v", n, 0, 1, TOLERANCE_EXACT);
     kernel_ok(run->kernels->adamw(p, m, v, grad, n, &step, run->stream));
 }
 
 static void call_sum_squares(struct kernel_run *run)
 {
     int64_t n = run->dims[0];
-    const float *x = kernel_input(run, "x", n, -1, 1);
+    const float *x = kernel_input_f32(run, "x", n, -1, 1);
     double *out = kernel_output_f64(run, "out", 1, n > 0 ? n : 1);
     kernel_ok(run->kernels->sum_squares(out, x, n, run->stream));
 }
 
 static void call_scale(struct kernel_run *run)
 {
-    float *x = kernel_inout(run, "x", run->dims[0], -1, 1, TOLERANCE_EXACT);
+    float *x = kernel_inout_f32(run, "x", run->dims[0], -1, 1, TOLERANCE_EXACT);
     kernel_ok(run->kernels->scale(x, run->dims[0], 0.3, run->stream));
 }
 
 static void call_running_mean(struct kernel_run *run)
 {
-    const float *x = kernel_input(run, "x", run->dims[0], -1, 1);
-    float *mean = kernel_inout(run, "mean", run->dims[0], -1, 1, TOLERANCE_EXACT);
+    const float *x = kernel_input_f32(run, "x", run->dims[0], -1, 1);
+    float *mean = kernel_inout_f32(run, "mean", run->dims[0], -1, 1, TOLERANCE_EXACT);
     kernel_ok(run->kernels->running_mean(mean, x, run->dims[0], 0.999, run->stream));
 }
 

@@ -22,16 +22,16 @@ static int64_t unfolded(const int64_t *d)
 static void call_unfold(struct kernel_run *run)
 {
     const int64_t *d = run->dims;
-    const float *in = kernel_input(run, "in", d[0] * d[1] * d[2] * d[3], -1, 1);
-    float *out = kernel_output(run, "out", unfolded(d), TOLERANCE_EXACT);
+    const void *in = kernel_input(run, "in", d[0] * d[1] * d[2] * d[3], -1, 1);
+    void *out = kernel_output(run, "out", unfolded(d), TOLERANCE_EXACT);
     kernel_ok(run->kernels->patch_unfold(out, in, d[0], d[1], d[2], d[3], d[4], run->stream));
 }
 
 static void call_fold(struct kernel_run *run)
 {
     const int64_t *d = run->dims;
-    const float *dout = kernel_input(run, "dout", unfolded(d), -1, 1);
-    float *din = kernel_output(run, "din", d[0] * d[1] * d[2] * d[3], TOLERANCE_EXACT);
+    const void *dout = kernel_input(run, "dout", unfolded(d), -1, 1);
+    void *din = kernel_output(run, "din", d[0] * d[1] * d[2] * d[3], TOLERANCE_EXACT);
     kernel_ok(run->kernels->patch_fold(din, dout, d[0], d[1], d[2], d[3], d[4], run->stream));
 }
 

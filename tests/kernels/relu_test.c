@@ -13,25 +13,25 @@ static const int64_t sizes[][1] = {{1}, {0}, {7}, {31}, {65536}, {150001}};
 static void call_forward(struct kernel_run *run)
 {
     int64_t n = run->dims[0];
-    const float *x = kernel_input(run, "x", n, -1, 1);
-    float *out = kernel_output(run, "out", n, TOLERANCE_EXACT);
+    const void *x = kernel_input(run, "x", n, -1, 1);
+    void *out = kernel_output(run, "out", n, TOLERANCE_EXACT);
     kernel_ok(run->kernels->relu_forward(out, x, n, run->stream));
 }
 
 static void call_backward(struct kernel_run *run)
 {
     int64_t n = run->dims[0];
-    const float *dout = kernel_input(run, "dout", n, -1, 1);
-    const float *out = kernel_input(run, "out", n, -1, 1);
-    float *dx = kernel_output(run, "dx", n, TOLERANCE_EXACT);
+    const void *dout = kernel_input(run, "dout", n, -1, 1);
+    const void *out = kernel_input(run, "out", n, -1, 1);
+    void *dx = kernel_output(run, "dx", n, TOLERANCE_EXACT);
     kernel_ok(run->kernels->relu_backward(dx, dout, out, n, run->stream));
 }
 
 static void call_backward_in_place(struct kernel_run *run)
 {
     int64_t n = run->dims[0];
-    const float *out = kernel_input(run, "out", n, -1, 1);
-    float *dx = kernel_inout(run, "dx", n, -1, 1, TOLERANCE_EXACT);
+    const void *out = kernel_input(run, "out", n, -1, 1);
+    void *dx = kernel_inout(run, "dx", n, -1, 1, TOLERANCE_EXACT);
     kernel_ok(run->kernels->relu_backward(dx, dx, out, n, run->stream));
 }
 

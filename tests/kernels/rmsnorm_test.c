@@ -17,10 +17,10 @@ static const int64_t sizes[][4] = {{1, 1, 0, 1},   {0, 8, 0, 1},     {7, 13, 1, 
 static void call_forward(struct kernel_run *run)
 {
     int64_t n = run->dims[0], c = run->dims[1];
-    const float *x = kernel_input(run, "x", n * c, -1, 1);
-    const float *w = kernel_input(run, "w", c, 0.5, 1.5);
-    float *out = kernel_output(run, "out", n * c, c);
-    float *rstd = kernel_output(run, "rstd", n, c);
+    const void *x = kernel_input(run, "x", n * c, -1, 1);
+    const void *w = kernel_input(run, "w", c, 0.5, 1.5);
+    void *out = kernel_output(run, "out", n * c, c);
+    float *rstd = kernel_output_f32(run, "rstd", n, c);
     kernel_ok(run->kernels->rmsnorm_forward(out, rstd, x, w, n, c, EPS, run->stream));
 }
 
@@ -28,14 +28,14 @@ static void call_backward(struct kernel_run *run)
 {
     int64_t n = run->dims[0], c = run->dims[1];
     int accumulate = run->dims[2] != 0;
-    const float *dout = kernel_input(run, "dout", n * c, -1, 1);
-    const float *x = kernel_input(run, "x", n * c, -1, 1);
-    const float *w = kernel_input(run, "w", c, 0.5, 1.5);
-    const float *rstd = kernel_input(run, "rstd", n, 1.5, 2);
-    float *dx =
+    const void *dout = kernel_input(run, "dout", n * c, -1, 1);
+    const void *x = kernel_input(run, "x", n * c, -1, 1);
+    const void *w = kernel_input(run, "w", c, 0.5, 1.5);
+    const float *rstd = kernel_input_f32(run, "rstd", n, 1.5, 2);
+    void *dx =
         accumulate ? kernel_inout(run, "dx", n * c, -1, 1, c) : kernel_output(run, "dx", n * c, c);
     kernel_magnitude(run, "dx", 1); /* both terms are of that size and may cancel */
-    float *dw = run->dims[3] ? kernel_inout(run, "dw", c, -1, 1, n + 1) : NULL;
+    float *dw = run->dims[3] ? kernel_inout_f32(run, "dw", c, -1, 1, n + 1) : NULL;
     void *workspace = kernel_workspace(run, run->kernels->norm_workspace(n, c));
     kernel_ok(run->kernels->rmsnorm_backward(dx, dw, dout, x, w, rstd, n, c, accumulate, workspace,
                                              run->stream));

@@ -33,10 +33,10 @@ static void call_rope(struct kernel_run *run)
 {
     int64_t t = run->dims[0], h = run->dims[1], kv = run->dims[2], d = run->dims[3];
     float *cosines = angles(d, cos), *sines = angles(d, sin);
-    const float *cos_table = kernel_input_values(run, "cos", POSITIONS * d / 2, cosines);
-    const float *sin_table = kernel_input_values(run, "sin", POSITIONS * d / 2, sines);
+    const float *cos_table = kernel_input_values_f32(run, "cos", POSITIONS * d / 2, cosines);
+    const float *sin_table = kernel_input_values_f32(run, "sin", POSITIONS * d / 2, sines);
     const int32_t *position = kernel_input_i32(run, "position", t, 0, POSITIONS - 1);
-    float *qkv = kernel_inout(run, "qkv", t * (h + 2 * kv) * d, -1, 1, 1);
+    void *qkv = kernel_inout(run, "qkv", t * (h + 2 * kv) * d, -1, 1, 1);
     kernel_ok(run->kernels->rope(qkv, cos_table, sin_table, position, t, h, kv, d,
                                  (int)run->dims[4], run->stream));
     free(cosines);

@@ -19,18 +19,18 @@ static const int64_t sizes[][3] = {{1, 1, 1},    {0, 5, 3},       {7, 3, 13},
 static void call_embedding_forward(struct kernel_run *run)
 {
     int64_t n = run->dims[0], v = run->dims[1], c = run->dims[2];
-    const float *table = kernel_input(run, "table", v * c, -1, 1);
+    const void *table = kernel_input(run, "table", v * c, -1, 1);
     const int32_t *ids = kernel_input_i32(run, "ids", n, -1, (int32_t)v - 1);
-    float *out = kernel_output(run, "out", n * c, TOLERANCE_EXACT);
+    void *out = kernel_output(run, "out", n * c, TOLERANCE_EXACT);
     kernel_ok(run->kernels->embedding_forward(out, table, ids, n, v, c, run->stream));
 }
 
 static void call_embedding_backward(struct kernel_run *run)
 {
     int64_t n = run->dims[0], v = run->dims[1], c = run->dims[2];
-    const float *dout = kernel_input(run, "dout", n * c, -1, 1);
+    const void *dout = kernel_input(run, "dout", n * c, -1, 1);
     const int32_t *ids = kernel_input_i32(run, "ids", n, -1, (int32_t)v - 1);
-    float *dtable = kernel_inout(run, "dtable", v * c, -1, 1, TOLERANCE_EXACT);
+    float *dtable = kernel_inout_f32(run, "dtable", v * c, -1, 1, TOLERANCE_EXACT);
     kernel_ok(run->kernels->embedding_backward(dtable, dout, ids, n, v, c, run->stream));
 }
 
@@ -49,8 +49,8 @@ static void call_scatter(struct kernel_run *run)
     int64_t n = run->dims[0], t = n + run->dims[1], c = run->dims[2];
     int32_t *rows = distinct_rows(n, t);
     const int32_t *index = kernel_input_i32_values(run, "index", n, rows);
-    const float *src = kernel_input(run, "src", n * c, -1, 1);
-    float *dst = kernel_inout(run, "dst", t * c, -1, 1, TOLERANCE_EXACT);
+    const void *src = kernel_input(run, "src", n * c, -1, 1);
+    void *dst = kernel_inout(run, "dst", t * c, -1, 1, TOLERANCE_EXACT);
     kernel_ok(run->kernels->rows_scatter(dst, src, index, t, n, c, run->stream));
     free(rows);
 }
@@ -59,8 +59,8 @@ static void call_gather(struct kernel_run *run)
 {
     int64_t n = run->dims[0], t = n + run->dims[1], c = run->dims[2];
     const int32_t *index = kernel_input_i32(run, "index", n, -1, (int32_t)t - 1);
-    const float *src = kernel_input(run, "src", t * c, -1, 1);
-    float *dst = kernel_output(run, "dst", n * c, TOLERANCE_EXACT);
+    const void *src = kernel_input(run, "src", t * c, -1, 1);
+    void *dst = kernel_output(run, "dst", n * c, TOLERANCE_EXACT);
     kernel_ok(run->kernels->rows_gather(dst, src, index, t, n, c, run->stream));
 }
 

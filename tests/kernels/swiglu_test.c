@@ -18,33 +18,33 @@ static const int64_t sizes[][2] = {{1, 1}, {0, 9}, {7, 13}, {61, 67}, {300, 352}
 static void call_forward(struct kernel_run *run)
 {
     int64_t n = run->dims[0], f = run->dims[1];
-    const float *gate_up = kernel_input(run, "gate_up", n * 2 * f, -9, 9);
-    float *out = kernel_output(run, "out", n * f, 1);
+    const void *gate_up = kernel_input(run, "gate_up", n * 2 * f, -9, 9);
+    void *out = kernel_output(run, "out", n * f, 1);
     kernel_ok(run->kernels->swiglu_forward(out, gate_up, n, f, run->stream));
 }
 
 static void call_backward(struct kernel_run *run)
 {
     int64_t n = run->dims[0], f = run->dims[1];
-    const float *gate_up = kernel_input(run, "gate_up", n * 2 * f, -9, 9);
-    const float *dout = kernel_input(run, "dout", n * f, -1, 1);
-    float *dgate_up = kernel_output(run, "dgate_up", n * 2 * f, 1);
+    const void *gate_up = kernel_input(run, "gate_up", n * 2 * f, -9, 9);
+    const void *dout = kernel_input(run, "dout", n * f, -1, 1);
+    void *dgate_up = kernel_output(run, "dgate_up", n * 2 * f, 1);
     kernel_ok(run->kernels->swiglu_backward(dgate_up, dout, gate_up, n, f, run->stream));
 }
 
 static void call_backward_in_place(struct kernel_run *run)
 {
     int64_t n = run->dims[0], f = run->dims[1];
-    const float *dout = kernel_input(run, "dout", n * f, -1, 1);
-    float *gate_up = kernel_inout(run, "gate_up", n * 2 * f, -9, 9, 1);
+    const void *dout = kernel_input(run, "dout", n * f, -1, 1);
+    void *gate_up = kernel_inout(run, "gate_up", n * 2 * f, -9, 9, 1);
     kernel_ok(run->kernels->swiglu_backward(gate_up, dout, gate_up, n, f, run->stream));
 }
 
 static void call_add(struct kernel_run *run)
 {
     int64_t n = run->dims[0] * run->dims[1];
-    const float *x = kernel_input(run, "x", n, -1, 1);
-    float *y = kernel_inout(run, "y", n, -1, 1, TOLERANCE_EXACT);
+    const void *x = kernel_input(run, "x", n, -1, 1);
+    void *y = kernel_inout(run, "y", n, -1, 1, TOLERANCE_EXACT);
     kernel_ok(run->kernels->add(y, x, n, run->stream));
 }
 

@@ -13,7 +13,10 @@
 
 #include "base/random.h"
 #include "base/text_buffer.h"
+#include "device/device.h"
 #include "device/stream.h"
+#include "emulation/emulation.h"
+#include "support/bf16.h"
 
 #define GUARD_BYTES 128
 #define GUARD_VALUE 0xA5
@@ -29,16 +32,23 @@ struct buffer {
     int64_t n, terms;
     double magnitude;
     size_t bytes;
+    size_t total;          /* of the memory, guards included */
     unsigned char *memory; /* to free */
     unsigned char *data;   /* what the kernel sees; GUARD_BYTES lie before and after it */
     unsigned char *before; /* an input as it was */
+    float *values;         /* what was drawn or given, rounded to dtype */
+    void *on_device;       /* a copy of the memory, which the kernel sees instead */
 };
 
 struct kernel_buffers {
     struct buffer list[MAX_BUFFERS];
     int n;
     const char *op;
-    bool off_by_one; /* pointers one element off their alignment */
+    bool off_by_one;       /* pointers one element off their alignment */
+    enum dtype tensor;     /* type of tensors */
+    enum dtype rounding;   /* the type they are rounded to: ref's are fp32, rounded to another's */
+    struct device *device; /* where the kernel's memory is */
+    bool on_device;        /* which is not the host's */
 };
 
 uint64_t kernel_seed(void)
@@ -65,11 +75,11 @@ static struct buffer *buffer_add(struct kernel_run *run, const char *name, enum 
     size_t shift = buffers->off_by_one && role != ROLE_WORKSPACE ? element : 0;
     *buffer = (struct buffer){.name = name, .role = role, .dtype = dtype, .n = n};
     buffer->bytes = (size_t)n * element;
-    size_t total = 2 * GUARD_BYTES + buffer->bytes + shift + 2 * ALIGNMENT;
-    total -= total % ALIGNMENT;
-    buffer->memory = aligned_alloc(ALIGNMENT, total);
+    buffer->total = 2 * GUARD_BYTES + buffer->bytes + shift + 2 * ALIGNMENT;
+    buffer->total -= buffer->total % ALIGNMENT;
+    buffer->memory = aligned_alloc(ALIGNMENT, buffer->total);
     assert_non_null(buffer->memory);
-    memset(buffer->memory, GUARD_VALUE, total);
+    memset(buffer->memory, GUARD_VALUE, buffer->total);
     buffer->data = buffer->memory + GUARD_BYTES + shift;
     return buffer;
 }
@@ -85,6 +95,21 @@ static void check_guards(const struct buffer *buffer, const char *op)
     }
 }
 
+/* The filled buffer's address for the kernel. */
+static void *hand_out(struct kernel_run *run, struct buffer *buffer)
+{
+    struct kernel_buffers *buffers = run->buffers;
+    if (buffer->role == ROLE_INPUT) {
+        buffer->before = malloc(buffer->bytes + 1);
+        assert_non_null(buffer->before);
+        memcpy(buffer->before, buffer->data, buffer->bytes);
+    }
+    if (!buffers->on_device) return buffer->data;
+    kernel_ok(device_take(buffers->device, &buffer->on_device, buffer->total, buffer->name));
+    kernel_ok(stream_copy(run->stream, buffer->on_device, buffer->memory, buffer->total));
+    return (unsigned char *)buffer->on_device + (buffer->data - buffer->memory);
+}
+
 static struct random_stream values_of(const char *op, const char *name)
 {
     char *full = text_format("%s.%s", op, name);
@@ -93,11 +118,34 @@ static struct random_stream values_of(const char *op, const char *name)
     return values;
 }
 
-static void fill_uniform(struct buffer *buffer, const char *op, double min, double max)
+/* Puts buffer->values, rounded as tensors are, into the buffer. */
+static void fill_values(const struct kernel_run *run, struct buffer *buffer, bool is_tensor)
 {
-    float *data = (float *)(void *)buffer->data;
-    random_fill(data, (uint64_t)buffer->n, 0, values_of(op, buffer->name), (min + max) / 2,
-                (max - min) / 2);
+    const bool rounds = is_tensor && run->buffers->rounding == DTYPE_BF16;
+    for (int64_t k = 0; k < buffer->n; k++) {
+        if (rounds) buffer->values[k] = bf16_to_float(bf16_from_float(buffer->values[k]));
+        if (buffer->dtype == DTYPE_BF16)
+            ((uint16_t *)(void *)buffer->data)[k] = bf16_from_float(buffer->values[k]);
+        else
+            ((float *)(void *)buffer->data)[k] = buffer->values[k];
+    }
+}
+
+/* Drawn uniformly in min .. max, or given. */
+static void *add_floats(struct kernel_run *run, const char *name, enum role role, bool is_tensor,
+                        int64_t n, const double range[2], const float *given, int64_t terms)
+{
+    const enum dtype dtype = is_tensor ? run->buffers->tensor : DTYPE_F32;
+    struct buffer *buffer = buffer_add(run, name, role, dtype, n);
+    buffer->terms = terms;
+    buffer->values = memory_new((size_t)n + 1, sizeof *buffer->values);
+    if (given != NULL)
+        memcpy(buffer->values, given, (size_t)n * sizeof *given);
+    else
+        random_fill(buffer->values, (uint64_t)n, 0, values_of(run->buffers->op, name),
+                    (range[0] + range[1]) / 2, (range[1] - range[0]) / 2);
+    fill_values(run, buffer, is_tensor);
+    return hand_out(run, buffer);
 }
 
 /* Quiet NaNs: whoever reads them, or forgets to write, fails the comparison. */
@@ -106,20 +154,36 @@ static void fill_nan(struct buffer *buffer)
     memset(buffer->data, 0xFF, buffer->bytes);
 }
 
-static void keep_input(struct buffer *buffer)
+const void *kernel_input(struct kernel_run *run, const char *name, int64_t n, double min,
+                         double max)
 {
-    buffer->before = malloc(buffer->bytes + 1);
-    assert_non_null(buffer->before);
-    memcpy(buffer->before, buffer->data, buffer->bytes);
+    return add_floats(run, name, ROLE_INPUT, true, n, (double[]){min, max}, NULL, 0);
 }
 
-const float *kernel_input(struct kernel_run *run, const char *name, int64_t n, double min,
-                          double max)
+const float *kernel_input_f32(struct kernel_run *run, const char *name, int64_t n, double min,
+                              double max)
 {
-    struct buffer *buffer = buffer_add(run, name, ROLE_INPUT, DTYPE_F32, n);
-    fill_uniform(buffer, run->buffers->op, min, max);
-    keep_input(buffer);
-    return (const float *)(const void *)buffer->data;
+    return add_floats(run, name, ROLE_INPUT, false, n, (double[]){min, max}, NULL, 0);
+}
+
+const void *kernel_input_values(struct kernel_run *run, const char *name, int64_t n,
+                                const float *values)
+{
+    return add_floats(run, name, ROLE_INPUT, true, n, NULL, values, 0);
+}
+
+const float *kernel_input_values_f32(struct kernel_run *run, const char *name, int64_t n,
+                                     const float *values)
+{
+    return add_floats(run, name, ROLE_INPUT, false, n, NULL, values, 0);
+}
+
+const float *kernel_values(const struct kernel_run *run, const char *name)
+{
+    for (int i = 0; i < run->buffers->n; i++)
+        if (strcmp(run->buffers->list[i].name, name) == 0) return run->buffers->list[i].values;
+    fail_msg("no buffer is called %s", name);
+    return NULL;
 }
 
 const int32_t *kernel_input_i32(struct kernel_run *run, const char *name, int64_t n, int32_t min,
@@ -131,8 +195,7 @@ const int32_t *kernel_input_i32(struct kernel_run *run, const char *name, int64_
     uint64_t range = (uint64_t)((int64_t)max - min + 1);
     for (int64_t k = 0; k < n; k++)
         data[k] = (int32_t)(min + (int64_t)random_below(values, (uint64_t)k, range));
-    keep_input(buffer);
-    return data;
+    return hand_out(run, buffer);
 }
 
 const int32_t *kernel_input_i32_values(struct kernel_run *run, const char *name, int64_t n,
@@ -140,17 +203,7 @@ const int32_t *kernel_input_i32_values(struct kernel_run *run, const char *name,
 {
     struct buffer *buffer = buffer_add(run, name, ROLE_INPUT, DTYPE_I32, n);
     if (n > 0) memcpy(buffer->data, values, buffer->bytes);
-    keep_input(buffer);
-    return (const int32_t *)(const void *)buffer->data;
-}
-
-const float *kernel_input_values(struct kernel_run *run, const char *name, int64_t n,
-                                 const float *values)
-{
-    struct buffer *buffer = buffer_add(run, name, ROLE_INPUT, DTYPE_F32, n);
-    if (n > 0) memcpy(buffer->data, values, buffer->bytes);
-    keep_input(buffer);
-    return (const float *)(const void *)buffer->data;
+    return hand_out(run, buffer);
 }
 
 const uint8_t *kernel_input_u8(struct kernel_run *run, const char *name, int64_t n, double share)
@@ -159,33 +212,43 @@ const uint8_t *kernel_input_u8(struct kernel_run *run, const char *name, int64_t
     struct random_stream values = values_of(run->buffers->op, name);
     for (int64_t k = 0; k < n; k++)
         buffer->data[k] = random_uniform(values, (uint64_t)k) < share ? 1 : 0;
-    keep_input(buffer);
-    return buffer->data;
+    return hand_out(run, buffer);
 }
 
-float *kernel_output(struct kernel_run *run, const char *name, int64_t n, int64_t terms)
+static struct buffer *add_output(struct kernel_run *run, const char *name, enum dtype dtype,
+                                 int64_t n, int64_t terms)
 {
-    struct buffer *buffer = buffer_add(run, name, ROLE_OUTPUT, DTYPE_F32, n);
+    struct buffer *buffer = buffer_add(run, name, ROLE_OUTPUT, dtype, n);
     buffer->terms = terms;
     fill_nan(buffer);
-    return (float *)(void *)buffer->data;
+    return buffer;
+}
+
+void *kernel_output(struct kernel_run *run, const char *name, int64_t n, int64_t terms)
+{
+    return hand_out(run, add_output(run, name, run->buffers->tensor, n, terms));
+}
+
+float *kernel_output_f32(struct kernel_run *run, const char *name, int64_t n, int64_t terms)
+{
+    return hand_out(run, add_output(run, name, DTYPE_F32, n, terms));
 }
 
 double *kernel_output_f64(struct kernel_run *run, const char *name, int64_t n, int64_t terms)
 {
-    struct buffer *buffer = buffer_add(run, name, ROLE_OUTPUT, DTYPE_F64, n);
-    buffer->terms = terms;
-    fill_nan(buffer);
-    return (double *)(void *)buffer->data;
+    return (double *)(void *)add_output(run, name, DTYPE_F64, n, terms)->data;
 }
 
-float *kernel_inout(struct kernel_run *run, const char *name, int64_t n, double min, double max,
-                    int64_t terms)
+void *kernel_inout(struct kernel_run *run, const char *name, int64_t n, double min, double max,
+                   int64_t terms)
 {
-    struct buffer *buffer = buffer_add(run, name, ROLE_OUTPUT, DTYPE_F32, n);
-    buffer->terms = terms;
-    fill_uniform(buffer, run->buffers->op, min, max);
-    return (float *)(void *)buffer->data;
+    return add_floats(run, name, ROLE_OUTPUT, true, n, (double[]){min, max}, NULL, terms);
+}
+
+float *kernel_inout_f32(struct kernel_run *run, const char *name, int64_t n, double min, double max,
+                        int64_t terms)
+{
+    return add_floats(run, name, ROLE_OUTPUT, false, n, (double[]){min, max}, NULL, terms);
 }
 
 void kernel_magnitude(struct kernel_run *run, const char *name, double magnitude)
@@ -203,7 +266,7 @@ void *kernel_workspace(struct kernel_run *run, size_t bytes)
     if (bytes == 0) return NULL;
     struct buffer *buffer = buffer_add(run, "workspace", ROLE_WORKSPACE, DTYPE_U8, (int64_t)bytes);
     fill_nan(buffer);
-    return buffer->data;
+    return hand_out(run, buffer);
 }
 
 void kernel_ok(enum status status)
@@ -213,19 +276,48 @@ void kernel_ok(enum status status)
 
 /* ---- one call, and comparing two ---- */
 
-static struct kernel_buffers *call_once(const struct kernel_test *test,
-                                        const struct kernels *kernels, const int64_t *dims,
-                                        int n_threads, bool off_by_one)
+/* Where and how a call is made. */
+struct call {
+    const struct kernels *kernels;
+    const int64_t *dims;
+    struct device *device; /* of the table */
+    enum dtype rounding;
+    int n_threads; /* on an emulated GPU: the order of its threads */
+    bool off_by_one;
+};
+
+static bool is_on_gpu(const struct kernels *kernels)
+{
+    return strncmp(kernels->name, "cuda", 4) == 0;
+}
+
+static void fetch(struct kernel_buffers *buffers, struct stream *stream)
+{
+    for (int i = 0; i < buffers->n; i++) {
+        struct buffer *buffer = &buffers->list[i];
+        if (buffer->on_device == NULL) continue;
+        kernel_ok(stream_read(stream, buffer->memory, buffer->on_device, buffer->total));
+        device_give(buffers->device, buffer->on_device);
+    }
+}
+
+static struct kernel_buffers *call_once(const struct kernel_test *test, const struct call *call)
 {
     struct kernel_buffers *buffers = calloc(1, sizeof *buffers);
     assert_non_null(buffers);
-    buffers->op = test->op;
-    buffers->off_by_one = off_by_one;
+    *buffers = (struct kernel_buffers){.op = test->op,
+                                       .off_by_one = call->off_by_one,
+                                       .tensor = call->kernels->dtype,
+                                       .rounding = call->rounding,
+                                       .device = call->device,
+                                       .on_device = is_on_gpu(call->kernels)};
     struct stream *stream = NULL;
-    kernel_ok(stream_create(&stream, n_threads));
-    struct kernel_run run = {kernels, stream, dims, buffers};
+    kernel_ok(device_stream(call->device, &stream, call->n_threads));
+    if (emulation_set_order != NULL) emulation_set_order((unsigned)call->n_threads - 1);
+    struct kernel_run run = {call->kernels, stream, call->dims, buffers};
     test->call(&run);
     kernel_ok(stream_wait(stream));
+    fetch(buffers, stream);
     stream_destroy(stream);
     for (int i = 0; i < buffers->n; i++) {
         const struct buffer *buffer = &buffers->list[i];
@@ -241,32 +333,42 @@ static void buffers_free(struct kernel_buffers *buffers)
     for (int i = 0; i < buffers->n; i++) {
         free(buffers->list[i].memory);
         free(buffers->list[i].before);
+        free(buffers->list[i].values);
     }
     free(buffers);
 }
 
-/* Moves one element by four bounds (or to the next number where nothing is allowed): must fail. */
-static void prove_bound(const struct buffer *got, const struct buffer *want, double bound)
+/* The elements as fp32 or fp64, to free(). */
+static void *elements_of(const struct buffer *buffer, bool rounds)
 {
-    if (got->n == 0) return;
-    int64_t k = (int64_t)(kernel_seed() % (uint64_t)got->n);
-    unsigned char *copy = malloc(got->bytes);
+    unsigned char *copy = malloc(buffer->bytes * 2 + 1);
     assert_non_null(copy);
-    memcpy(copy, got->data, got->bytes);
     float *f32 = (float *)(void *)copy;
-    double *f64 = (double *)(void *)copy;
+    if (buffer->dtype != DTYPE_BF16) memcpy(copy, buffer->data, buffer->bytes);
+    for (int64_t k = 0; buffer->dtype == DTYPE_BF16 && k < buffer->n; k++)
+        f32[k] = bf16_to_float(((const uint16_t *)(const void *)buffer->data)[k]);
+    for (int64_t k = 0; rounds && k < buffer->n; k++)
+        f32[k] = bf16_to_float(bf16_from_float(f32[k]));
+    return copy;
+}
+
+/* Moves one element by four bounds (or to the next number where nothing is allowed): must fail. */
+static void prove_bound(const struct buffer *buffer, void *got, const void *want, double bound)
+{
+    if (buffer->n == 0) return;
+    int64_t k = (int64_t)(kernel_seed() % (uint64_t)buffer->n);
+    const bool is_f64 = buffer->dtype == DTYPE_F64;
     if (bound == 0)
-        copy[(size_t)k * dtype_size(got->dtype)] ^= 1;
-    else if (got->dtype == DTYPE_F32)
-        f32[k] = (float)((double)f32[k] + 4 * bound);
+        ((unsigned char *)got)[(size_t)k * (is_f64 ? 8 : 4)] ^= 1;
+    else if (is_f64)
+        ((double *)got)[k] += 4 * bound;
     else
-        f64[k] += 4 * bound;
+        ((float *)got)[k] = (float)((double)((float *)got)[k] + 4 * bound);
     struct tolerance_result result =
-        tolerance_compare(copy, want->data, got->n, got->dtype, got->terms, got->magnitude);
-    free(copy);
+        tolerance_compare(got, want, buffer->n, buffer->dtype, buffer->terms, buffer->magnitude);
     if (result.passed)
-        fail_msg("the bound of %s proves nothing: element %lld moved by 4 x %g passed", got->name,
-                 (long long)k, bound);
+        fail_msg("the bound of %s proves nothing: element %lld moved by 4 x %g passed",
+                 buffer->name, (long long)k, bound);
 }
 
 static void describe(char *text, size_t size, const int64_t *dims, size_t n_dims)
@@ -290,13 +392,17 @@ static double compare_with_ref(const struct kernel_buffers *got, const struct ke
         for (int j = 0; j < got->n; j++)
             if (strcmp(got->list[j].name, w->name) == 0) g = &got->list[j];
         assert_non_null(g);
+        void *values = elements_of(g, false);
+        void *wanted = elements_of(w, g->dtype == DTYPE_BF16 && w->terms == TOLERANCE_EXACT);
         struct tolerance_result result =
-            tolerance_compare(g->data, w->data, w->n, w->dtype, w->terms, w->magnitude);
+            tolerance_compare(values, wanted, w->n, g->dtype, w->terms, w->magnitude);
         if (!result.passed)
             fail_msg("%s (%s, sizes %s): %s[%lld] is %.9g, ref %.9g; difference %.3g, allowed %.3g",
                      want->op, table, sizes, w->name, (long long)result.worst, result.got,
                      result.want, result.error, result.bound);
-        prove_bound(g, w, result.bound);
+        prove_bound(g, values, wanted, result.bound);
+        free(wanted);
+        free(values);
         if (result.bound > 0 && result.error / result.bound > worst)
             worst = result.error / result.bound;
     }
@@ -321,20 +427,22 @@ static bool has_entry(const struct kernels *kernels, const struct kernel_test *t
     return entry != NULL;
 }
 
-static double test_table(const struct kernel_test *test, const struct kernels *kernels,
-                         const struct kernel_buffers *want, const int64_t *dims, const char *sizes)
+static double test_table(const struct kernel_test *test, const struct call *call,
+                         const struct kernel_buffers *want, const char *sizes)
 {
     double worst = 0;
     /* ref is slow and knows no threads: one comparison with itself, pointers off, is enough. */
-    bool is_ref = kernels == &kernels_ref;
+    const bool is_ref = call->kernels == &kernels_ref;
     for (int off_by_one = is_ref; off_by_one <= 1; off_by_one++) {
-        struct kernel_buffers *first = call_once(test, kernels, dims, 1, off_by_one != 0);
-        double share = compare_with_ref(first, want, kernels->name, sizes);
+        struct call one = *call;
+        one.off_by_one = off_by_one != 0;
+        struct kernel_buffers *first = call_once(test, &one);
+        double share = compare_with_ref(first, want, call->kernels->name, sizes);
         if (share > worst) worst = share;
-        for (int n_threads = 1; n_threads <= (is_ref ? 1 : 3); n_threads++) {
-            struct kernel_buffers *again =
-                call_once(test, kernels, dims, n_threads, off_by_one != 0);
-            compare_bits(first, again, n_threads, sizes);
+        const bool on_gpu = is_on_gpu(call->kernels); /* slow where it is emulated */
+        for (one.n_threads = on_gpu ? 2 : 1; one.n_threads <= (is_ref ? 1 : 3); one.n_threads++) {
+            struct kernel_buffers *again = call_once(test, &one);
+            compare_bits(first, again, one.n_threads, sizes);
             buffers_free(again);
         }
         buffers_free(first);
@@ -342,10 +450,33 @@ static double test_table(const struct kernel_test *test, const struct kernels *k
     return worst;
 }
 
+/* One table at every size; returns the largest share of a bound that was used. */
+static double test_sizes(const struct kernel_test *test, struct call *call, const int64_t *sizes,
+                         size_t n_sizes, size_t n_dims)
+{
+    double worst = 0;
+    for (size_t i = 0; i < n_sizes; i++) {
+        char text[128];
+        describe(text, sizeof text, sizes + i * n_dims, n_dims);
+        call->dims = sizes + i * n_dims;
+        struct call reference = *call;
+        struct device *host = NULL;
+        kernel_ok(device_open(&host, "cpu", 0));
+        reference.kernels = &kernels_ref;
+        reference.device = host;
+        struct kernel_buffers *want = call_once(test, &reference);
+        double share = test_table(test, call, want, text);
+        if (share > worst) worst = share;
+        buffers_free(want);
+        device_close(host);
+    }
+    return worst;
+}
+
 void kernel_test_run(const struct kernel_test *test, const int64_t *sizes, size_t n_sizes,
                      size_t n_dims)
 {
-    static const char *const tables[] = {"ref", "cpu"};
+    static const char *const tables[] = {"ref", "cpu", "cuda", "cuda-bf16"};
     (void)kernel_seed();
     assert_true(has_entry(&kernels_ref, test));
     for (size_t t = 0; t < sizeof tables / sizeof tables[0]; t++) {
@@ -354,18 +485,12 @@ void kernel_test_run(const struct kernel_test *test, const int64_t *sizes, size_
             print_message("skipped: %s on %s: this table has no such entry\n", test->op, tables[t]);
             continue;
         }
-        double worst = 0;
-        for (size_t i = 0; i < n_sizes; i++) {
-            char text[128];
-            describe(text, sizeof text, sizes + i * n_dims, n_dims);
-            struct kernel_buffers *want =
-                call_once(test, &kernels_ref, sizes + i * n_dims, 1, false);
-            double share = test_table(test, kernels, want, sizes + i * n_dims, text);
-            if (share > worst) worst = share;
-            buffers_free(want);
-        }
-        print_message("%s on %s: %zu sizes, largest error %.2f of its bound\n", test->op, tables[t],
-                      n_sizes, worst);
+        struct call call = {.kernels = kernels, .rounding = kernels->dtype, .n_threads = 1};
+        kernel_ok(device_open(&call.device, is_on_gpu(kernels) ? "cuda" : "cpu", 0));
+        double worst = test_sizes(test, &call, sizes, n_sizes, n_dims);
+        print_message("%s on %s (%s): %zu sizes, largest error %.2f of its bound\n", test->op,
+                      tables[t], device_text(call.device), n_sizes, worst);
+        device_close(call.device);
     }
 }
 

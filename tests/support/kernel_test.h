@@ -3,7 +3,8 @@
  *   - the outputs against ref, within tolerance.h; and that each bound in use refuses an element
  *     moved by four bounds;
  *   - with pointers aligned to 64 bytes and with pointers one element off;
- *   - the same bits on a second run and with 1, 2 and 3 threads;
+ *   - the same bits on a second run and with 1, 2 and 3 threads; on an emulated GPU instead with
+ *     its threads and blocks in three orders;
  *   - guard words around every buffer, and that inputs are left alone.
  * Tables without the operation are counted and printed as skipped. Inputs are a pure function of
  * (seed, operation, tensor name, size): the seed is printed, ROBIN_TEST_SEED sets another. */
@@ -26,9 +27,13 @@ struct kernel_run {
 };
 
 /* Buffers of the call; each name once. `n` elements, 0 is allowed (a pointer that must not be
- * followed). All live until the harness has compared them. */
-const float *kernel_input(struct kernel_run *run, const char *name, int64_t n, double min,
-                          double max);
+ * followed). All live until the harness has compared them. Those without a type in their name are
+ * tensors of the table's type: drawn as fp32, rounded to it, and ref is given the rounded ones. The
+ * pointers are for the kernel: on a GPU the host cannot follow them. */
+const void *kernel_input(struct kernel_run *run, const char *name, int64_t n, double min,
+                         double max);
+const float *kernel_input_f32(struct kernel_run *run, const char *name, int64_t n, double min,
+                              double max);
 /* Integers min .. max (both included). */
 const int32_t *kernel_input_i32(struct kernel_run *run, const char *name, int64_t n, int32_t min,
                                 int32_t max);
@@ -36,17 +41,25 @@ const int32_t *kernel_input_i32(struct kernel_run *run, const char *name, int64_
 const int32_t *kernel_input_i32_values(struct kernel_run *run, const char *name, int64_t n,
                                        const int32_t *values);
 /* Given floats. */
-const float *kernel_input_values(struct kernel_run *run, const char *name, int64_t n,
-                                 const float *values);
+const void *kernel_input_values(struct kernel_run *run, const char *name, int64_t n,
+                                const float *values);
+const float *kernel_input_values_f32(struct kernel_run *run, const char *name, int64_t n,
+                                     const float *values);
 /* 0 or 1, 1 with probability `share`. */
 const uint8_t *kernel_input_u8(struct kernel_run *run, const char *name, int64_t n, double share);
+/* What an input of floats holds, as fp32 and for the host. */
+const float *kernel_values(const struct kernel_run *run, const char *name);
 
 /* Written by the operation: full of NaN before. `terms` as in tolerance.h. */
-float *kernel_output(struct kernel_run *run, const char *name, int64_t n, int64_t terms);
+void *kernel_output(struct kernel_run *run, const char *name, int64_t n, int64_t terms);
+float *kernel_output_f32(struct kernel_run *run, const char *name, int64_t n, int64_t terms);
+/* In host memory on every table. */
 double *kernel_output_f64(struct kernel_run *run, const char *name, int64_t n, int64_t terms);
 /* Added to or changed in place: random in min .. max before. */
-float *kernel_inout(struct kernel_run *run, const char *name, int64_t n, double min, double max,
-                    int64_t terms);
+void *kernel_inout(struct kernel_run *run, const char *name, int64_t n, double min, double max,
+                   int64_t terms);
+float *kernel_inout_f32(struct kernel_run *run, const char *name, int64_t n, double min, double max,
+                        int64_t terms);
 /* The size of what cancels in this output, where that is larger than the output itself. */
 void kernel_magnitude(struct kernel_run *run, const char *name, double magnitude);
 

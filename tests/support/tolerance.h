@@ -25,9 +25,9 @@ struct tolerance_result {
     double got, want;
 };
 
-/* Compares n elements of F32 or F64 `got` with `want`. The bound is tolerance_relative(dtype,
- * terms) * max(magnitude, max |want|); with TOLERANCE_EXACT it is 0. `magnitude` is for results
- * that cancel: the size of what cancels; else 0. */
+/* Compares n elements of `got` with `want`: F32, F64, or, of dtype BF16, fp32 that was rounded. The
+ * bound is tolerance_relative(dtype, terms) * max(magnitude, max |want|); with TOLERANCE_EXACT it
+ * is 0. `magnitude` is for results that cancel: the size of what cancels; else 0. */
 struct tolerance_result tolerance_compare(const void *got, const void *want, int64_t n,
                                           enum dtype dtype, int64_t terms, double magnitude);
 

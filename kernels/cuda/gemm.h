@@ -1,0 +1,29 @@
+/* Matrix products on a GPU, in the column-major terms of the libraries. linear_cuda.cuh says which
+ * product of a linear layer is which; gemm_cublaslt.cu does them. */
+#ifndef ROBIN_KERNELS_CUDA_GEMM_H
+#define ROBIN_KERNELS_CUDA_GEMM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/status.h"
+#include "dims.h"
+
+struct stream;
+
+/* D [m, n] = op(A) [m, k] op(B) [k, n] (+ bias [m] in every column) (+ D). Column-major: A is
+ * stored [lda, ...], D [m, n] without gaps. */
+struct gemm {
+    int64_t m, n, k;
+    bool transpose_a, transpose_b;
+    int64_t lda, ldb;
+    enum dtype in, out; /* bias has the type of `in` */
+    bool accumulate;
+    const void *bias; /* NULL: none */
+};
+
+/* fp32 is computed as fp32 (no TF32); bf16 is summed in fp32. */
+enum status gemm_run(const struct gemm *gemm, void *d, const void *a, const void *b,
+                     struct stream *stream);
+
+#endif

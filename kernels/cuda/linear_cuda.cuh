@@ -1,0 +1,81 @@
+/* Linear layers as products of the matrix library. A row-major [N, C] is a column-major [C, N], so
+ * every product is written transposed. */
+#ifndef ROBIN_KERNELS_CUDA_LINEAR_CUDA_CUH
+#define ROBIN_KERNELS_CUDA_LINEAR_CUDA_CUH
+
+#include "device_code.cuh"
+
+extern "C" {
+#include "cuda/gemm.h"
+}
+
+/* Y^T [O, N] = (W^T)^T X^T */
+static enum status linear_forward(void *out, const void *x, const void *w, const void *bias,
+                                  int64_t n, int64_t o, int64_t i, struct stream *stream)
+{
+    struct gemm gemm = {};
+    gemm.m = o;
+    gemm.n = n;
+    gemm.k = i;
+    gemm.transpose_a = true;
+    gemm.lda = i;
+    gemm.ldb = i;
+    gemm.in = gemm.out = REAL_DTYPE;
+    gemm.bias = bias;
+    if (n * o == 0) return OK;
+    return gemm_run(&gemm, out, w, x, stream);
+}
+
+/* dX^T [I, N] (+)= W^T dY^T */
+static enum status linear_backward_input(void *dx, const void *dy, const void *w, int64_t n,
+                                         int64_t o, int64_t i, int accumulate,
+                                         struct stream *stream)
+{
+    struct gemm gemm = {};
+    gemm.m = i;
+    gemm.n = n;
+    gemm.k = o;
+    gemm.lda = i;
+    gemm.ldb = o;
+    gemm.in = gemm.out = REAL_DTYPE;
+    gemm.accumulate = accumulate != 0;
+    if (n * i == 0) return OK;
+    return gemm_run(&gemm, dx, w, dy, stream);
+}
+
+struct bias_gradient {
+    const real *dy;
+    int64_t c;
+    __device__ void operator()(int64_t row, int64_t column, float *sums) const
+    {
+        sums[0] += to_float(dy[row * c + column]);
+    }
+};
+
+/* dW^T [I, O] += X^T (dY^T)^T, in fp32 */
+static enum status linear_backward_weight(float *dw, float *dbias, const void *dy, const void *x,
+                                          int64_t n, int64_t o, int64_t i, struct stream *stream)
+{
+    struct gemm gemm = {};
+    const bias_gradient gradient = {(const real *)dy, o};
+    gemm.m = i;
+    gemm.n = o;
+    gemm.k = n;
+    gemm.transpose_b = true;
+    gemm.lda = i;
+    gemm.ldb = o;
+    gemm.in = REAL_DTYPE;
+    gemm.out = DTYPE_F32;
+    gemm.accumulate = true;
+    if (n * o == 0) return OK;
+    const enum status status = i > 0 ? gemm_run(&gemm, dw, x, dy, stream) : OK;
+    if (status != OK || dbias == NULL) return status;
+    if (column_bytes(n, o, 1) > stream->cuda->scratch_bytes)
+        return status_fail(ERR_LIMIT, "the gradient of a bias [%lld] over %lld rows needs more "
+                           "scratch than the stream's %zu bytes", (long long)o, (long long)n,
+                           stream->cuda->scratch_bytes);
+    return add_column_sums<1>(dbias, nullptr, gradient, n, o, (float *)stream->cuda->scratch,
+                              stream);
+}
+
+#endif

@@ -1,0 +1,101 @@
+/* AdamW and the sum of squares, always fp32. AdamW gives the specification's bits: the same
+ * operations in the same order, none contracted. */
+#ifndef ROBIN_KERNELS_CUDA_OPTIMIZER_CUDA_CUH
+#define ROBIN_KERNELS_CUDA_OPTIMIZER_CUDA_CUH
+
+#include "device_code.cuh"
+
+#define ADAMW_THREADS   256
+#define SQUARES_THREADS 256
+#define SQUARES_BLOCKS  1024
+
+/* The step's scalars, each rounded once, as in kernels/ref/optimizer_ref.c. */
+struct adamw_scalars {
+    float grad_scale, decay, beta2, one_minus_beta1, one_minus_beta2, step_size, correction2, eps;
+};
+
+static __device__ inline void adamw_one(float &p, float &m, float &v, float grad,
+                                        const adamw_scalars &s)
+{
+    const float g = grad * s.grad_scale;
+    m = m + s.one_minus_beta1 * (g - m);
+    v = v * s.beta2 + s.one_minus_beta2 * g * g;
+    p = p * s.decay + s.step_size * m / (sqrtf(v) / s.correction2 + s.eps);
+}
+
+template <int N>
+static __global__ void adamw_kernel(float *p, float *m, float *v, const float *grad, int64_t n,
+                                    adamw_scalars s)
+{
+    const int64_t first = ((int64_t)blockIdx.x * ADAMW_THREADS + threadIdx.x) * N;
+    if (first + N <= n) {
+        pack<float, N> ps = load_pack<N>(p + first), ms = load_pack<N>(m + first);
+        pack<float, N> vs = load_pack<N>(v + first);
+        const pack<float, N> gs = load_pack<N>(grad + first);
+        for (int i = 0; i < N; i++) adamw_one(ps.at[i], ms.at[i], vs.at[i], gs.at[i], s);
+        store_pack(p + first, ps);
+        store_pack(m + first, ms);
+        store_pack(v + first, vs);
+    } else {
+        for (int64_t i = first; i < n; i++) adamw_one(p[i], m[i], v[i], grad[i], s);
+    }
+}
+
+static enum status adamw(float *p, float *m, float *v, const float *grad, int64_t n,
+                         const struct adamw_step *step, struct stream *stream)
+{
+    const bool wide = is_wide<float>(WIDTH<float>, p, m, v, grad);
+    auto kernel = wide ? adamw_kernel<WIDTH<float>> : adamw_kernel<1>;
+    adamw_scalars s;
+    s.grad_scale = (float)step->grad_scale;
+    s.decay = (float)(1.0 - step->lr * step->weight_decay);
+    s.beta2 = (float)step->beta2;
+    s.one_minus_beta1 = (float)(1.0 - step->beta1);
+    s.one_minus_beta2 = (float)(1.0 - step->beta2);
+    s.step_size = (float)(-step->lr / (1.0 - pow(step->beta1, (double)step->step)));
+    s.correction2 = (float)sqrt(1.0 - pow(step->beta2, (double)step->step));
+    s.eps = (float)step->eps;
+    if (n == 0) return OK;
+    LAUNCH(kernel, dim3(blocks_of(n, (int64_t)ADAMW_THREADS * (wide ? WIDTH<float> : 1))),
+           dim3(ADAMW_THREADS), 0, stream, p, m, v, grad, n, s);
+    return launched("adamw");
+}
+
+/* partial [blocks] = sums of squares of the block's part of x, in double */
+static __global__ void squares_kernel(double *partial, const float *x, int64_t n, int64_t per_block)
+{
+    const int64_t first = (int64_t)blockIdx.x * per_block;
+    const int64_t end = first + per_block < n ? first + per_block : n;
+    double sum = 0;
+    for (int64_t k = first + threadIdx.x; k < end; k += SQUARES_THREADS)
+        sum += (double)x[k] * (double)x[k];
+    sum = group_all<sum_of, SQUARES_THREADS>(sum);
+    if (threadIdx.x == 0) partial[blockIdx.x] = sum;
+}
+
+static __global__ void squares_finish_kernel(double *out, const double *partial, int64_t n)
+{
+    double sum = 0;
+    for (int64_t k = threadIdx.x; k < n; k += SQUARES_THREADS) sum += partial[k];
+    sum = group_all<sum_of, SQUARES_THREADS>(sum);
+    if (threadIdx.x == 0) *out = sum;
+}
+
+static enum status sum_squares(double *out, const float *x, int64_t n, struct stream *stream)
+{
+    const int64_t most = SQUARES_THREADS * 16;
+    const int64_t blocks =
+        (n + most - 1) / most < SQUARES_BLOCKS ? (n + most - 1) / most : SQUARES_BLOCKS;
+    double *partial = (double *)stream->cuda->scratch, *result = partial + SQUARES_BLOCKS;
+    *out = 0;
+    if (n == 0) return OK;
+    LAUNCH(squares_kernel, dim3((unsigned)blocks), dim3(SQUARES_THREADS), 0, stream, partial, x, n,
+           (n + blocks - 1) / blocks);
+    LAUNCH(squares_finish_kernel, dim3(1), dim3(SQUARES_THREADS), 0, stream, result, partial,
+           blocks);
+    const enum status status = launched("sum_squares");
+    if (status != OK) return status;
+    return stream_read(stream, out, result, sizeof *out);
+}
+
+#endif

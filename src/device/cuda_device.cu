@@ -1,0 +1,156 @@
+/* The GPU's side of src/device: memory, streams, copies, through the CUDA runtime. Compiled with
+ * CUDA=1, and by tests with the emulated runtime. */
+#ifndef ROBIN_CUDA_EMULATED
+#include <cuda_runtime.h>
+#endif
+
+#include <cstdio>
+#include <cstdlib>
+
+extern "C" {
+#include "device/cuda_stream.h"
+#include "device/device_driver.h"
+}
+
+#define SCRATCH_BYTES ((size_t)64 << 20)
+
+/* What failed, as the CUDA runtime says it. */
+static enum status cuda_failed(cudaError_t error, const char *what)
+{
+    return status_fail(ERR_UNSUPPORTED, "the GPU cannot %s: %s", what, cudaGetErrorString(error));
+}
+
+#define RETURN_CUDA(CALL, WHAT)                                                                    \
+    do {                                                                                           \
+        const cudaError_t error = (CALL);                                                          \
+        return error == cudaSuccess ? OK : cuda_failed(error, WHAT);                               \
+    } while (0)
+
+static cudaStream_t handle_of(const struct stream *stream)
+{
+    return (cudaStream_t)stream->cuda->handle;
+}
+
+static enum status cuda_open(int index, int *number_out, char text[DEVICE_TEXT_BYTES])
+{
+    int count = 0;
+    cudaDeviceProp properties;
+    cudaError_t error = cudaGetDeviceCount(&count);
+    if (error != cudaSuccess || count == 0)
+        return status_fail(ERR_UNSUPPORTED,
+                           "no GPU can be used on this machine (%s); look at nvidia-smi, or set "
+                           "device: cpu",
+                           error != cudaSuccess ? cudaGetErrorString(error) : "there is none");
+    *number_out = index % count;
+    error = cudaGetDeviceProperties(&properties, *number_out);
+    if (error == cudaSuccess) error = cudaSetDevice(*number_out);
+    if (error != cudaSuccess) return cuda_failed(error, "be opened");
+    if (properties.major < 8)
+        return status_fail(ERR_UNSUPPORTED,
+                           "GPU %d, %s, has compute capability %d.%d; at least 8.0 is needed",
+                           *number_out, properties.name, properties.major, properties.minor);
+    (void)snprintf(text, DEVICE_TEXT_BYTES, "%s, %.1f GiB, compute capability %d.%d",
+                   properties.name, (double)properties.totalGlobalMem / (1024.0 * 1024.0 * 1024.0),
+                   properties.major, properties.minor);
+    return OK;
+}
+
+static enum status cuda_use(int number)
+{
+    RETURN_CUDA(cudaSetDevice(number), "be used from another thread");
+}
+
+static enum status cuda_take(void **memory_out, size_t bytes, const char *what)
+{
+    size_t free_bytes = 0, total_bytes = 0;
+    void *memory = nullptr;
+    const cudaError_t error = cudaMalloc(&memory, bytes > 0 ? bytes : 1);
+    if (error == cudaSuccess) {
+        *memory_out = memory;
+        return OK;
+    }
+    (void)cudaGetLastError(); /* an allocation that failed leaves no trace in later calls */
+    (void)cudaMemGetInfo(&free_bytes, &total_bytes);
+    return status_fail(ERR_MEMORY,
+                       "cannot take %.2f GiB of the GPU's memory for %s: %s, %.2f of %.2f GiB are "
+                       "free; lower train.max_tokens, set model.recompute or use more GPUs",
+                       (double)bytes / (1024.0 * 1024.0 * 1024.0), what, cudaGetErrorString(error),
+                       (double)free_bytes / (1024.0 * 1024.0 * 1024.0),
+                       (double)total_bytes / (1024.0 * 1024.0 * 1024.0));
+}
+
+static void cuda_give(void *memory)
+{
+    (void)cudaFree(memory);
+}
+
+static enum status cuda_take_host(void **memory_out, size_t bytes)
+{
+    void *memory = nullptr;
+    const cudaError_t error = cudaMallocHost(&memory, bytes > 0 ? bytes : 1);
+    if (error != cudaSuccess)
+        return status_fail(ERR_MEMORY, "cannot pin %zu bytes of host memory: %s", bytes,
+                           cudaGetErrorString(error));
+    *memory_out = memory;
+    return OK;
+}
+
+static void cuda_give_host(void *memory)
+{
+    (void)cudaFreeHost(memory);
+}
+
+static void cuda_stream_release(struct stream *stream)
+{
+    struct cuda_stream *cuda = stream->cuda;
+    if (cuda == nullptr) return;
+    if (cuda->handle != nullptr) (void)cudaStreamSynchronize(handle_of(stream));
+    for (int i = 0; i < N_CUDA_LIBRARIES; i++)
+        if (cuda->libraries[i].state != nullptr)
+            cuda->libraries[i].destroy(cuda->libraries[i].state);
+    if (cuda->handle != nullptr) (void)cudaStreamDestroy(handle_of(stream));
+    cuda_give(cuda->scratch);
+    free(cuda);
+    stream->cuda = nullptr;
+}
+
+static enum status cuda_stream_init(struct stream *stream)
+{
+    cudaStream_t handle = nullptr;
+    stream->cuda = (struct cuda_stream *)calloc(1, sizeof *stream->cuda);
+    if (stream->cuda == nullptr) return status_fail(ERR_MEMORY, "no memory for a stream");
+    const cudaError_t error = cudaStreamCreateWithFlags(&handle, cudaStreamNonBlocking);
+    if (error != cudaSuccess) return cuda_failed(error, "make a stream");
+    stream->cuda->handle = handle;
+    stream->cuda->scratch_bytes = SCRATCH_BYTES;
+    return cuda_take(&stream->cuda->scratch, SCRATCH_BYTES, "a stream's scratch");
+}
+
+static enum status cuda_wait(struct stream *stream)
+{
+    RETURN_CUDA(cudaStreamSynchronize(handle_of(stream)), "finish the work it was given");
+}
+
+static enum status cuda_copy(struct stream *stream, void *to, const void *from, size_t bytes)
+{
+    RETURN_CUDA(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, handle_of(stream)), "copy");
+}
+
+static enum status cuda_zero(struct stream *stream, void *memory, size_t bytes)
+{
+    RETURN_CUDA(cudaMemsetAsync(memory, 0, bytes, handle_of(stream)), "zero memory");
+}
+
+extern "C" const struct device_driver cuda_driver = {
+    .open = cuda_open,
+    .use = cuda_use,
+    .stream_init = cuda_stream_init,
+    .stream_release = cuda_stream_release,
+    .wait = cuda_wait,
+    .copy = cuda_copy,
+    .zero = cuda_zero,
+    .take = cuda_take,
+    .give = cuda_give,
+    .take_host = cuda_take_host,
+    .give_host = cuda_give_host,
+};

@@ -1,0 +1,106 @@
+/* See device.h. */
+#include "device/device.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text_buffer.h"
+#include "device/device_driver.h"
+#include "device/stream.h"
+
+#define MEMORY_ALIGNMENT 256
+
+struct device {
+    const struct device_driver *driver; /* NULL: the CPU */
+    int number;
+    char text[DEVICE_TEXT_BYTES];
+};
+
+enum status device_open(struct device **device_out, const char *name, int index)
+{
+    enum status status = OK;
+    struct device *device = memory_new(1, sizeof *device);
+    const bool gpu = strcmp(name, "cpu") != 0;
+    if (gpu && strcmp(name, "cuda") != 0)
+        FAIL(ERR_ARGUMENT, "there is no device '%s'; take cpu or cuda", name);
+    if (gpu && &cuda_driver == NULL)
+        FAIL(ERR_UNSUPPORTED, "built without CUDA; rebuild with make CUDA=1");
+    if (gpu) device->driver = &cuda_driver;
+    memcpy(device->text, "CPU", sizeof "CPU");
+    if (gpu) TRY(device->driver->open(index, &device->number, device->text));
+    *device_out = device;
+    device = NULL;
+out:
+    device_close(device);
+    return status;
+}
+
+void device_close(struct device *device)
+{
+    free(device);
+}
+
+const char *device_text(const struct device *device)
+{
+    return device->text;
+}
+
+enum status device_stream(struct device *device, struct stream **stream_out, int n_threads)
+{
+    enum status status = OK;
+    struct stream *stream = NULL;
+    TRY(stream_create(&stream, n_threads));
+    if (device->driver != NULL) {
+        TRY(device->driver->use(device->number));
+        stream->driver = device->driver;
+        TRY(device->driver->stream_init(stream));
+    }
+    *stream_out = stream;
+    stream = NULL;
+out:
+    stream_destroy(stream);
+    return status;
+}
+
+static enum status take_on_cpu(void **memory_out, size_t bytes, const char *what)
+{
+    enum status status = OK;
+    const size_t rounded = (bytes + MEMORY_ALIGNMENT) / MEMORY_ALIGNMENT * MEMORY_ALIGNMENT;
+    void *memory = bytes < rounded ? aligned_alloc(MEMORY_ALIGNMENT, rounded) : NULL;
+    if (memory == NULL)
+        FAIL(ERR_MEMORY,
+             "cannot take %zu bytes (%.2f GiB) of memory for %s; free some or make the job smaller",
+             bytes, (double)bytes / (1024.0 * 1024.0 * 1024.0), what);
+    *memory_out = memory;
+out:
+    return status;
+}
+
+enum status device_take(struct device *device, void **memory_out, size_t bytes, const char *what)
+{
+    if (device->driver != NULL) return device->driver->take(memory_out, bytes, what);
+    return take_on_cpu(memory_out, bytes, what);
+}
+
+void device_give(struct device *device, void *memory)
+{
+    if (device->driver != NULL)
+        device->driver->give(memory);
+    else
+        free(memory);
+}
+
+enum status device_take_host(struct device *device, void **memory_out, size_t bytes)
+{
+    if (device->driver != NULL) return device->driver->take_host(memory_out, bytes);
+    return take_on_cpu(memory_out, bytes, "copies");
+}
+
+void device_give_host(struct device *device, void *memory)
+{
+    if (device->driver != NULL)
+        device->driver->give_host(memory);
+    else
+        free(memory);
+}

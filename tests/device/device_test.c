@@ -1,0 +1,92 @@
+/* src/device on the CPU and on the GPU that this build has, a true or an emulated one. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "device/device.h"
+#include "device/stream.h"
+
+static void assert_ok(enum status status)
+{
+    if (status != OK) fail_msg("%s", status_message());
+}
+
+/* Bytes go to the device, are copied there, partly zeroed, and come back. */
+static void copy_and_zero(const char *name)
+{
+    enum { N = 1000, FIRST = 100, END = 300 };
+    struct device *device = NULL;
+    struct stream *stream = NULL;
+    void *a = NULL, *b = NULL, *pinned = NULL;
+    assert_ok(device_open(&device, name, 3));
+    assert_true(strlen(device_text(device)) > 0);
+    assert_ok(device_stream(device, &stream, 1));
+    assert_ok(device_take(device, &a, N, "one"));
+    assert_ok(device_take(device, &b, N, "two"));
+    assert_ok(device_take_host(device, &pinned, N));
+    assert_int_equal((uintptr_t)a % 256, 0);
+    unsigned char *bytes = pinned, back[N];
+    for (int i = 0; i < N; i++) bytes[i] = (unsigned char)(i * 7 + 1);
+    assert_ok(stream_copy(stream, a, bytes, N));
+    assert_ok(stream_copy(stream, b, a, N));
+    assert_ok(stream_zero(stream, (char *)b + FIRST, END - FIRST));
+    assert_ok(stream_read(stream, back, b, N));
+    for (int i = 0; i < N; i++)
+        assert_int_equal(back[i], i >= FIRST && i < END ? 0 : (unsigned char)(i * 7 + 1));
+    device_give_host(device, pinned);
+    device_give(device, b);
+    device_give(device, a);
+    stream_destroy(stream);
+    device_close(device);
+}
+
+static void memory_on_the_cpu(void **state)
+{
+    (void)state;
+    copy_and_zero("cpu");
+}
+
+static void memory_on_the_gpu(void **state)
+{
+    (void)state;
+    copy_and_zero("cuda");
+}
+
+static void too_much_memory_is_a_sentence(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"cpu", "cuda"};
+    for (int i = 0; i < 2; i++) {
+        struct device *device = NULL;
+        void *memory = NULL;
+        assert_ok(device_open(&device, names[i], 0));
+        assert_int_equal(device_take(device, &memory, SIZE_MAX / 4, "activations"), ERR_MEMORY);
+        assert_non_null(strstr(status_message(), "activations"));
+        assert_ok(device_take(device, &memory, 100, "something small"));
+        device_give(device, memory);
+        device_close(device);
+    }
+}
+
+static void unknown_devices_are_refused(void **state)
+{
+    (void)state;
+    struct device *device = NULL;
+    assert_int_equal(device_open(&device, "tpu", 0), ERR_ARGUMENT);
+    assert_non_null(strstr(status_message(), "take cpu or cuda"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(memory_on_the_cpu),
+        cmocka_unit_test(memory_on_the_gpu),
+        cmocka_unit_test(too_much_memory_is_a_sentence),
+        cmocka_unit_test(unknown_devices_are_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

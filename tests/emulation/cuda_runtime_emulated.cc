@@ -1,0 +1,235 @@
+/* Memory, streams and events of the emulated GPU. See cuda_emulation.hh. */
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <deque>
+#include <map>
+#include <mutex>
+
+#include "emulation/emulation_parts.hh"
+
+#define DEVICE_BYTES ((size_t)4 << 30)
+
+namespace
+{
+std::recursive_mutex state; /* of everything below */
+std::map<void *, size_t> allocations;
+size_t taken;
+bool is_open;
+} // namespace
+
+struct emulated_stream {
+    std::deque<std::function<void()>> queue;
+    uint64_t n_queued, n_run;
+};
+
+struct emulated_event {
+    cudaStream_t stream;
+    uint64_t position; /* what was queued before it */
+};
+
+/* ---- memory ---- */
+
+static size_t page_bytes()
+{
+    return (size_t)sysconf(_SC_PAGESIZE);
+}
+
+static size_t whole_pages(size_t bytes)
+{
+    return (bytes + page_bytes()) / page_bytes() * page_bytes();
+}
+
+static void protect_all(int protection)
+{
+    std::lock_guard<std::recursive_mutex> lock(state);
+    is_open = protection != PROT_NONE;
+    for (const auto &[memory, bytes] : allocations) mprotect(memory, bytes, protection);
+}
+
+void emulation::open_memory()
+{
+    protect_all(PROT_READ | PROT_WRITE);
+}
+
+void emulation::close_memory()
+{
+    protect_all(PROT_NONE);
+}
+
+cudaError_t cudaMalloc(void **memory, size_t bytes)
+{
+    std::lock_guard<std::recursive_mutex> lock(state);
+    const size_t size = whole_pages(bytes);
+    if (taken + size > DEVICE_BYTES) return cudaErrorMemoryAllocation;
+    void *pages = mmap(nullptr, size, is_open ? PROT_READ | PROT_WRITE : PROT_NONE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (pages == MAP_FAILED) return cudaErrorMemoryAllocation;
+    allocations[pages] = size;
+    taken += size;
+    *memory = pages;
+    return cudaSuccess;
+}
+
+cudaError_t cudaFree(void *memory)
+{
+    std::lock_guard<std::recursive_mutex> lock(state);
+    if (memory == nullptr) return cudaSuccess;
+    const auto found = allocations.find(memory);
+    if (found == allocations.end()) return cudaErrorInvalidValue;
+    munmap(found->first, found->second);
+    taken -= found->second;
+    allocations.erase(found);
+    return cudaSuccess;
+}
+
+cudaError_t cudaMallocHost(void **memory, size_t bytes)
+{
+    *memory = std::aligned_alloc(64, (bytes + 64) / 64 * 64);
+    return *memory != nullptr ? cudaSuccess : cudaErrorMemoryAllocation;
+}
+
+cudaError_t cudaFreeHost(void *memory)
+{
+    std::free(memory);
+    return cudaSuccess;
+}
+
+cudaError_t cudaMemGetInfo(size_t *free_bytes, size_t *total_bytes)
+{
+    std::lock_guard<std::recursive_mutex> lock(state);
+    *free_bytes = DEVICE_BYTES - taken;
+    *total_bytes = DEVICE_BYTES;
+    return cudaSuccess;
+}
+
+/* ---- the device ---- */
+
+const char *cudaGetErrorString(cudaError_t error)
+{
+    if (error == cudaErrorMemoryAllocation) return "out of memory";
+    return error == cudaSuccess ? "no error" : "invalid argument";
+}
+
+cudaError_t cudaGetLastError()
+{
+    return cudaSuccess;
+}
+
+cudaError_t cudaGetDeviceCount(int *count)
+{
+    *count = 1;
+    return cudaSuccess;
+}
+
+cudaError_t cudaGetDeviceProperties(cudaDeviceProp *properties, int)
+{
+    *properties = {};
+    std::snprintf(properties->name, sizeof properties->name, "emulated GPU (on the CPU)");
+    properties->totalGlobalMem = DEVICE_BYTES;
+    properties->major = 8;
+    properties->multiProcessorCount = 4;
+    return cudaSuccess;
+}
+
+cudaError_t cudaSetDevice(int device)
+{
+    return device == 0 ? cudaSuccess : cudaErrorInvalidValue;
+}
+
+/* ---- streams: queues that run when somebody waits ---- */
+
+void emulation::enqueue(cudaStream_t stream, std::function<void()> work)
+{
+    std::lock_guard<std::recursive_mutex> lock(state);
+    if (stream == nullptr) fail("work on the default stream");
+    stream->queue.push_back(std::move(work));
+    stream->n_queued++;
+}
+
+/* Runs what was queued before `position`. */
+static void drain(cudaStream_t stream, uint64_t position)
+{
+    for (;;) {
+        std::function<void()> work;
+        {
+            std::lock_guard<std::recursive_mutex> lock(state);
+            if (stream->n_run >= position) return;
+            work = std::move(stream->queue.front());
+            stream->queue.pop_front();
+            stream->n_run++;
+        }
+        work();
+    }
+}
+
+cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpyKind,
+                            cudaStream_t stream)
+{
+    emulation::enqueue_work(stream, [=]() { std::memmove(to, from, bytes); });
+    return cudaSuccess;
+}
+
+cudaError_t cudaMemsetAsync(void *to, int value, size_t bytes, cudaStream_t stream)
+{
+    emulation::enqueue_work(stream, [=]() { std::memset(to, value, bytes); });
+    return cudaSuccess;
+}
+
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned)
+{
+    *stream = new emulated_stream{};
+    return cudaSuccess;
+}
+
+cudaError_t cudaStreamDestroy(cudaStream_t stream)
+{
+    delete stream;
+    return cudaSuccess;
+}
+
+cudaError_t cudaStreamSynchronize(cudaStream_t stream)
+{
+    drain(stream, stream->n_queued);
+    return cudaSuccess;
+}
+
+cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned)
+{
+    const emulated_event at = *event;
+    if (at.stream != nullptr && at.stream != stream)
+        emulation::enqueue(stream, [=]() { drain(at.stream, at.position); });
+    return cudaSuccess;
+}
+
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned)
+{
+    *event = new emulated_event{};
+    return cudaSuccess;
+}
+
+cudaError_t cudaEventDestroy(cudaEvent_t event)
+{
+    delete event;
+    return cudaSuccess;
+}
+
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream)
+{
+    *event = {stream, stream->n_queued};
+    return cudaSuccess;
+}
+
+cudaError_t cudaEventSynchronize(cudaEvent_t event)
+{
+    if (event->stream != nullptr) drain(event->stream, event->position);
+    return cudaSuccess;
+}
+
+cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t, cudaEvent_t)
+{
+    *ms = 1;
+    return cudaSuccess;
+}
