@@ -2,6 +2,7 @@
  * ref/kernels_ref.c and cpu/kernels_cpu.c. */
 #include "kernels.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 #include "base/text_buffer.h"
@@ -59,6 +60,12 @@ static const struct {
     ENTRY(sum_squares),
     ENTRY(running_mean),
     ENTRY(scale),
+    ENTRY(linear_rows),
+    ENTRY(cache_bytes),
+    ENTRY(cache_store),
+    ENTRY(cache_copy),
+    ENTRY(attention_cached),
+    ENTRY(choose_tokens),
 };
 
 #define N_ENTRIES (sizeof entries / sizeof entries[0])
@@ -77,13 +84,25 @@ const struct kernels *kernels_find(const char *name)
     return NULL;
 }
 
-char *kernels_missing(const struct kernels *kernels)
+/* Of the entries of decoding, or of all others. */
+static char *missing(const struct kernels *kernels, bool decoding)
 {
     struct text_buffer names = {0};
     for (size_t i = 0; i < N_ENTRIES; i++) {
+        if ((entries[i].offset >= offsetof(struct kernels, linear_rows)) != decoding) continue;
         any_entry entry;
         memcpy(&entry, (const char *)kernels + entries[i].offset, sizeof entry);
         if (entry == NULL) text_printf(&names, names.length ? ", %s" : "%s", entries[i].name);
     }
     return names.length ? text_take(&names) : NULL;
+}
+
+char *kernels_missing(const struct kernels *kernels)
+{
+    return missing(kernels, false);
+}
+
+char *kernels_missing_decoding(const struct kernels *kernels)
+{
+    return missing(kernels, true);
 }

@@ -34,6 +34,30 @@ struct adamw_step {
     double grad_scale; /* the gradient is multiplied by this first (clipping, averaging) */
 };
 
+/* Rows of sequences whose keys and values lie in a cache. Each sequence has consecutive rows and a
+ * row of the table with its blocks in order. */
+struct cached_rows {
+    int64_t block;            /* tokens of a block: 16, 32 or 64 */
+    int64_t n_sequences;      /* S */
+    const int32_t *row_start; /* [S + 1]: rows of sequence s */
+    const int32_t *position;  /* [T]: row t sees keys 0 .. position[t] of its sequence */
+    const int32_t *table;     /* [S, table_width] */
+    int64_t table_width;
+    /* Consecutive sequences that begin alike may be one group: keys 0 .. shared[g] - 1 lie in the
+     * same blocks for all of them, and all of their rows see them. It changes no bit. */
+    int64_t n_groups;           /* G */
+    const int32_t *group_start; /* [G + 1]: sequences of group g */
+    const int32_t *shared;      /* [G] */
+};
+
+/* How the next token of each row is chosen. */
+struct token_choice {
+    const uint32_t *const *allowed; /* [N]: bit v of word v / 32: token v may come; NULL: all may */
+    const float *temperature;       /* [N]; 0: the most likely one, the lowest of equals */
+    const float *top_p;   /* [N]: of the smallest set of most likely tokens with so much */
+    const float *uniform; /* [N] in [0, 1): the draw */
+};
+
 struct kernels {
     const char *name; /* "ref", "cpu", "cuda" */
     enum dtype dtype;
@@ -217,6 +241,42 @@ struct kernels {
                                 struct stream *stream);
     /* x [N] *= factor */
     enum status (*scale)(float *x, int64_t n, double factor, struct stream *stream);
+
+    /* ---- decoding ----
+     * A model can do without (kernels_missing does not name them). A row of the results depends on
+     * that row of the inputs alone: the same bits whatever other rows are in the call, and wherever
+     * its keys lie. rmsnorm_forward, rope, swiglu_forward, add and the rows above keep that, too;
+     * linear_forward and attention_forward do not. */
+
+    /* linear_forward */
+    enum status (*linear_rows)(void *out, const void *x, const void *w, const void *bias, int64_t n,
+                               int64_t o, int64_t i, struct stream *stream);
+    /* Bytes of the keys and values of one layer in so many blocks; how they lie there is the
+     * table's own affair. */
+    size_t (*cache_bytes)(int64_t n_blocks, int64_t block, int64_t kv, int64_t d);
+    /* Keys and values of qkv [T, H + 2 KV, D] go to their slots: slot[t] = number of the block *
+     * block + place in it; no slot twice. */
+    enum status (*cache_store)(void *cache, const void *qkv, const int32_t *slot, int64_t t,
+                               int64_t h, int64_t kv, int64_t d, int64_t block,
+                               struct stream *stream);
+    /* Block to_from[2 n] becomes a copy of block to_from[2 n + 1]; none is both. */
+    enum status (*cache_copy)(void *cache, const int32_t *to_from, int64_t n, int64_t block,
+                              int64_t kv, int64_t d, struct stream *stream);
+    /* out [T, H, D]: grouped-query attention of the queries in qkv [T, H + 2 KV, D] over the
+     * cache, which holds their own keys and values already. The softmax runs over pieces of 64
+     * keys, in order. */
+    enum status (*attention_cached)(void *out, const void *qkv, const void *cache,
+                                    const struct cached_rows *rows, int64_t t, int64_t h,
+                                    int64_t kv, int64_t d, double scale, struct stream *stream);
+    /* token [N] from logits [N, V]; log_probability [N] of it at temperature 1, all tokens allowed;
+     * margin [N]: the largest logit less the next, all allowed. At another temperature than 0 token
+     * v has the probability p_v ~ exp(logit_v / temperature) among the allowed ones; those are kept
+     * whose more likely ones (lower ids first among equals) have less than top_p together; the
+     * token is the first in order of ids whose sum of kept p up to it is above uniform * the sum of
+     * all kept. Token -1 where nothing is allowed, or the largest allowed logit is not finite. */
+    enum status (*choose_tokens)(int32_t *token, float *log_probability, float *margin,
+                                 const void *logits, const struct token_choice *choice, int64_t n,
+                                 int64_t v, struct stream *stream);
 };
 
 extern const struct kernels kernels_ref;
@@ -227,7 +287,10 @@ extern const struct kernels kernels_cuda_bf16 __attribute__((weak)); /* sums in 
 
 /* The table called "ref", "cpu", "cuda" or "cuda-bf16"; NULL if this build has none so called. */
 const struct kernels *kernels_find(const char *name);
-/* Comma-separated names of entries that are NULL, to free(); NULL if the table is complete. */
+/* Comma-separated names of entries that are NULL, but for those of decoding, to free(); NULL if the
+ * table is complete. */
 char *kernels_missing(const struct kernels *kernels);
+/* The same of those of decoding. */
+char *kernels_missing_decoding(const struct kernels *kernels);
 
 #endif

@@ -120,4 +120,19 @@ enum status cpu_running_mean(float *mean, const float *x, int64_t n, double deca
                              struct stream *stream);
 enum status cpu_scale(float *x, int64_t n, double factor, struct stream *stream);
 
+/* ---- decoding (linear_rows_cpu.c, cache_cpu.c, choose_cpu.c) ---- */
+enum status cpu_linear_rows(void *out, const void *x, const void *w, const void *bias, int64_t n,
+                            int64_t o, int64_t i, struct stream *stream);
+size_t cpu_cache_bytes(int64_t n_blocks, int64_t block, int64_t kv, int64_t d);
+enum status cpu_cache_store(void *cache, const void *qkv, const int32_t *slot, int64_t t, int64_t h,
+                            int64_t kv, int64_t d, int64_t block, struct stream *stream);
+enum status cpu_cache_copy(void *cache, const int32_t *to_from, int64_t n, int64_t block,
+                           int64_t kv, int64_t d, struct stream *stream);
+enum status cpu_attention_cached(void *out, const void *qkv, const void *cache,
+                                 const struct cached_rows *rows, int64_t t, int64_t h, int64_t kv,
+                                 int64_t d, double scale, struct stream *stream);
+enum status cpu_choose_tokens(int32_t *token, float *log_probability, float *margin,
+                              const void *logits, const struct token_choice *choice, int64_t n,
+                              int64_t v, struct stream *stream);
+
 #endif

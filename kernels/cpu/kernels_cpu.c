@@ -64,4 +64,12 @@ const struct kernels kernels_cpu = {
     .sum_squares = cpu_sum_squares,
     .running_mean = cpu_running_mean,
     .scale = cpu_scale,
+
+    /* decoding */
+    .linear_rows = cpu_linear_rows,
+    .cache_bytes = cpu_cache_bytes,
+    .cache_store = cpu_cache_store,
+    .cache_copy = cpu_cache_copy,
+    .attention_cached = cpu_attention_cached,
+    .choose_tokens = cpu_choose_tokens,
 };

@@ -64,4 +64,12 @@ const struct kernels kernels_ref = {
     .sum_squares = ref_sum_squares,
     .running_mean = ref_running_mean,
     .scale = ref_scale,
+
+    /* decoding */
+    .linear_rows = ref_linear_forward,
+    .cache_bytes = ref_cache_bytes,
+    .cache_store = ref_cache_store,
+    .cache_copy = ref_cache_copy,
+    .attention_cached = ref_attention_cached,
+    .choose_tokens = ref_choose_tokens,
 };

@@ -128,4 +128,17 @@ enum status ref_running_mean(float *mean, const float *x, int64_t n, double deca
                              struct stream *stream);
 enum status ref_scale(float *x, int64_t n, double factor, struct stream *stream);
 
+/* ---- decoding (cache_ref.c, choose_ref.c; linear_rows is linear_forward) ---- */
+size_t ref_cache_bytes(int64_t n_blocks, int64_t block, int64_t kv, int64_t d);
+enum status ref_cache_store(void *cache, const void *qkv, const int32_t *slot, int64_t t, int64_t h,
+                            int64_t kv, int64_t d, int64_t block, struct stream *stream);
+enum status ref_cache_copy(void *cache, const int32_t *to_from, int64_t n, int64_t block,
+                           int64_t kv, int64_t d, struct stream *stream);
+enum status ref_attention_cached(void *out, const void *qkv, const void *cache,
+                                 const struct cached_rows *rows, int64_t t, int64_t h, int64_t kv,
+                                 int64_t d, double scale, struct stream *stream);
+enum status ref_choose_tokens(int32_t *token, float *log_probability, float *margin,
+                              const void *logits, const struct token_choice *choice, int64_t n,
+                              int64_t v, struct stream *stream);
+
 #endif

@@ -28,12 +28,21 @@ static void missing_entries_are_named(void **state)
     assert_non_null(missing);
     assert_string_equal(missing, "linear_forward, rope, scale");
     free(missing);
+    assert_null(kernels_missing_decoding(&partial));
+    struct kernels trainer = kernels_ref;
+    trainer.cache_copy = NULL;
+    assert_null(kernels_missing(&trainer));
+    missing = kernels_missing_decoding(&trainer);
+    assert_string_equal(missing, "cache_copy");
+    free(missing);
 }
 
 static void no_table_has_gaps(void **state)
 {
     (void)state;
     assert_null(kernels_missing(&kernels_ref));
+    assert_null(kernels_missing_decoding(&kernels_ref));
+    assert_null(kernels_missing_decoding(&kernels_cpu));
     char *missing = kernels_missing(&kernels_cpu);
     if (missing != NULL) fail_msg("cpu lacks %s", missing);
 }
