@@ -87,12 +87,22 @@ VECTOR_INLINE void add_products(vector_f32 *sums, const float *x, const float *w
     {                                                                                              \
         add_products(sums, x, w, i, k, ROWS, OUTPUTS);                                             \
     }
-#define TILES(ROWS) TILE(ROWS, 1) TILE(ROWS, 4)
-TILES(1)
-TILES(2) TILES(3) TILES(4) TILES(5) TILES(6) TILE(1, 8)
+TILE(1, 1)
+TILE(2, 1)
+TILE(3, 1)
+TILE(4, 1)
+TILE(5, 1)
+TILE(6, 1)
+TILE(1, 4)
+TILE(2, 4)
+TILE(3, 4)
+TILE(4, 4)
+TILE(5, 4)
+TILE(6, 4)
+TILE(1, 8)
 
-    typedef void (*tile_function)(vector_f32 *sums, const float *x, const float *w, int64_t i,
-                                  int64_t k);
+typedef void (*tile_function)(vector_f32 *sums, const float *x, const float *w, int64_t i,
+                              int64_t k);
 static const tile_function wide_tiles[] = {tile_1_4, tile_2_4, tile_3_4,
                                            tile_4_4, tile_5_4, tile_6_4};
 static const tile_function narrow_tiles[] = {tile_1_1, tile_2_1, tile_3_1,

@@ -29,6 +29,7 @@
 #include "text/tokenizer.h"
 
 struct engine; /* opaque; used by one thread */
+struct kernels;
 
 /* What an answer looks like (robin.md 5). */
 enum answer_format {
@@ -45,7 +46,8 @@ struct engine_options { /* start from engine_options_default() */
     int64_t images;     /* pictures that are in work or wait, at most */
     int64_t step_rows;  /* rows of one pass through the language model, at most */
     int64_t block;      /* tokens of a cache block: 16, 32 or 64 */
-    size_t cache_bytes; /* of keys and values; 0: what `batch` sequences of max_length take */
+    size_t cache_bytes; /* of keys and values; 0: what `batch` sequences of max_length
+                           take, 4 GiB at most */
     int64_t max_length; /* rows of a sequence, prompt and answers; 0: what the model was made for */
     bool share_prefix;  /* false: every branch runs its whole prompt (to compare) */
     bool skip_forced;   /* constrained answers: text that must come is not asked for */
@@ -114,12 +116,12 @@ void engine_result_release(struct engine_result *result);
 /* The memory it takes beside the model, before it is taken. */
 struct engine_memory {
     size_t cache, activations, logits;
-    int64_t cache_blocks;
+    int64_t cache_blocks, block;
 };
 enum status engine_plan(struct engine_memory *memory_out, const struct model_config *config,
-                        const struct engine_options *options);
+                        const struct engine_options *options, const struct kernels *kernels);
 /* The plan as a line for people, to free(). */
-char *engine_memory_text(const struct engine_memory *memory, const struct engine_options *options);
+char *engine_memory_text(const struct engine_memory *memory);
 
 /* Model and tokenizer are borrowed. ERR_UNSUPPORTED if the model's kernels cannot decode or the
  * model is one of several sharers; ERR_SHAPE for options that do not fit together. */

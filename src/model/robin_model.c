@@ -299,6 +299,11 @@ const struct model_config *model_config_of(const struct model *model)
     return &model->config;
 }
 
+const struct model_options *model_options_of(const struct model *model)
+{
+    return &model->options;
+}
+
 float *model_weights(struct model *model)
 {
     return (float *)(void *)model->weights.base;
@@ -458,8 +463,8 @@ out:
     return status;
 }
 
-/* Checks and lays out; then everything up to the residual stream after the last layer. */
-static enum status forward(struct model *model, struct passage *passage)
+/* Checks and lays out; then everything up to the input of the first layer. */
+static enum status embed(struct model *model, struct passage *passage)
 {
     enum status status = OK;
     const struct model_batch *batch = passage->batch;
@@ -475,6 +480,15 @@ static enum status forward(struct model *model, struct passage *passage)
     TRY(observe_vision(model, passage));
     TRY(weights_needed(&passage->run, vision - 1));
     TRY(splice(model, passage));
+out:
+    return status;
+}
+
+/* Everything up to the residual stream after the last layer. */
+static enum status forward(struct model *model, struct passage *passage)
+{
+    enum status status = OK;
+    TRY(embed(model, passage));
     TRY(lm_forward(&model->lm, &model->lm_activations, &passage->own, &passage->run));
 out:
     return status;
@@ -552,4 +566,27 @@ enum status model_logits(struct model *model, const struct model_batch *batch,
     TRY(stream_wait(model->stream));
 out:
     return status;
+}
+
+enum status model_embed(struct model *model, const struct model_batch *batch, float *rows)
+{
+    enum status status = OK;
+    struct passage passage = passage_make(model, batch, NULL);
+    ASSERT(model->share.size == 1, "rows are embedded by whole models only");
+    TRY(embed(model, &passage));
+    TRY(stream_wait(model->stream));
+    memcpy(rows, model->lm_activations.inputs[0],
+           (size_t)(batch->n_tokens * model->config.lm.hidden) * sizeof *rows);
+out:
+    return status;
+}
+
+const struct kernels *model_kernels(const struct model *model)
+{
+    return model->kernels;
+}
+
+struct stream *model_stream(const struct model *model)
+{
+    return model->stream;
 }

@@ -65,6 +65,7 @@ enum status scene_graph_write(struct text_buffer *out, const struct scene_graph 
 
 struct scene_graph_reading {
     struct scene_graph graph; /* names keep their attributes: "man is tall" */
+    int64_t *numbers;         /* [graph.n_objects]: what each is called in the text */
     bool found;               /* there was an "Objects:" */
     int64_t n_dropped;        /* relations that name no object of the text or have no predicate */
 };

@@ -246,7 +246,7 @@ enum status scene_graph_parse(struct scene_graph_reading *reading_out, const cha
     struct span relations = at == SIZE_MAX ? (struct span){0} : span_from(all, at);
     while (next_part(&line, &relations, '\n')) TRY(parse_line(reading_out, &numbers, line));
 out:
-    free(numbers.of_object);
+    reading_out->numbers = numbers.of_object;
     if (status != OK) scene_graph_reading_release(reading_out);
     return status;
 }
@@ -254,6 +254,7 @@ out:
 void scene_graph_reading_release(struct scene_graph_reading *reading)
 {
     scene_graph_release(&reading->graph);
+    free(reading->numbers);
     *reading = (struct scene_graph_reading){0};
 }
 

@@ -169,6 +169,13 @@ void tokenizer_decode(const struct tokenizer *t, const int32_t *ids, int64_t n, 
     text_release(&bytes);
 }
 
+const char *tokenizer_bytes(const struct tokenizer *t, int32_t id, size_t *size_out)
+{
+    const struct vocabulary *v = &t->vocabulary;
+    *size_out = id >= 0 && id < v->n_ids ? v->length[id] : 0;
+    return *size_out > 0 ? v->bytes + v->start[id] : NULL;
+}
+
 int32_t tokenizer_id(const struct tokenizer *t, const char *token)
 {
     size_t size = strlen(token);

@@ -33,6 +33,9 @@ enum status tokenizer_encode(const struct tokenizer *tokenizer, const char *text
  * Ids without a token (the embedding has more rows than there are tokens) give nothing. */
 void tokenizer_decode(const struct tokenizer *tokenizer, const int32_t *ids, int64_t n,
                       bool skip_special, struct text_buffer *out);
+/* The bytes of a plain token, not always whole characters; NULL and 0 for added tokens and ids
+ * without a token. */
+const char *tokenizer_bytes(const struct tokenizer *tokenizer, int32_t id, size_t *size_out);
 /* Of an added token or of the bytes of a plain one; -1 if there is no such token. */
 int32_t tokenizer_id(const struct tokenizer *tokenizer, const char *token);
 /* The first added token (<|im_end|>, <mask>, <tool_call>, ...) that `text` would encode to, or

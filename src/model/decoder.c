@@ -1,0 +1,254 @@
+/* See decoder.h. The layers are language_model.h's; only what happens to keys and values, and the
+ * kernels, differ from its forward. */
+#include "model/decoder.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/assertion.h"
+#include "base/text_buffer.h"
+#include "model/language_model.h"
+#include "model/lm_head.h"
+
+/* Scratch of one call. */
+struct decoder_activations {
+    float *x, *middle, *norm; /* [T, D] */
+    float *rstd;              /* [T] */
+    float *qkv, *attention;   /* [T, H + 2 KV, head size], [T, H, head size] */
+    float *gate_up, *swiglu;  /* [T, 2 F], [T, F] */
+    float *last, *last_norm;  /* [n_logits, D] */
+    float *logits;            /* [n_logits, V] */
+};
+
+struct decoder {
+    struct model_config config;
+    struct decoder_limits limits;
+    const struct kernels *kernels;
+    struct stream *stream;
+    struct lm_slice slice;
+    struct language_model lm;
+    struct lm_head head;
+    struct decoder_activations a;
+    struct arena memory; /* tables of RoPE, then activations */
+    struct arena cache;
+    size_t layer_bytes; /* of the cache */
+};
+
+/* ---- memory ---- */
+
+static size_t layer_cache(const struct lm_config *config, const struct decoder_limits *limits,
+                          const struct kernels *kernels)
+{
+    const size_t bytes = kernels->cache_bytes(limits->n_blocks, limits->block, config->kv_heads,
+                                              config->hidden / config->heads);
+    return (bytes + ARENA_ALIGNMENT - 1) / ARENA_ALIGNMENT * ARENA_ALIGNMENT;
+}
+
+static void lay_out(struct decoder_activations *a, struct arena *arena,
+                    const struct lm_config *config, const struct decoder_limits *limits)
+{
+    const int64_t t = limits->max_rows, n = limits->max_logits, d = config->hidden;
+    const int64_t size = d / config->heads;
+    a->x = take_floats(arena, t, d);
+    a->middle = take_floats(arena, t, d);
+    a->norm = take_floats(arena, t, d);
+    a->rstd = take_floats(arena, t > n ? t : n, 1);
+    a->qkv = take_floats(arena, t, (config->heads + 2 * config->kv_heads) * size);
+    a->attention = take_floats(arena, t, d);
+    a->gate_up = take_floats(arena, t, 2 * config->ffn);
+    a->swiglu = take_floats(arena, t, config->ffn);
+    a->last = take_floats(arena, n, d);
+    a->last_norm = take_floats(arena, n, d);
+    a->logits = take_floats(arena, n, config->vocab);
+}
+
+struct decoder_memory decoder_plan(const struct lm_config *config,
+                                   const struct decoder_limits *limits,
+                                   const struct kernels *kernels)
+{
+    struct decoder_activations a;
+    struct arena arena;
+    arena_init_measuring(&arena);
+    lay_out(&a, &arena, config, limits);
+    const size_t logits =
+        size_multiply((size_t)(limits->max_logits * config->vocab), sizeof(float));
+    return (struct decoder_memory){
+        .cache = size_multiply((size_t)config->layers, layer_cache(config, limits, kernels)),
+        .activations = arena.used - logits,
+        .logits = logits,
+        .tables = language_model_tables(config, limits->n_positions)};
+}
+
+/* ---- life ---- */
+
+static enum status check(const struct model *model, const struct decoder_limits *limits,
+                         const struct kernels *kernels)
+{
+    enum status status = OK;
+    char *missing = kernels_missing_decoding(kernels);
+    if (missing != NULL)
+        FAIL(ERR_UNSUPPORTED, "kernels %s cannot decode: missing are %s", kernels->name, missing);
+    if (model_parameters(model)->sliced)
+        FAIL(ERR_UNSUPPORTED, "a model that several ranks share cannot decode; set parallel.tp: 1");
+    if (limits->max_rows < 1 || limits->max_logits < 1 || limits->n_blocks < 1 ||
+        limits->n_positions < 1 || limits->n_blocks * limits->block > INT32_MAX)
+        FAIL(ERR_SHAPE,
+             "a decoder for %lld rows, %lld logits, %lld blocks of %lld, %lld positions: each must "
+             "be at least 1, and the cache hold less than 2^31 tokens",
+             (long long)limits->max_rows, (long long)limits->max_logits,
+             (long long)limits->n_blocks, (long long)limits->block, (long long)limits->n_positions);
+out:
+    free(missing);
+    return status;
+}
+
+enum status decoder_create(struct decoder **decoder_out, struct model *model,
+                           const struct decoder_limits *limits)
+{
+    enum status status = OK;
+    const struct kernels *kernels = model_kernels(model);
+    struct decoder *decoder = memory_new(1, sizeof *decoder);
+    decoder->config = *model_config_of(model);
+    decoder->limits = *limits;
+    decoder->kernels = kernels;
+    decoder->stream = model_stream(model);
+    const struct lm_config *config = &decoder->config.lm;
+    const struct flat_weights flat = {.table = model_parameters(model),
+                                      .values = model_weights(model)};
+    TRY(check(model, limits, kernels));
+    TRY(lm_slice_make(&decoder->slice, config, 0, 1));
+    const struct decoder_memory memory = decoder_plan(config, limits, kernels);
+    decoder->layer_bytes = layer_cache(config, limits, kernels);
+    TRY_WHERE(arena_init(&decoder->cache, memory.cache), "keys and values of the decoder");
+    TRY_WHERE(arena_init(&decoder->memory, memory.tables + memory.activations + memory.logits),
+              "activations of the decoder");
+    language_model_init(&decoder->lm, &decoder->slice, &flat, &decoder->memory,
+                        limits->n_positions);
+    lm_head_init(&decoder->head, &decoder->slice, &flat);
+    lay_out(&decoder->a, &decoder->memory, config, limits);
+    *decoder_out = decoder;
+    decoder = NULL;
+out:
+    decoder_destroy(decoder);
+    return status;
+}
+
+void decoder_destroy(struct decoder *decoder)
+{
+    if (decoder == NULL) return;
+    language_model_release(&decoder->lm);
+    arena_release(&decoder->memory);
+    arena_release(&decoder->cache);
+    free(decoder);
+}
+
+/* ---- running ---- */
+
+static enum status project(const struct decoder *decoder, const struct linear *linear, float *y,
+                           const float *x, int64_t n)
+{
+    return decoder->kernels->linear_rows(y, x, linear->weight.value, linear->bias.value, n,
+                                         linear->out, linear->in, decoder->stream);
+}
+
+static enum status normalise(const struct decoder *decoder, const struct norm *norm, float *out,
+                             const float *x, int64_t n)
+{
+    const struct lm_config *c = &decoder->config.lm;
+    return decoder->kernels->rmsnorm_forward(out, decoder->a.rstd, x, norm->weight.value, n,
+                                             c->hidden, c->rms_eps, decoder->stream);
+}
+
+/* a.x [T, D]: words, and the sources' rows. */
+static enum status embed(struct decoder *decoder, const struct decoder_rows *rows)
+{
+    enum status status = OK;
+    const struct kernels *k = decoder->kernels;
+    const struct lm_config *c = &decoder->config.lm;
+    TRY(k->embedding_forward(decoder->a.x, decoder->lm.embedding.value, rows->token_id,
+                             rows->n_rows, c->vocab, c->hidden, decoder->stream));
+    for (int64_t i = 0; i < rows->n_sources; i++) {
+        const struct decoder_source *source = &rows->sources[i];
+        TRY(k->rows_scatter(decoder->a.x, source->rows, source->index, rows->n_rows, source->n,
+                            c->hidden, decoder->stream));
+    }
+out:
+    return status;
+}
+
+/* a.attention from a.norm. */
+static enum status attend(struct decoder *decoder, int64_t index, const struct decoder_rows *rows)
+{
+    enum status status = OK;
+    const struct kernels *k = decoder->kernels;
+    const struct lm_slice *s = &decoder->slice;
+    struct decoder_activations *a = &decoder->a;
+    void *cache = decoder->cache.base + (size_t)index * decoder->layer_bytes;
+    const int64_t t = rows->n_rows, block = decoder->limits.block;
+    TRY(project(decoder, &decoder->lm.layers[index].qkv, a->qkv, a->norm, t));
+    TRY(k->rope(a->qkv, decoder->lm.cos, decoder->lm.sin, rows->cached.position, t, s->heads,
+                s->kv_heads, s->head_size, 1, decoder->stream));
+    TRY(k->cache_store(cache, a->qkv, rows->slot, t, s->heads, s->kv_heads, s->head_size, block,
+                       decoder->stream));
+    TRY(k->attention_cached(a->attention, a->qkv, cache, &rows->cached, t, s->heads, s->kv_heads,
+                            s->head_size, 1.0 / sqrt((double)s->head_size), decoder->stream));
+out:
+    return status;
+}
+
+/* a.x of one layer's input becomes that of its output. */
+static enum status run_layer(struct decoder *decoder, int64_t index,
+                             const struct decoder_rows *rows)
+{
+    enum status status = OK;
+    const struct kernels *k = decoder->kernels;
+    const struct lm_layer *layer = &decoder->lm.layers[index];
+    struct decoder_activations *a = &decoder->a;
+    const int64_t t = rows->n_rows, n = t * decoder->config.lm.hidden;
+    TRY(normalise(decoder, &layer->input_norm, a->norm, a->x, t));
+    TRY(attend(decoder, index, rows));
+    TRY(project(decoder, &layer->o, a->middle, a->attention, t));
+    TRY(k->add(a->middle, a->x, n, decoder->stream));
+    TRY(normalise(decoder, &layer->attention_norm, a->norm, a->middle, t));
+    TRY(project(decoder, &layer->gate_up, a->gate_up, a->norm, t));
+    TRY(k->swiglu_forward(a->swiglu, a->gate_up, t, decoder->config.lm.ffn, decoder->stream));
+    TRY(project(decoder, &layer->down, a->x, a->swiglu, t));
+    TRY(k->add(a->x, a->middle, n, decoder->stream));
+out:
+    return status;
+}
+
+enum status decoder_run(struct decoder *decoder, const struct decoder_rows *rows,
+                        const float **logits_out)
+{
+    enum status status = OK;
+    const struct kernels *k = decoder->kernels;
+    const struct lm_config *c = &decoder->config.lm;
+    struct decoder_activations *a = &decoder->a;
+    ASSERT(rows->n_rows <= decoder->limits.max_rows && rows->n_logits <= decoder->limits.max_logits,
+           "%lld rows and %lld logits for a decoder of %lld and %lld", (long long)rows->n_rows,
+           (long long)rows->n_logits, (long long)decoder->limits.max_rows,
+           (long long)decoder->limits.max_logits);
+    TRY(embed(decoder, rows));
+    for (int64_t i = 0; i < c->layers; i++) TRY(run_layer(decoder, i, rows));
+    TRY(k->rows_gather(a->last, a->x, rows->logit_row, rows->n_rows, rows->n_logits, c->hidden,
+                       decoder->stream));
+    TRY(normalise(decoder, &decoder->head.norm, a->last_norm, a->last, rows->n_logits));
+    TRY(k->linear_rows(a->logits, a->last_norm, decoder->head.weight.value, NULL, rows->n_logits,
+                       c->vocab, c->hidden, decoder->stream));
+    *logits_out = a->logits;
+out:
+    return status;
+}
+
+enum status decoder_copy_blocks(struct decoder *decoder, const int32_t *to_from, int64_t n)
+{
+    enum status status = OK;
+    const struct lm_slice *s = &decoder->slice;
+    for (int64_t i = 0; i < decoder->config.lm.layers; i++)
+        TRY(decoder->kernels->cache_copy(decoder->cache.base + (size_t)i * decoder->layer_bytes,
+                                         to_from, n, decoder->limits.block, s->kv_heads,
+                                         s->head_size, decoder->stream));
+out:
+    return status;
+}

@@ -1,0 +1,60 @@
+/* Decoding: rows of many sequences through the language model, their keys and values in a cache
+ * of blocks. Which rows, where their keys go and which keys they see is the caller's; a row's
+ * results depend on its own sequence alone, bit for bit, whatever other rows are in the call. */
+#ifndef ROBIN_MODEL_DECODER_H
+#define ROBIN_MODEL_DECODER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/status.h"
+#include "kernels.h"
+#include "model/robin_model.h"
+
+struct decoder; /* opaque */
+
+struct decoder_limits {
+    int64_t max_rows;   /* of one call */
+    int64_t max_logits; /* rows of one call whose logits are wanted */
+    int64_t n_blocks, block;
+    int64_t n_positions; /* positions are 0 .. n_positions - 1 */
+};
+
+struct decoder_memory { /* bytes */
+    size_t cache, activations, logits, tables;
+};
+struct decoder_memory decoder_plan(const struct lm_config *config,
+                                   const struct decoder_limits *limits,
+                                   const struct kernels *kernels);
+
+/* Weights, kernels and stream are the model's. ERR_UNSUPPORTED if the kernels cannot decode, or the
+ * model is one of several sharers. */
+enum status decoder_create(struct decoder **decoder_out, struct model *model,
+                           const struct decoder_limits *limits);
+void decoder_destroy(struct decoder *decoder);
+
+/* Rows that were embedded before (model_embed). */
+struct decoder_source {
+    const float *rows; /* [n, D] */
+    int64_t n;
+    const int32_t *index; /* [n]: which row of the call each is; -1: none */
+};
+
+struct decoder_rows {
+    int64_t n_rows;          /* T */
+    const int32_t *token_id; /* [T]; -1 where a source's row stands */
+    const struct decoder_source *sources;
+    int64_t n_sources;
+    const int32_t *slot; /* [T]: where its key and value go (kernels.h, cache_store) */
+    struct cached_rows cached;
+    const int32_t *logit_row; /* [n_logits] */
+    int64_t n_logits;
+};
+
+/* Runs the rows; logits_out [n_logits, V] stay the decoder's, until the next call. */
+enum status decoder_run(struct decoder *decoder, const struct decoder_rows *rows,
+                        const float **logits_out);
+/* Block to_from[2 n] of every layer becomes a copy of block to_from[2 n + 1]. */
+enum status decoder_copy_blocks(struct decoder *decoder, const int32_t *to_from, int64_t n);
+
+#endif
