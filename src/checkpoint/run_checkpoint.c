@@ -1,4 +1,4 @@
-/* Reading checkpoints of a run and choosing among them; run_checkpoint_write.c writes them. */
+/* Opening checkpoints of either format, reading blocks of them, and choosing among several. */
 #include "checkpoint/run_checkpoint.h"
 
 #include <errno.h>
@@ -12,215 +12,21 @@
 #include "base/assertion.h"
 #include "base/crc32c.h"
 #include "base/file.h"
-#include "base/json_file.h"
 #include "base/log.h"
 #include "base/text_buffer.h"
-#include "checkpoint/checkpoint_layout.h"
+#include "checkpoint/checkpoint_names.h"
+#include "checkpoint/stored_checkpoint.h"
 
-struct stored_tensor {
-    struct checkpoint_tensor about; /* the name is borrowed from the header */
-    uint64_t offset;
-    uint64_t padding; /* zeros before it */
-    int64_t n_elements;
-    uint32_t crc;
-};
-
-struct run_checkpoint {
-    int fd;
-    char *path;
-    json_t *header;
-    struct run_progress progress;
-    struct stored_tensor *tensors;
-    int64_t n_tensors;
-};
-
-const char *const checkpoint_part_names[CHECKPOINT_PARTS] = {"weight", "first_moment",
-                                                             "second_moment", "mean_weight"};
-
-static enum status read_hash(uint64_t *value_out, const json_t *object, const char *key,
-                             struct json_place place)
-{
-    enum status status = OK;
-    const char *text = NULL;
-    char *end = NULL;
-    TRY(json_field_string(&text, object, key, place));
-    errno = 0;
-    *value_out = strtoull(text, &end, 16);
-    if (strlen(text) != 16 || *end != '\0' || errno != 0)
-        FAIL(ERR_FORMAT, "%s: %s: %s is \"%s\" but must be 16 hexadecimal digits", place.file,
-             place.record, key, text);
-out:
-    return status;
-}
-
-/* A double by its bits: what goes on must be what stood there. */
-static enum status read_bits(double *value_out, const json_t *object, const char *key,
-                             struct json_place place)
-{
-    enum status status = OK;
-    uint64_t bits = 0;
-    TRY(read_hash(&bits, object, key, place));
-    memcpy(value_out, &bits, sizeof bits);
-out:
-    return status;
-}
-
-/* Of a checkpoint without them no step was skipped. */
-static enum status read_skips(struct run_progress *progress, const json_t *header,
-                              struct json_place place)
-{
-    enum status status = OK;
-    if (json_object_get(header, "skipped_steps") == NULL) return OK;
-    TRY(json_field_integer(&progress->skipped_steps, header, "skipped_steps", 0, progress->step,
-                           place));
-    TRY(json_field_integer(&progress->means.n, header, "mean_steps", 0, INT64_MAX, place));
-    TRY(read_bits(&progress->means.loss, header, "mean_loss", place));
-    TRY(read_bits(&progress->means.norm, header, "mean_norm", place));
-out:
-    return status;
-}
-
-static enum status read_progress(struct run_progress *progress, const json_t *header,
-                                 struct json_place place)
-{
-    enum status status = OK;
-    TRY(json_field_integer(&progress->step, header, "step", 0, INT64_MAX, place));
-    TRY(read_skips(progress, header, place));
-    TRY(json_field_integer(&progress->samples, header, "samples", 0, INT64_MAX, place));
-    TRY(read_hash(&progress->order_hash, header, "order_hash", place));
-    TRY(read_hash(&progress->order_key, header, "order_key", place));
-    TRY(read_hash(&progress->config_hash, header, "config_hash", place));
-out:
-    return status;
-}
-
-static enum status read_dims(struct stored_tensor *tensor, const json_t *entry,
-                             struct json_place place)
-{
-    enum status status = OK;
-    json_t *dims = NULL;
-    TRY(json_field(&dims, entry, "dims", JSON_ARRAY, place));
-    const size_t n = json_array_size(dims);
-    if (n < 1 || n > 4)
-        FAIL(ERR_FORMAT, "%s: %s: dims has %zu entries but must have 1 to 4", place.file,
-             place.record, n);
-    tensor->n_elements = 1;
-    for (size_t d = 0; d < n; d++) {
-        const int64_t dim = json_integer_value(json_array_get(dims, d));
-        if (dim < 1 || dim > CHECKPOINT_MAX_ELEMENTS / tensor->n_elements)
-            FAIL(ERR_FORMAT, "%s: %s: dims[%zu] is %" PRId64 ", which no tensor has", place.file,
-                 place.record, d, dim);
-        tensor->about.dims[d] = dim;
-        tensor->n_elements *= dim;
-    }
-    tensor->about.n_dims = (int)n;
-out:
-    return status;
-}
-
-static enum status read_part(enum checkpoint_part *part_out, const json_t *entry,
-                             struct json_place place)
-{
-    enum status status = OK;
-    const char *text = NULL;
-    TRY(json_field_string(&text, entry, "part", place));
-    for (int part = 0; part < CHECKPOINT_PARTS; part++) {
-        if (strcmp(text, checkpoint_part_names[part]) != 0) continue;
-        *part_out = (enum checkpoint_part)part;
-        goto out;
-    }
-    FAIL(ERR_FORMAT, "%s: %s: part is \"%s\" but must be weight, first_moment or second_moment",
-         place.file, place.record, text);
-out:
-    return status;
-}
-
-static enum status read_tensor_entry(struct stored_tensor *tensor, const json_t *entry,
-                                     struct json_place place)
-{
-    enum status status = OK;
-    int64_t crc = 0;
-    TRY(json_field_string(&tensor->about.name, entry, "name", place));
-    TRY(read_part(&tensor->about.part, entry, place));
-    TRY(read_dims(tensor, entry, place));
-    TRY(json_field_integer(&crc, entry, "crc32c", 0, UINT32_MAX, place));
-    tensor->crc = (uint32_t)crc;
-out:
-    return status;
-}
-
-/* Fills the tensors and where they lie; *end_out is the size that the file must have. */
-static enum status read_tensor_entries(struct run_checkpoint *checkpoint, uint64_t data_start,
-                                       uint64_t *end_out)
-{
-    enum status status = OK;
-    json_t *entries = NULL;
-    const struct json_place root = {.file = checkpoint->path, .record = "header"};
-    TRY(json_field(&entries, checkpoint->header, "tensors", JSON_ARRAY, root));
-    checkpoint->n_tensors = (int64_t)json_array_size(entries);
-    checkpoint->tensors =
-        memory_new((size_t)checkpoint->n_tensors + 1, sizeof *checkpoint->tensors);
-    uint64_t end = data_start;
-    for (int64_t i = 0; i < checkpoint->n_tensors; i++) {
-        struct stored_tensor *tensor = &checkpoint->tensors[i];
-        char record[64];
-        snprintf(record, sizeof record, "header: tensors[%" PRId64 "]", i);
-        const struct json_place place = {.file = checkpoint->path, .record = record};
-        TRY(read_tensor_entry(tensor, json_array_get(entries, (size_t)i), place));
-        tensor->offset = checkpoint_align(end);
-        tensor->padding = tensor->offset - end;
-        end = tensor->offset + (uint64_t)tensor->n_elements * sizeof(float);
-        if (end > CHECKPOINT_MAX_BYTES)
-            FAIL(ERR_FORMAT, "%s: %s: the tensors up to this one are larger than any file",
-                 place.file, place.record);
-    }
-    *end_out = end;
-out:
-    return status;
-}
-
-static enum status read_header(struct run_checkpoint *checkpoint)
-{
-    enum status status = OK;
-    struct checkpoint_prefix prefix;
-    struct stat about;
-    char *text = NULL;
-    const char *path = checkpoint->path;
-    if (fstat(checkpoint->fd, &about) != 0)
-        FAIL(ERR_IO, "cannot read %s: %s", path, strerror(errno));
-    TRY(file_pread(checkpoint->fd, &prefix, sizeof prefix, 0, path));
-    if (memcmp(prefix.magic, CHECKPOINT_MAGIC, sizeof prefix.magic) != 0)
-        FAIL(ERR_FORMAT, "%s: not a checkpoint of robin-dist: it does not begin with %s", path,
-             CHECKPOINT_MAGIC);
-    if (prefix.zero != 0 || prefix.header_size > CHECKPOINT_MAX_HEADER ||
-        prefix.header_size + sizeof prefix > (uint64_t)about.st_size)
-        FAIL(ERR_FORMAT, "%s: header of %" PRIu64 " bytes in a file of %" PRId64 "; it is damaged",
-             path, prefix.header_size, (int64_t)about.st_size);
-    text = memory_new((size_t)prefix.header_size + 1, 1);
-    TRY(file_pread(checkpoint->fd, text, (size_t)prefix.header_size, sizeof prefix, path));
-    if (crc32c(0, text, (size_t)prefix.header_size) != prefix.header_crc)
-        FAIL(ERR_FORMAT, "%s: header: its CRC-32C does not match; the file is damaged", path);
-    TRY(json_line_parse(&checkpoint->header, text, (size_t)prefix.header_size, path, 1));
-    TRY(read_progress(&checkpoint->progress, checkpoint->header,
-                      (struct json_place){.file = path, .record = "header"}));
-    uint64_t end = 0;
-    TRY(read_tensor_entries(checkpoint, sizeof prefix + prefix.header_size, &end));
-    if (end != (uint64_t)about.st_size)
-        FAIL(ERR_FORMAT, "%s: holds %" PRId64 " bytes but its header describes %" PRIu64, path,
-             (int64_t)about.st_size, end);
-out:
-    free(text);
-    return status;
-}
+/* ---- life ---- */
 
 enum status run_checkpoint_open(struct run_checkpoint **checkpoint_out, const char *path)
 {
     enum status status = OK;
+    struct stat about;
     struct run_checkpoint *checkpoint = memory_new(1, sizeof *checkpoint);
     checkpoint->path = text_copy(path);
-    checkpoint->fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (checkpoint->fd < 0) FAIL(ERR_IO, "cannot open %s: %s", path, strerror(errno));
-    TRY(read_header(checkpoint));
+    if (stat(path, &about) != 0) FAIL(ERR_IO, "cannot open %s: %s", path, strerror(errno));
+    TRY(S_ISDIR(about.st_mode) ? manifest_read(checkpoint) : format1_read(checkpoint));
     *checkpoint_out = checkpoint;
     checkpoint = NULL;
 out:
@@ -231,9 +37,14 @@ out:
 void run_checkpoint_close(struct run_checkpoint *checkpoint)
 {
     if (checkpoint == NULL) return;
-    if (checkpoint->fd >= 0) close(checkpoint->fd);
-    json_decref(checkpoint->header);
+    for (int64_t f = 0; f < checkpoint->n_files; f++) {
+        free(checkpoint->files[f].path);
+        free(checkpoint->files[f].blocks);
+    }
+    free(checkpoint->files);
+    free(checkpoint->pieces);
     free(checkpoint->tensors);
+    json_decref(checkpoint->root);
     free(checkpoint->path);
     free(checkpoint);
 }
@@ -248,6 +59,18 @@ const char *run_checkpoint_path(const struct run_checkpoint *checkpoint)
     return checkpoint->path;
 }
 
+const json_t *run_checkpoint_about(const struct run_checkpoint *checkpoint)
+{
+    return json_object_get(checkpoint->root, "run");
+}
+
+int64_t run_checkpoint_files(const struct run_checkpoint *checkpoint, uint64_t *bytes_out)
+{
+    *bytes_out = 0;
+    for (int64_t f = 0; f < checkpoint->n_files; f++) *bytes_out += checkpoint->files[f].size;
+    return checkpoint->n_files;
+}
+
 int64_t run_checkpoint_size(const struct run_checkpoint *checkpoint)
 {
     return checkpoint->n_tensors;
@@ -257,111 +80,224 @@ const struct checkpoint_tensor *run_checkpoint_tensor(const struct run_checkpoin
                                                       int64_t index)
 {
     ASSERT(index >= 0 && index < checkpoint->n_tensors, "tensor %" PRId64, index);
-    return &checkpoint->tensors[index].about;
+    return &checkpoint->tensors[index];
 }
 
 int64_t run_checkpoint_find(const struct run_checkpoint *checkpoint, enum checkpoint_part part,
                             const char *name)
 {
     for (int64_t i = 0; i < checkpoint->n_tensors; i++) {
-        const struct checkpoint_tensor *tensor = &checkpoint->tensors[i].about;
+        const struct checkpoint_tensor *tensor = &checkpoint->tensors[i];
         if (tensor->part == part && strcmp(tensor->name, name) == 0) return i;
     }
     return -1;
 }
 
-enum status run_checkpoint_read(const struct run_checkpoint *checkpoint, int64_t index, float *data)
+/* ---- blocks ---- */
+
+/* What is wanted, by tensor; first NULL: everything is read and nothing copied. */
+struct wanted {
+    const struct run_checkpoint *checkpoint;
+    const struct checkpoint_request *requests;
+    int64_t *first; /* [tensors + 1] */
+    int64_t *order; /* of the requests */
+    int64_t copied; /* elements */
+    unsigned char *bytes;
+    size_t capacity;
+};
+
+static void sort_requests(struct wanted *wanted, int64_t n)
+{
+    const size_t n_tensors = (size_t)wanted->checkpoint->n_tensors;
+    int64_t *first = memory_new(n_tensors + 2, sizeof *first);
+    wanted->order = memory_new((size_t)n + 1, sizeof *wanted->order);
+    for (int64_t i = 0; i < n; i++) {
+        ASSERT(wanted->requests[i].tensor < wanted->checkpoint->n_tensors, "no such tensor");
+        first[wanted->requests[i].tensor + 2]++;
+    }
+    for (size_t t = 2; t < n_tensors + 2; t++) first[t] += first[t - 1];
+    for (int64_t i = 0; i < n; i++) wanted->order[first[wanted->requests[i].tensor + 1]++] = i;
+    wanted->first = first;
+}
+
+/* What of the piece lies in the block goes to those who want it; data NULL: is counted. */
+static int64_t take_piece(const struct wanted *wanted, const struct stored_piece *piece,
+                          const struct stored_block *block, const unsigned char *data)
+{
+    int64_t taken = 0;
+    const int64_t size = tensor_runs_size(piece->runs);
+    const uint64_t block_end = block->start + block->size;
+    const int64_t first = block->start > piece->offset
+                              ? (int64_t)((block->start - piece->offset) / sizeof(float))
+                              : 0;
+    const int64_t to_end = (int64_t)((block_end - piece->offset) / sizeof(float));
+    const int64_t end = size < to_end ? size : to_end;
+    const uint64_t at = piece->offset + (uint64_t)first * sizeof(float) - block->start;
+    for (int64_t i = wanted->first[piece->tensor]; i < wanted->first[piece->tensor + 1]; i++) {
+        struct tensor_target target = wanted->requests[wanted->order[i]].target;
+        if (data == NULL) target.out = NULL;
+        taken += tensor_runs_copy(&target, data == NULL ? NULL : (const float *)(data + at),
+                                  piece->runs, first, end);
+    }
+    return taken;
+}
+
+/* All pieces of the block, from piece `p` on. */
+static int64_t take_block(const struct wanted *wanted, const struct stored_file *file, int64_t p,
+                          const struct stored_block *block, const unsigned char *data)
+{
+    int64_t taken = 0;
+    const struct stored_piece *pieces = wanted->checkpoint->pieces;
+    const int64_t end = file->first_piece + file->n_pieces;
+    for (; p < end && pieces[p].offset < block->start + block->size; p++)
+        taken += take_piece(wanted, &pieces[p], block, data);
+    return taken;
+}
+
+static enum status read_block(struct wanted *wanted, int fd, const struct stored_file *file,
+                              int64_t b, const struct stored_piece *piece)
 {
     enum status status = OK;
-    const struct checkpoint_tensor *about = run_checkpoint_tensor(checkpoint, index);
-    const struct stored_tensor *tensor = &checkpoint->tensors[index];
-    const size_t size = (size_t)tensor->n_elements * sizeof(float);
-    unsigned char padding[64] = {0};
-    TRY(file_pread(checkpoint->fd, padding, (size_t)tensor->padding,
-                   tensor->offset - tensor->padding, checkpoint->path));
-    for (uint64_t i = 0; i < tensor->padding; i++)
-        if (padding[i] != 0)
-            FAIL(ERR_FORMAT, "%s: the bytes before %s of %s are not zero; the file is damaged",
-                 checkpoint->path, checkpoint_part_names[about->part], about->name);
-    TRY(file_pread(checkpoint->fd, data, size, tensor->offset, checkpoint->path));
-    if (crc32c(0, data, size) != tensor->crc)
-        FAIL(ERR_FORMAT, "%s: %s of %s: its CRC-32C does not match; the file is damaged",
-             checkpoint->path, checkpoint_part_names[about->part], about->name);
+    const struct stored_block *block = &file->blocks[b];
+    if (block->size > wanted->capacity) {
+        free(wanted->bytes);
+        wanted->capacity = 0;
+        wanted->bytes = aligned_alloc(CHECKPOINT_ALIGNMENT, checkpoint_align(block->size));
+        if (wanted->bytes == NULL)
+            FAIL(ERR_MEMORY, "no memory to read %s: %" PRIu64 " bytes", file->path, block->size);
+        wanted->capacity = (size_t)block->size;
+    }
+    TRY(file_pread(fd, wanted->bytes, (size_t)block->size, block->start, file->path));
+    const uint32_t crc = crc32c(0, wanted->bytes, (size_t)block->size);
+    if (crc != block->crc)
+        FAIL(ERR_FORMAT,
+             "%s: block %" PRId64 " (%" PRIu64 " bytes at %" PRIu64 ", with %s): its CRC-32C is "
+             "%08" PRIx32 " and must be %08" PRIx32 "; the file is damaged",
+             file->path, b, block->size, block->start,
+             wanted->checkpoint->tensors[piece->tensor].name, crc, block->crc);
 out:
     return status;
+}
+
+static enum status read_file(struct wanted *wanted, const struct stored_file *file)
+{
+    enum status status = OK;
+    const struct stored_piece *pieces = wanted->checkpoint->pieces;
+    const int64_t end = file->first_piece + file->n_pieces;
+    int64_t p = file->first_piece;
+    int fd = -1;
+    for (int64_t b = 0; b < file->n_blocks; b++) {
+        const struct stored_block *block = &file->blocks[b];
+        while (p + 1 < end && pieces[p + 1].offset <= block->start) p++;
+        if (wanted->first != NULL && take_block(wanted, file, p, block, NULL) == 0) continue;
+        if (fd < 0) fd = open(file->path, O_RDONLY | O_CLOEXEC);
+        if (fd < 0) FAIL(ERR_IO, "cannot open %s: %s", file->path, strerror(errno));
+        TRY(read_block(wanted, fd, file, b, &pieces[p]));
+        if (wanted->first != NULL)
+            wanted->copied += take_block(wanted, file, p, block, wanted->bytes);
+    }
+out:
+    if (fd >= 0) close(fd);
+    return status;
+}
+
+static enum status read_files(struct wanted *wanted)
+{
+    enum status status = OK;
+    for (int64_t f = 0; f < wanted->checkpoint->n_files; f++)
+        TRY(read_file(wanted, &wanted->checkpoint->files[f]));
+out:
+    free(wanted->bytes);
+    return status;
+}
+
+enum status run_checkpoint_load(const struct run_checkpoint *checkpoint,
+                                const struct checkpoint_request *requests, int64_t n)
+{
+    enum status status = OK;
+    int64_t asked = 0;
+    struct wanted wanted = {.checkpoint = checkpoint, .requests = requests};
+    sort_requests(&wanted, n);
+    for (int64_t i = 0; i < n; i++) asked += tensor_runs_size(requests[i].target.runs);
+    TRY(read_files(&wanted));
+    ASSERT(wanted.copied == asked, "%" PRId64 " elements of %" PRId64 " were there", wanted.copied,
+           asked);
+out:
+    free(wanted.order);
+    free(wanted.first);
+    return status;
+}
+
+enum status run_checkpoint_read(const struct run_checkpoint *checkpoint, int64_t index, float *data)
+{
+    const int64_t n = checkpoint_tensor_size(run_checkpoint_tensor(checkpoint, index));
+    const struct checkpoint_request whole = {
+        .tensor = index, .target = {.runs = {.length = n, .n = 1}, .out = data}};
+    return run_checkpoint_load(checkpoint, &whole, 1);
 }
 
 enum status run_checkpoint_verify(const struct run_checkpoint *checkpoint)
 {
-    enum status status = OK;
-    int64_t largest = 1;
-    for (int64_t i = 0; i < checkpoint->n_tensors; i++)
-        if (checkpoint->tensors[i].n_elements > largest)
-            largest = checkpoint->tensors[i].n_elements;
-    float *data = malloc((size_t)largest * sizeof(float));
-    if (data == NULL)
-        FAIL(ERR_MEMORY, "no memory to verify %s: %" PRId64 " floats", checkpoint->path, largest);
-    for (int64_t i = 0; i < checkpoint->n_tensors; i++)
-        TRY(run_checkpoint_read(checkpoint, i, data));
-out:
-    free(data);
-    return status;
+    return read_files(&(struct wanted){.checkpoint = checkpoint});
 }
 
-/* Opens and verifies; NULL and a warning where the file is damaged. */
-static struct run_checkpoint *open_whole(const char *path)
+/* ---- choosing ---- */
+
+/* Opens and verifies; NULL and a warning where the file is damaged. One of a newer program is not:
+ * to pass it over would be to lose what is in it. */
+static enum status open_whole(struct run_checkpoint **checkpoint_out, const char *path, bool last)
 {
+    enum status status = OK;
     struct run_checkpoint *checkpoint = NULL;
-    enum status status = run_checkpoint_open(&checkpoint, path);
+    *checkpoint_out = NULL;
+    status = run_checkpoint_open(&checkpoint, path);
     if (status == OK) status = run_checkpoint_verify(checkpoint);
-    if (status == OK) return checkpoint;
-    log_warn("%s; this checkpoint is passed over", status_message());
+    if (status == OK) {
+        *checkpoint_out = checkpoint;
+        return OK;
+    }
     run_checkpoint_close(checkpoint);
-    return NULL;
+    if (status == ERR_UNSUPPORTED || last) return status;
+    log_warn("%s; this checkpoint is passed over", status_message());
+    return OK;
+}
+
+static enum status open_first_whole(struct run_checkpoint **checkpoint_out, char *const *paths,
+                                    size_t n, const char *where)
+{
+    enum status status = OK;
+    *checkpoint_out = NULL;
+    for (size_t i = 0; i < n && *checkpoint_out == NULL; i++)
+        TRY(open_whole(checkpoint_out, paths[i], n == 1 && strcmp(paths[i], where) == 0));
+    if (*checkpoint_out == NULL && n > 0)
+        FAIL(ERR_FORMAT, "%s: all %zu checkpoints are damaged; remove the directory to begin anew",
+             where, n);
+out:
+    return status;
 }
 
 enum status run_checkpoint_open_newest(struct run_checkpoint **checkpoint_out,
                                        const char *directory)
 {
     enum status status = OK;
-    char **names = NULL;
+    char **paths = NULL;
     size_t n = 0;
-    int n_damaged = 0;
     *checkpoint_out = NULL;
-    if (!file_exists(directory)) goto out;
-    TRY(directory_list(&names, &n, directory));
-    for (size_t i = n; i-- > 0 && *checkpoint_out == NULL;) { /* sorted: the newest is last */
-        if (!checkpoint_is_name(names[i])) continue;
-        char *path = path_join(directory, names[i]);
-        *checkpoint_out = open_whole(path);
-        n_damaged += *checkpoint_out == NULL;
-        free(path);
-    }
-    if (*checkpoint_out == NULL && n_damaged > 0)
-        FAIL(ERR_FORMAT, "%s: all %d checkpoints are damaged; remove the directory to begin anew",
-             directory, n_damaged);
+    TRY(checkpoint_paths_in(&paths, &n, directory));
+    TRY(open_first_whole(checkpoint_out, paths, n, directory));
 out:
-    names_free(names, n);
+    names_free(paths, n);
     return status;
 }
 
 enum status run_checkpoint_open_path(struct run_checkpoint **checkpoint_out, const char *path)
 {
     enum status status = OK;
-    const size_t length = strlen(path);
-    const bool is_latest = length > 7 && strcmp(path + length - 7, "/latest") == 0;
-    char *folder = text_format("%.*s", (int)(is_latest ? length - 7 : length), path);
-    char *inner = path_join(folder, "checkpoints"), *self = path_join(folder, ".");
-    *checkpoint_out = NULL;
-    if (!file_exists(self))
-        TRY(run_checkpoint_open(checkpoint_out, folder));
-    else
-        TRY(run_checkpoint_open_newest(checkpoint_out, file_exists(inner) ? inner : folder));
-    if (*checkpoint_out == NULL)
-        FAIL(ERR_IO, "%s holds no checkpoint; run the stage before this one", path);
+    char **paths = NULL;
+    size_t n = 0;
+    TRY(checkpoint_paths_of(&paths, &n, path));
+    TRY(open_first_whole(checkpoint_out, paths, n, path));
 out:
-    free(folder);
-    free(inner);
-    free(self);
+    names_free(paths, n);
     return status;
 }

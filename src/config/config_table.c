@@ -198,7 +198,20 @@ const struct config_key config_keys[] = {
     {"train.save_every", CONFIG_INTEGER, AT(train.save_every), "1000", RANGE(0, HUGE_COUNT),
      .unit = "steps", .sentence = "between checkpoints; 0: one at the end"},
     {"train.keep_last", CONFIG_INTEGER, AT(train.keep_last), "2", RANGE(1, 1000000),
-     .unit = "checkpoints", .sentence = "older ones are removed"},
+     .unit = "checkpoints", .sentence = "whole ones that stay; older ones are removed"},
+    {"train.keep_every", CONFIG_INTEGER, AT(train.keep_every), "0", RANGE(0, HUGE_COUNT),
+     .unit = "steps", .sentence = "checkpoints of these steps are never removed; 0: none"},
+    {"train.save_async", CONFIG_BOOLEAN, AT(train.save_async), "true", .unit = "",
+     .sentence = "write checkpoints from a copy of the state while the run goes on; false: it "
+                 "stands still, and needs no memory for the copy"},
+    {"train.save_io", CONFIG_CHOICE, AT(train.save_io), "auto", .choices = "auto|direct|plain",
+     .unit = "",
+     .sentence = "checkpoints past the page cache (direct) or through it; auto: what "
+                 "checkpoints/README.md measured to be faster"},
+    {"train.save_failure", CONFIG_CHOICE, AT(train.save_failure), "stop",
+     .choices = "stop|continue", .unit = "",
+     .sentence = "when a checkpoint cannot be written: the run ends, or warns and goes on (the "
+                 "last one of a run always must be written)"},
     {"train.log_every", CONFIG_INTEGER, AT(train.log_every), "10", RANGE(1, 1000000),
      .unit = "steps", .sentence = "between lines of progress"},
     {"train.stop_after", CONFIG_INTEGER, AT(train.stop_after), "0", RANGE(0, HUGE_COUNT),

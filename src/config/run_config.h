@@ -83,6 +83,9 @@ struct config_data {
     int64_t loader_threads, prefetch, prefetch_bytes;
 };
 
+enum config_save_io { CONFIG_SAVE_AUTO, CONFIG_SAVE_DIRECT, CONFIG_SAVE_PLAIN };
+enum config_save_failure { CONFIG_SAVE_FAILURE_STOP, CONFIG_SAVE_FAILURE_CONTINUE };
+
 struct config_train {
     struct config_strings modules; /* which of vision_tower, projector, mask_extractor, lm learn */
     int64_t global_batch;          /* samples */
@@ -94,7 +97,9 @@ struct config_train {
     char *init;                         /* checkpoint to start from; "" for new weights */
     struct config_strings init_modules; /* taken from it */
     int init_missing;
-    int64_t save_every, keep_last, log_every;
+    int64_t save_every, keep_last, keep_every, log_every;
+    bool save_async;
+    int save_io, save_failure;
     int64_t stop_after; /* 0: no limit */
     double max_skipped;
     double spike_factor;

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "checkpoint/run_checkpoint.h"
 #include "config/run_config.h"
 #include "jobs/options.h"
 #include "jobs/weight_exchange.h"
@@ -75,7 +74,7 @@ enum status checkpoint_export_command(struct command_call *call)
     const struct option_row rows[] = {
         {"CONFIG.yaml", NULL, OPTION_TEXT, true, 0, 0, &path, "whose model.* gives the sizes"},
         {"--from", "PATH", OPTION_TEXT, true, 0, 0, &export.checkpoint,
-         "a .ckpt file, or a run directory: its newest whole checkpoint"},
+         "a checkpoint, or a run directory: its newest whole one"},
         {"--out", "DIR", OPTION_TEXT, true, 0, 0, &export.directory, "folder to write"},
         {"--module", "MODULE", OPTION_TEXTS, false, 0, 0, &modules,
          "only this module (may be given several times); lm alone is a plain Qwen2"},
@@ -98,26 +97,5 @@ enum status checkpoint_export_command(struct command_call *call)
 out:
     free(modules.values);
     run_config_release(&config);
-    return status;
-}
-
-enum status checkpoint_verify_command(struct command_call *call)
-{
-    enum status status = OK;
-    struct run_checkpoint *checkpoint = NULL;
-    const char *path = NULL;
-    bool helped = false;
-    const struct option_row rows[] = {
-        {"FILE.ckpt", NULL, OPTION_TEXT, true, 0, 0, &path, "checkpoint to read and check"},
-    };
-    TRY(options_read(rows, COUNT(rows), "checkpoint verify", call, &helped));
-    if (helped) goto out;
-    TRY(run_checkpoint_open(&checkpoint, path));
-    TRY(run_checkpoint_verify(checkpoint));
-    printf("%s: whole; step %lld, %lld tensors\n", path,
-           (long long)run_checkpoint_progress(checkpoint)->step,
-           (long long)run_checkpoint_size(checkpoint));
-out:
-    run_checkpoint_close(checkpoint);
     return status;
 }

@@ -6,6 +6,5 @@
 
 enum status checkpoint_import_command(struct command_call *call);
 enum status checkpoint_export_command(struct command_call *call);
-enum status checkpoint_verify_command(struct command_call *call);
 
 #endif

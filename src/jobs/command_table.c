@@ -1,5 +1,6 @@
 /* One row per command; main's help lists them in this order. */
 #include "jobs/checkpoint_commands.h"
+#include "jobs/checkpoint_state_commands.h"
 #include "jobs/command.h"
 #include "jobs/data_commands.h"
 #include "jobs/help_command.h"
@@ -30,8 +31,14 @@ const struct command commands[] = {
      "make a checkpoint from Hugging Face or open_clip safetensors", checkpoint_import_command},
     {"checkpoint export", "CONFIG.yaml --from PATH --out DIR",
      "write a checkpoint's weights as safetensors for from_pretrained", checkpoint_export_command},
-    {"checkpoint verify", "FILE.ckpt", "read a checkpoint and compare every checksum",
+    {"checkpoint inspect", "PATH [--tensors] [--checksums] [--config]",
+     "show what a checkpoint holds", checkpoint_inspect_command},
+    {"checkpoint verify", "PATH", "read checkpoints and compare every checksum",
      checkpoint_verify_command},
+    {"checkpoint diff", "A B", "show what two checkpoints do not have in common",
+     checkpoint_diff_command},
+    {"checkpoint prune", "DIR --keep-last N [--keep-every N] [--dry-run]",
+     "remove older checkpoints of a run", checkpoint_prune_command},
     {"plan", "CONFIG.yaml --ranks N [--gpu h200] [option...]",
      "what a run will take: memory of a rank, bytes on the wire, time; --help lists the options",
      plan_command},

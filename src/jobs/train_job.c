@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/assertion.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/random.h"
@@ -15,6 +16,7 @@
 #include "train/peak_rate.h"
 #include "train/placement.h"
 #include "train/run_directory.h"
+#include "train/run_saver.h"
 #include "train/run_setup.h"
 #include "train/train_run.h"
 
@@ -39,6 +41,7 @@ struct train_job { /* zeroed is releasable */
     struct loader *loader;
     struct progress *report;
     struct task_loss *task_loss;
+    struct run_saver *saver;
     struct run_progress progress;
 };
 
@@ -250,6 +253,47 @@ out:
     return status;
 }
 
+/* What a manifest says of the run, for people and for those who ask where weights come from. Random
+ * draws are functions of the seed, so it is their whole state. */
+static json_t *about_run(const struct train_job *job)
+{
+    const struct run_config *config = job->config;
+    char *text = run_config_write(config);
+    json_t *schedule =
+        json_pack("{s:s, s:I, s:I}", "kind", job->schedule.constant ? "constant" : "cosine",
+                  "steps", (json_int_t)job->schedule.total_steps, "warmup_steps",
+                  (json_int_t)job->schedule.warmup_steps);
+    json_t *about = json_pack("{s:s, s:i, s:i, s:i, s:I, s:o, s:s}", "program", job->version,
+                              "ranks", comm_size(job->comm), "dp", job->mesh.dp_size, "tp",
+                              job->mesh.tp_size, "seed", (json_int_t)config->seed, "schedule",
+                              schedule, "config", text);
+    ASSERT(about != NULL, "the description of the run is no JSON");
+    free(text);
+    return about;
+}
+
+/* Collective. */
+static enum status create_saver(struct train_job *job)
+{
+    enum status status = OK;
+    const struct config_train *keys = &job->config->train;
+    char *checkpoints = path_join(job->config->run_dir, "checkpoints");
+    json_t *about = about_run(job);
+    const struct saver_options options = {
+        .directory = checkpoints,
+        .keep = {.last = keys->keep_last, .every = keys->keep_every},
+        .in_background = keys->save_async,
+        .direct = keys->save_io == CONFIG_SAVE_DIRECT,
+        .failures_go_on = keys->save_failure == CONFIG_SAVE_FAILURE_CONTINUE,
+        .about = about,
+    };
+    TRY(run_saver_create(&job->saver, &job->parts, &options));
+out:
+    json_decref(about);
+    free(checkpoints);
+    return status;
+}
+
 static enum status start_loader(struct train_job *job)
 {
     enum status status = OK;
@@ -367,6 +411,7 @@ static enum status prepare(struct train_job *job)
     TRY(comm_agree(job->comm, create_model(job)));
     TRY(create_optimizer(job));
     TRY(start_or_resume(job));
+    TRY(create_saver(job));
     TRY(open_report(job));
     TRY(comm_agree(job->comm, start_loader(job)));
 out:
@@ -388,7 +433,7 @@ static enum status run(struct train_job *job)
         .total_steps = job->schedule.total_steps,
         .stop_after = config->train.stop_after,
         .save_every = config->train.save_every,
-        .keep_last = config->train.keep_last,
+        .saver = job->saver,
         .max_skipped = config->train.max_skipped,
         .spike_factor = config->train.spike_factor,
         .max_skipped_steps = config->train.max_skipped_steps,
@@ -400,6 +445,7 @@ static enum status run(struct train_job *job)
 static void release(struct train_job *job)
 {
     loader_destroy(job->loader);
+    run_saver_destroy(job->saver);
     progress_close(job->report);
     task_loss_destroy(job->task_loss);
     optimizer_destroy(job->optimizer);

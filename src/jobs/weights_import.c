@@ -5,7 +5,7 @@
 
 #include "base/log.h"
 #include "base/text_buffer.h"
-#include "checkpoint/run_checkpoint.h"
+#include "checkpoint/checkpoint_whole.h"
 #include "checkpoint/weight_files.h"
 #include "jobs/weight_exchange.h"
 
@@ -166,19 +166,23 @@ out:
 static enum status write_checkpoint(const struct import *import, const char *directory)
 {
     enum status status = OK;
-    int64_t n = import->table->n_parameters;
-    struct run_progress progress = {0};
+    const int64_t n = import->table->n_parameters;
     struct checkpoint_tensor *tensors = memory_new((size_t)n, sizeof *tensors);
+    const float **data = memory_new((size_t)n, sizeof *data);
+    json_t *about = json_pack("{s:s}", "made_by", "checkpoint import");
     for (int64_t i = 0; i < n; i++) {
         const struct parameter *parameter = &import->table->parameters[i];
-        tensors[i] = (struct checkpoint_tensor){.part = CHECKPOINT_WEIGHT,
-                                                .name = parameter->name,
-                                                .n_dims = parameter->n_dims,
-                                                .data = import->weights + parameter->offset};
+        tensors[i] = (struct checkpoint_tensor){
+            .part = CHECKPOINT_WEIGHT, .name = parameter->name, .n_dims = parameter->n_dims};
         memcpy(tensors[i].dims, parameter->dims, sizeof tensors[i].dims);
+        data[i] = import->weights + parameter->offset;
     }
-    TRY(run_checkpoint_write(directory, 0, &progress, tensors, n));
+    const struct checkpoint_place place = {.layer = &file_layer_system, .directory = directory};
+    const struct manifest_header header = {.tensors = tensors, .n_tensors = n, .about = about};
+    TRY(checkpoint_write_whole(&place, &header, data));
 out:
+    json_decref(about);
+    free(data);
     free(tensors);
     return status;
 }

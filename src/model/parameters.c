@@ -492,6 +492,51 @@ struct parameter_runs parameter_runs(const struct parameter *parameter)
     return (struct parameter_runs){.n = 1, .length = real * row, .start = slice->first * row};
 }
 
+struct columns {
+    int64_t first, end;
+};
+
+/* Columns first .. end - 1 of rows row .. row + n - 1 of what is held, as far as they are real. */
+static int add_rows(struct parameter_piece *piece, const struct parameter_runs *all, int64_t row,
+                    int64_t n, struct columns columns)
+{
+    const int64_t end = columns.end < all->length ? columns.end : all->length;
+    if (n < 1 || end <= columns.first) return 0;
+    *piece = (struct parameter_piece){
+        .runs = {.n = n,
+                 .length = end - columns.first,
+                 .start = all->start + row * all->step + columns.first,
+                 .step = n > 1 ? all->step : 0,
+                 .held_step = all->held_step},
+        .held = row * all->held_step + columns.first};
+    return 1;
+}
+
+int parameter_range(struct parameter_piece pieces[PARAMETER_MAX_PIECES],
+                    const struct parameter *parameter, int64_t first, int64_t end)
+{
+    const struct parameter_runs all = parameter_runs(parameter);
+    int n = 0;
+    if (all.n == 1) return add_rows(pieces, &all, 0, 1, (struct columns){first, end});
+    const int64_t width = all.held_step;
+    int64_t row = first / width;
+    if (first % width > 0) {
+        const int64_t row_end = end < (row + 1) * width ? end - row * width : width;
+        n += add_rows(&pieces[n], &all, row, 1,
+                      (struct columns){first % width, row_end});
+        row++;
+    }
+    const int64_t whole = end / width - row;
+    if (whole > 0) {
+        n += add_rows(&pieces[n], &all, row, whole, (struct columns){0, width});
+        row += whole;
+    }
+    if (row * width < end)
+        n += add_rows(&pieces[n], &all, row, 1,
+                      (struct columns){0, end - row * width});
+    return n;
+}
+
 void parameter_cut(float *held, const float *whole, const struct parameter *parameter)
 {
     const struct parameter_runs runs = parameter_runs(parameter);

@@ -94,6 +94,15 @@ struct parameter_runs {
     int64_t held_step;   /* of what is held: at k * held_step */
 };
 struct parameter_runs parameter_runs(const struct parameter *parameter);
+/* Held elements first .. end - 1 in the same terms: a part of a row, whole rows, a part of a row.
+ * Returns how many of the three there are; held zeros beyond the whole tensor are in none. */
+#define PARAMETER_MAX_PIECES 3
+struct parameter_piece {
+    struct parameter_runs runs;
+    int64_t held; /* where its first run begins in what is held */
+};
+int parameter_range(struct parameter_piece pieces[PARAMETER_MAX_PIECES],
+                    const struct parameter *parameter, int64_t first, int64_t end);
 /* Between the whole tensor and what is held of it; held zeros beyond it stay or become zero. */
 void parameter_cut(float *held, const float *whole, const struct parameter *parameter);
 void parameter_paste(float *whole, const float *held, const struct parameter *parameter);

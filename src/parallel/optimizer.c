@@ -11,12 +11,6 @@
 
 #define N_STATES 3
 
-/* What lies in a shard of one parameter. */
-struct span {
-    const struct parameter *parameter;
-    int64_t weight, gradient, state, n;
-};
-
 struct optimizer {
     const struct parameter_table *table;
     const struct kernels *kernels;
@@ -24,7 +18,7 @@ struct optimizer {
     struct optimizer_options options;
     struct bucket_list whole; /* where no buckets were given */
     const struct bucket_list *buckets;
-    struct span *spans;
+    struct optimizer_span *spans;
     int64_t *first_span; /* [buckets + 1] */
     int64_t steps_done;
     struct adamw_step step; /* between begin and end */
@@ -36,7 +30,7 @@ struct optimizer {
 /* ---- life ---- */
 
 /* The parts of the bucket's parameters that lie in this rank's shard. */
-static int64_t list_spans(const struct optimizer *optimizer, int64_t b, struct span *spans)
+static int64_t list_spans(const struct optimizer *optimizer, int64_t b, struct optimizer_span *spans)
 {
     const struct bucket *bucket = &optimizer->buckets->buckets[b];
     const struct bucket_range shard = bucket_shard(optimizer->buckets, b);
@@ -50,7 +44,7 @@ static int64_t list_spans(const struct optimizer *optimizer, int64_t b, struct s
         end = end < shard.end ? end : shard.end;
         if (end <= first) continue;
         if (spans != NULL)
-            spans[n] = (struct span){.parameter = parameter,
+            spans[n] = (struct optimizer_span){.parameter = parameter,
                                      .weight = bucket->weight + first,
                                      .gradient = bucket->gradient + first,
                                      .state = bucket->state + first - shard.first,
@@ -226,7 +220,7 @@ enum status optimizer_step_bucket(struct optimizer *optimizer, int64_t bucket, f
     const int64_t first = optimizer->buckets->buckets[bucket].gradient;
     struct adamw_step step = optimizer->step;
     for (int64_t i = optimizer->first_span[bucket]; i < optimizer->first_span[bucket + 1]; i++) {
-        const struct span *span = &optimizer->spans[i];
+        const struct optimizer_span *span = &optimizer->spans[i];
         step.lr = options->lr[span->parameter->module] * optimizer->lr_factor;
         step.weight_decay = span->parameter->decays ? options->weight_decay : 0;
         TRY_WHERE(optimizer->kernels->adamw(
@@ -284,10 +278,21 @@ static int64_t count_spans(const struct optimizer *optimizer)
     return optimizer->first_span[optimizer->buckets->n];
 }
 
+int64_t optimizer_spans(const struct optimizer *optimizer, const struct optimizer_span **spans_out)
+{
+    *spans_out = optimizer->spans;
+    return count_spans(optimizer);
+}
+
+float *optimizer_values(struct optimizer *optimizer, enum optimizer_state state)
+{
+    return optimizer->states[state];
+}
+
 void optimizer_get_state(const struct optimizer *optimizer, enum optimizer_state state, float *flat)
 {
     for (int64_t i = 0; i < count_spans(optimizer); i++) {
-        const struct span *span = &optimizer->spans[i];
+        const struct optimizer_span *span = &optimizer->spans[i];
         memcpy(flat + span->gradient, optimizer->states[state] + span->state,
                (size_t)span->n * sizeof *flat);
     }
@@ -296,7 +301,7 @@ void optimizer_get_state(const struct optimizer *optimizer, enum optimizer_state
 void optimizer_set_state(struct optimizer *optimizer, enum optimizer_state state, const float *flat)
 {
     for (int64_t i = 0; i < count_spans(optimizer); i++) {
-        const struct span *span = &optimizer->spans[i];
+        const struct optimizer_span *span = &optimizer->spans[i];
         memcpy(optimizer->states[state] + span->state, flat + span->gradient,
                (size_t)span->n * sizeof *flat);
     }
@@ -306,7 +311,7 @@ void optimizer_begin_mean(struct optimizer *optimizer, const float *weights)
 {
     float *mean = optimizer->states[OPTIMIZER_MEAN_WEIGHT];
     for (int64_t i = 0; mean != NULL && i < count_spans(optimizer); i++) {
-        const struct span *span = &optimizer->spans[i];
+        const struct optimizer_span *span = &optimizer->spans[i];
         memcpy(mean + span->state, weights + span->weight, (size_t)span->n * sizeof *mean);
     }
 }

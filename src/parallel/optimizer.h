@@ -62,6 +62,14 @@ void optimizer_get_state(const struct optimizer *optimizer, enum optimizer_state
                          float *flat);
 void optimizer_set_state(struct optimizer *optimizer, enum optimizer_state state,
                          const float *flat);
+/* The same without a copy: what of each parameter is in this rank's shards, in the order of the
+ * buckets, and the values of one kind, at the spans' `state`. */
+struct optimizer_span {
+    const struct parameter *parameter;
+    int64_t weight, gradient, state, n; /* where it begins in each buffer; elements */
+};
+int64_t optimizer_spans(const struct optimizer *optimizer, const struct optimizer_span **spans_out);
+float *optimizer_values(struct optimizer *optimizer, enum optimizer_state state);
 /* The running mean begins at these weights. */
 void optimizer_begin_mean(struct optimizer *optimizer, const float *weights);
 

@@ -19,6 +19,9 @@ static char *essence(const struct run_config *config)
     copy.data.loader_threads = copy.data.prefetch = copy.data.prefetch_bytes = 1;
     copy.train.save_every = copy.train.stop_after = 0;
     copy.train.keep_last = copy.train.log_every = 1;
+    copy.train.keep_every = 0;
+    copy.train.save_async = false;
+    copy.train.save_io = copy.train.save_failure = 0;
     copy.train.max_skipped = 0;
     const int reduction = copy.parallel.reduction;
     const int64_t multiple = copy.parallel.ordered_multiple;

@@ -1,4 +1,4 @@
-/* A run's state to and from checkpoints. */
+/* A run's state from checkpoints. */
 #include "train/run_state.h"
 
 #include <inttypes.h>
@@ -9,150 +9,12 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/text_buffer.h"
-#include "parallel/replica.h"
+#include "checkpoint/checkpoint_names.h"
+#include "train/state_pieces.h"
 
-static enum optimizer_state state_of(enum checkpoint_part part)
-{
-    switch (part) {
-    case CHECKPOINT_FIRST_MOMENT: return OPTIMIZER_FIRST_MOMENT;
-    case CHECKPOINT_SECOND_MOMENT: return OPTIMIZER_SECOND_MOMENT;
-    default: return OPTIMIZER_MEAN_WEIGHT;
-    }
-}
+#define MAX_PATH_BYTES 4096
 
-/* ---- saving: rank 0 gets every tensor whole ---- */
-
-/* The tensors of a checkpoint; the memory that was taken for them. Only rank 0 lists any. */
-struct collection {
-    struct checkpoint_tensor *tensors;
-    float **memory;
-    int64_t n, n_memory;
-};
-
-static void collection_release(struct collection *collection)
-{
-    for (int64_t i = 0; i < collection->n_memory; i++) free(collection->memory[i]);
-    free(collection->memory);
-    free(collection->tensors);
-}
-
-static enum status take_memory(struct collection *collection, int64_t n, float **out)
-{
-    enum status status = OK;
-    collection->memory = memory_resize(collection->memory, (size_t)collection->n_memory + 1,
-                                       sizeof *collection->memory);
-    *out = calloc((size_t)n + 1, sizeof **out);
-    if (*out == NULL)
-        FAIL(ERR_MEMORY, "no memory to put a checkpoint together: %" PRId64 " floats", n);
-    collection->memory[collection->n_memory++] = *out;
-out:
-    return status;
-}
-
-/* Collective. The optimizer's shards of all ranks, at gradient offsets. */
-static enum status gather_state(const struct train_parts *parts, enum optimizer_state state,
-                                float *flat)
-{
-    enum status status = OK;
-    const struct bucket_list *list = optimizer_buckets(parts->optimizer);
-    optimizer_get_state(parts->optimizer, state, flat);
-    for (int64_t b = 0; b < list->n; b++) {
-        const struct bucket *bucket = &list->buckets[b];
-        struct comm *comm = bucket->split ? parts->mesh->dp : parts->mesh->world;
-        TRY(comm_all_gather(comm, flat + bucket->gradient, bucket->first, "optimizer state"));
-    }
-out:
-    return status;
-}
-
-/* Over the first tp group: the whole of a parameter from everybody's slices. */
-static enum status join_slices(const struct train_parts *parts, struct collection *collection,
-                               const struct parameter *parameter, const float **data)
-{
-    enum status status = OK;
-    const struct mesh *mesh = parts->mesh;
-    const int64_t n = parameter_size(parameter);
-    const float *held = *data;
-    float *whole = NULL;
-    if (mesh->dp_rank > 0 || !parameter_is_split(parameter)) return OK;
-    TRY(take_memory(collection, n, &whole));
-    if (mesh->tp_rank % parameter->slice.replicas == 0) parameter_paste(whole, held, parameter);
-    TRY(comm_sum_float(mesh->tp, whole, n));
-    *data = whole;
-    if (mesh->tp_rank == 0) return OK;
-    free(whole); /* the last one taken */
-    collection->n_memory--;
-out:
-    return status;
-}
-
-/* Collective. One part of all parameters, in the order of a model that is not split. */
-static enum status collect_part(const struct train_parts *parts, struct collection *collection,
-                                const struct parameter_table *order, enum checkpoint_part part)
-{
-    enum status status = OK;
-    const struct parameter_table *table = model_parameters(parts->model);
-    float *flat = model_weights(parts->model);
-    if (part != CHECKPOINT_WEIGHT) {
-        TRY(take_memory(collection, table->n_gradient_elements, &flat));
-        TRY(gather_state(parts, state_of(part), flat));
-    }
-    for (int64_t i = 0; i < order->n_parameters; i++) {
-        const struct parameter *own = parameter_find(table, order->parameters[i].name);
-        const bool is_weight = part == CHECKPOINT_WEIGHT;
-        if (!is_weight && own->gradient_offset < 0) continue;
-        const float *data = flat + (is_weight ? own->offset : own->gradient_offset);
-        TRY(join_slices(parts, collection, own, &data));
-        if (comm_rank(parts->comm) > 0) continue;
-        struct checkpoint_tensor *tensor = &collection->tensors[collection->n++];
-        *tensor = (struct checkpoint_tensor){
-            .part = part, .name = own->name, .n_dims = own->n_dims, .data = data};
-        memcpy(tensor->dims, own->dims, sizeof tensor->dims);
-    }
-out:
-    return status;
-}
-
-/* Collective. Whole parameters on all ranks, slices along dp. */
-static enum status check_replicas(const struct train_parts *parts)
-{
-    enum status status = OK;
-    const struct parameter_table *table = model_parameters(parts->model);
-    int64_t whole = table->n_weight_elements;
-    for (int64_t i = table->n_parameters - 1; i >= 0; i--)
-        if (parameter_is_split(&table->parameters[i])) whole = table->parameters[i].offset;
-    TRY(exchange_settle(parts->exchange));
-    TRY(replica_check(parts->mesh->world, model_weights(parts->model), whole, "weights"));
-    status = replica_check(parts->mesh->dp, model_weights(parts->model) + whole,
-                           table->n_weight_elements - whole, "weights");
-    TRY(comm_agree(parts->comm, status));
-out:
-    return status;
-}
-
-enum status run_state_save(const struct train_parts *parts, const char *directory, int64_t keep,
-                           const struct run_progress *progress)
-{
-    enum status status = OK;
-    struct collection collection = {0};
-    struct parameter_table *order = NULL;
-    TRY(check_replicas(parts));
-    TRY(parameter_table_create(&order, model_config_of(parts->model),
-                               model_parameters(parts->model)->trainable));
-    const size_t most = (size_t)order->n_parameters * CHECKPOINT_PARTS;
-    collection.tensors = memory_new(most + 1, sizeof *collection.tensors);
-    for (int part = 0; part < CHECKPOINT_PARTS; part++)
-        if (part == CHECKPOINT_WEIGHT ||
-            optimizer_keeps(parts->optimizer, state_of((enum checkpoint_part)part)))
-            TRY(collect_part(parts, &collection, order, (enum checkpoint_part)part));
-    if (comm_rank(parts->comm) == 0)
-        status = run_checkpoint_write(directory, keep, progress, collection.tensors, collection.n);
-    TRY(comm_agree(parts->comm, status));
-out:
-    parameter_table_destroy(order);
-    collection_release(&collection);
-    return status;
-}
+/* ---- weights that are numbers ---- */
 
 static enum status check_weights(const struct train_parts *parts, const char *where)
 {
@@ -189,214 +51,244 @@ out:
     return status;
 }
 
-/* Reads one part of one parameter, which must be there in its shape. */
-static enum status read_tensor(const struct run_checkpoint *checkpoint,
-                               const struct parameter *parameter, enum checkpoint_part part,
-                               float *data)
+/* ---- what is wanted ---- */
+
+struct choice {
+    const struct train_parts *parts;
+    const struct run_start *start; /* NULL: everything, to go on */
+    char **paths;                  /* rank 0: newest first */
+    size_t n;
+    bool alone; /* the one that was named: its damage is the error */
+    const char *where;
+    struct run_checkpoint *taken; /* NULL: none */
+};
+
+/* The tensor of that part of a parameter, which must be there in its shape. */
+static enum status find_tensor(int64_t *index_out, const struct run_checkpoint *checkpoint,
+                               const struct parameter *parameter, enum checkpoint_part part)
 {
     enum status status = OK;
     const char *path = run_checkpoint_path(checkpoint);
     const int64_t index = run_checkpoint_find(checkpoint, part, parameter->name);
-    if (index < 0) FAIL(ERR_FORMAT, "%s has no %s; it is of another model", path, parameter->name);
+    if (index < 0)
+        FAIL(ERR_FORMAT, "%s has no %s of %s; it is of another model", path,
+             checkpoint_part_names[part], parameter->name);
     const struct checkpoint_tensor *tensor = run_checkpoint_tensor(checkpoint, index);
     bool same = tensor->n_dims == parameter->n_dims;
     for (int d = 0; same && d < tensor->n_dims; d++) same = tensor->dims[d] == parameter->dims[d];
     if (!same)
-        FAIL(ERR_SHAPE,
-             "%s: %s has another shape than in this model; give the sizes it was made "
-             "with",
+        FAIL(ERR_SHAPE, "%s: %s has another shape than in this model; give the sizes it was made "
+                        "with",
              path, parameter->name);
-    TRY(run_checkpoint_read(checkpoint, index, data));
+    *index_out = index;
 out:
     return status;
 }
 
-/* ---- loading: rank 0 reads, everybody takes what it holds ---- */
-
-/* Rank 0's failure, which waits until all have received what they wait for. */
-struct reading {
-    const struct train_parts *parts;
-    const struct run_checkpoint *checkpoint; /* rank 0 */
-    enum status status;
-    float *whole; /* of the tensor in work */
-};
-
-static enum status reading_begin(struct reading *reading)
+static bool has_part(const struct run_checkpoint *checkpoint, enum checkpoint_part part)
 {
-    enum status status = OK;
-    const struct parameter_table *table = model_parameters(reading->parts->model);
-    int64_t most = 1;
-    for (int64_t i = 0; i < table->n_parameters; i++)
-        if (parameter_size(&table->parameters[i]) > most)
-            most = parameter_size(&table->parameters[i]);
-    reading->whole = malloc((size_t)most * sizeof(float));
-    if (reading->whole == NULL)
-        FAIL(ERR_MEMORY, "no memory to read a checkpoint: %" PRId64 " floats", most);
-out:
-    return comm_agree(reading->parts->comm, status);
+    for (int64_t i = 0; i < run_checkpoint_size(checkpoint); i++)
+        if (run_checkpoint_tensor(checkpoint, i)->part == part) return true;
+    return false;
 }
 
-/* Collective. */
-static enum status read_held(struct reading *reading, const struct parameter *parameter,
-                             enum checkpoint_part part, float *held)
+static enum status request_part(struct state_requests *requests, const struct train_parts *parts,
+                                const struct run_checkpoint *checkpoint, enum checkpoint_part part)
 {
     enum status status = OK;
-    const size_t bytes = (size_t)parameter_size(parameter) * sizeof(float);
-    if (reading->checkpoint != NULL && reading->status == OK)
-        reading->status = read_tensor(reading->checkpoint, parameter, part, reading->whole);
-    TRY(comm_broadcast(reading->parts->comm, reading->whole, bytes, 0));
-    parameter_cut(held, reading->whole, parameter);
+    const struct optimizer_span *spans = NULL;
+    const int64_t n = optimizer_spans(parts->optimizer, &spans);
+    int64_t tensor = -1;
+    for (int64_t i = 0; i < n; i++) {
+        TRY(find_tensor(&tensor, checkpoint, spans[i].parameter, part));
+        state_request_values(requests, parts, &spans[i], state_of_part[part], tensor);
+    }
 out:
     return status;
 }
 
-/* Collective. One of the optimizer's states; a mean that the checkpoint lacks begins anew. */
-static enum status read_state(struct reading *reading, enum checkpoint_part part)
+/* To go on: everything; a mean that the checkpoint lacks begins anew. */
+static enum status request_all(struct state_requests *requests, const struct train_parts *parts,
+                               const struct run_checkpoint *checkpoint)
 {
     enum status status = OK;
-    const struct train_parts *parts = reading->parts;
     const struct parameter_table *table = model_parameters(parts->model);
-    float *flat = calloc((size_t)table->n_gradient_elements + 1, sizeof *flat);
-    if (flat == NULL) status = status_fail(ERR_MEMORY, "no memory to read the optimizer's state");
-    TRY(comm_agree(parts->comm, status));
+    int64_t tensor = -1;
     for (int64_t i = 0; i < table->n_parameters; i++) {
-        const struct parameter *parameter = &table->parameters[i];
-        if (parameter->gradient_offset >= 0)
-            TRY(read_held(reading, parameter, part, flat + parameter->gradient_offset));
+        TRY(find_tensor(&tensor, checkpoint, &table->parameters[i], CHECKPOINT_WEIGHT));
+        state_request_weight(requests, parts, &table->parameters[i], tensor);
     }
-    optimizer_set_state(parts->optimizer, state_of(part), flat);
-out:
-    free(flat);
-    return status;
-}
-
-/* Collective. */
-static enum status has_part(const struct reading *reading, enum checkpoint_part part, bool *has_out)
-{
-    enum status status = OK;
-    int64_t found = 0;
-    const int64_t n = reading->checkpoint == NULL ? 0 : run_checkpoint_size(reading->checkpoint);
-    for (int64_t i = 0; i < n; i++)
-        found += run_checkpoint_tensor(reading->checkpoint, i)->part == part;
-    TRY(comm_max_int64(reading->parts->comm, &found, 1));
-    *has_out = found > 0;
+    TRY(request_part(requests, parts, checkpoint, CHECKPOINT_FIRST_MOMENT));
+    TRY(request_part(requests, parts, checkpoint, CHECKPOINT_SECOND_MOMENT));
+    if (optimizer_keeps(parts->optimizer, OPTIMIZER_MEAN_WEIGHT) &&
+        has_part(checkpoint, CHECKPOINT_MEAN_WEIGHT))
+        TRY(request_part(requests, parts, checkpoint, CHECKPOINT_MEAN_WEIGHT));
 out:
     return status;
 }
 
-static enum status read_all(const struct train_parts *parts,
-                            const struct run_checkpoint *checkpoint)
+static enum status request_module(struct state_requests *requests, const struct choice *choice,
+                                  const struct run_checkpoint *checkpoint, enum module module)
 {
     enum status status = OK;
-    const struct parameter_table *table = model_parameters(parts->model);
-    struct reading reading = {.parts = parts, .checkpoint = checkpoint};
-    bool has_mean = false;
-    TRY(reading_begin(&reading));
-    for (int64_t i = 0; i < table->n_parameters; i++)
-        TRY(read_held(&reading, &table->parameters[i], CHECKPOINT_WEIGHT,
-                      model_weights(parts->model) + table->parameters[i].offset));
-    TRY(read_state(&reading, CHECKPOINT_FIRST_MOMENT));
-    TRY(read_state(&reading, CHECKPOINT_SECOND_MOMENT));
-    TRY(has_part(&reading, CHECKPOINT_MEAN_WEIGHT, &has_mean));
-    optimizer_begin_mean(parts->optimizer, model_weights(parts->model));
-    if (has_mean && optimizer_keeps(parts->optimizer, OPTIMIZER_MEAN_WEIGHT))
-        TRY(read_state(&reading, CHECKPOINT_MEAN_WEIGHT));
-    if (reading.status != OK) status_add_context("resuming");
-    TRY(comm_agree(parts->comm, reading.status));
-out:
-    free(reading.whole);
-    return status;
-}
-
-enum status run_state_resume(const struct train_parts *parts, const char *directory,
-                             struct run_progress *progress_out, bool *found_out)
-{
-    enum status status = OK;
-    struct run_checkpoint *checkpoint = NULL;
-    struct run_progress progress = {0};
-    int64_t found = 0;
-    if (comm_rank(parts->comm) == 0) {
-        status = run_checkpoint_open_newest(&checkpoint, directory);
-        found = checkpoint != NULL;
-        if (found) progress = *run_checkpoint_progress(checkpoint);
-    }
-    TRY(comm_agree(parts->comm, status));
-    TRY(comm_sum_int64(parts->comm, &found, 1));
-    *found_out = found > 0;
-    if (!*found_out) goto out;
-    TRY(read_all(parts, checkpoint));
-    TRY(comm_broadcast(parts->comm, &progress, sizeof progress, 0));
-    optimizer_set_steps_done(parts->optimizer, progress.step - progress.skipped_steps);
-    *progress_out = progress;
-out:
-    run_checkpoint_close(checkpoint);
-    return status;
-}
-
-/* Rank 0: which parameters are taken, 1 each in `takes` [n_parameters]. */
-static enum status choose_module(int64_t *takes, const struct train_parts *parts,
-                                 const struct run_start *start,
-                                 const struct run_checkpoint *checkpoint, enum module module)
-{
-    enum status status = OK;
-    const struct parameter_table *table = model_parameters(parts->model);
-    int64_t n_taken = 0, n_missing = 0;
+    const struct parameter_table *table = model_parameters(choice->parts->model);
+    const char *path = run_checkpoint_path(checkpoint);
+    int64_t n_taken = 0, n_missing = 0, tensor = -1;
     for (int64_t i = 0; i < table->n_parameters; i++) {
         const struct parameter *parameter = &table->parameters[i];
         if (parameter->module != module) continue;
         const bool missing =
             run_checkpoint_find(checkpoint, CHECKPOINT_WEIGHT, parameter->name) < 0;
         n_missing += missing;
-        if (missing && !start->missing_stays)
+        if (missing && !choice->start->missing_stays)
             FAIL(ERR_FORMAT, "%s has no %s of module %s; with train.init_missing=new it starts new",
-                 run_checkpoint_path(checkpoint), parameter->name, module_names[module]);
-        takes[i] = !missing;
-        n_taken += !missing;
+                 path, parameter->name, module_names[module]);
+        if (missing) continue;
+        TRY(find_tensor(&tensor, checkpoint, parameter, CHECKPOINT_WEIGHT));
+        state_request_weight(requests, choice->parts, parameter, tensor);
+        n_taken++;
     }
     log_info("%s: %" PRId64 " tensors from %s, %" PRId64 " new", module_names[module], n_taken,
-             run_checkpoint_path(checkpoint), n_missing);
+             path, n_missing);
 out:
     return status;
 }
 
-static enum status choose_modules(int64_t *takes, const struct train_parts *parts,
-                                  const struct run_start *start,
-                                  struct run_checkpoint **checkpoint_out)
+static enum status request(struct state_requests *requests, const struct choice *choice,
+                           const struct run_checkpoint *checkpoint)
 {
     enum status status = OK;
-    TRY(run_checkpoint_open_path(checkpoint_out, start->path));
+    if (choice->start == NULL) return request_all(requests, choice->parts, checkpoint);
     for (int module = 0; module < N_MODULES; module++)
-        if (start->modules[module])
-            TRY(choose_module(takes, parts, start, *checkpoint_out, (enum module)module));
+        if (choice->start->modules[module])
+            TRY(request_module(requests, choice, checkpoint, (enum module)module));
 out:
+    return status;
+}
+
+/* ---- the newest whole one ---- */
+
+/* Rank 0: why a checkpoint is not taken, each reason once. */
+static void print_reasons(char *const *reasons, const struct comm *comm)
+{
+    const int size = comm_size(comm);
+    for (int rank = 0; rank < size; rank++) {
+        bool said = reasons[rank][0] == '\0';
+        for (int before = 0; !said && before < rank; before++)
+            said = strcmp(reasons[before], reasons[rank]) == 0;
+        if (said) continue;
+        char *who = rank > 0 ? text_format("rank %d of %d: ", rank, size) : text_copy("");
+        log_warn("%s%s; this checkpoint is passed over", who, reasons[rank]);
+        free(who);
+    }
+}
+
+/* Collective. A rank's failure to read: *passed_out, with a warning; an error where there is no
+ * other to take, or where it is of a newer program, whose work must not be lost. */
+static enum status pass_over(const struct choice *choice, enum status own, bool *passed_out)
+{
+    enum status status = OK;
+    struct comm *comm = choice->parts->comm;
+    char **reasons = NULL;
+    int64_t found[2] = {own != OK, own == ERR_UNSUPPORTED || own == ERR_MEMORY};
+    TRY(comm_max_int64(comm, found, 2));
+    *passed_out = found[0] > 0;
+    if (found[0] == 0) goto out;
+    if (found[1] > 0 || choice->alone) TRY(comm_agree(comm, own));
+    TRY(comm_gather_strings(comm, &reasons, own == OK ? "" : status_message()));
+    if (reasons != NULL) print_reasons(reasons, comm);
+    status_clear();
+out:
+    names_free(reasons, reasons == NULL ? 0 : (size_t)comm_size(comm));
+    return status;
+}
+
+/* Collective. One checkpoint, on all ranks; `taken` is set if it is whole. */
+static enum status try_one(struct choice *choice, const char *path)
+{
+    enum status status = OK;
+    struct state_requests requests = {0};
+    struct run_checkpoint *checkpoint = NULL;
+    bool passed = false;
+    status = run_checkpoint_open(&checkpoint, path);
+    TRY(pass_over(choice, status, &passed));
+    if (passed) goto out;
+    status = request(&requests, choice, checkpoint);
+    TRY(comm_agree(choice->parts->comm, status));
+    status = run_checkpoint_load(checkpoint, requests.requests, requests.n);
+    TRY(pass_over(choice, status, &passed));
+    if (passed) goto out;
+    choice->taken = checkpoint;
+    checkpoint = NULL;
+out:
+    run_checkpoint_close(checkpoint);
+    state_requests_release(&requests);
+    return status;
+}
+
+/* Collective. Rank 0 knows which there are. */
+static enum status take_newest(struct choice *choice)
+{
+    enum status status = OK;
+    char path[MAX_PATH_BYTES] = "";
+    int64_t numbers[2] = {(int64_t)choice->n, choice->alone};
+    TRY(comm_max_int64(choice->parts->comm, numbers, 2));
+    choice->alone = numbers[1] > 0;
+    for (int64_t i = 0; i < numbers[0] && choice->taken == NULL; i++) {
+        if (choice->paths != NULL) snprintf(path, sizeof path, "%s", choice->paths[i]);
+        TRY(comm_broadcast(choice->parts->comm, path, sizeof path, 0));
+        TRY(try_one(choice, path));
+    }
+    if (choice->taken == NULL && numbers[0] > 0)
+        status = status_fail(ERR_FORMAT,
+                             "%s: all %" PRId64 " checkpoints are damaged; remove the directory to "
+                             "begin anew",
+                             choice->where, numbers[0]);
+    TRY(comm_agree(choice->parts->comm, status));
+out:
+    return status;
+}
+
+static void choice_release(struct choice *choice)
+{
+    names_free(choice->paths, choice->n);
+    run_checkpoint_close(choice->taken);
+}
+
+enum status run_state_resume(const struct train_parts *parts, const char *directory,
+                             struct run_progress *progress_out, bool *found_out)
+{
+    enum status status = OK;
+    struct choice choice = {.parts = parts, .where = directory};
+    if (comm_rank(parts->comm) == 0)
+        status = checkpoint_paths_in(&choice.paths, &choice.n, directory);
+    TRY(comm_agree(parts->comm, status));
+    TRY(take_newest(&choice));
+    *found_out = choice.taken != NULL;
+    if (!*found_out) goto out;
+    *progress_out = *run_checkpoint_progress(choice.taken);
+    if (!has_part(choice.taken, CHECKPOINT_MEAN_WEIGHT))
+        optimizer_begin_mean(parts->optimizer, model_weights(parts->model));
+    optimizer_set_steps_done(parts->optimizer, progress_out->step - progress_out->skipped_steps);
+out:
+    choice_release(&choice);
     return status;
 }
 
 enum status run_state_take_weights(const struct train_parts *parts, const struct run_start *start)
 {
     enum status status = OK;
-    const struct parameter_table *table = model_parameters(parts->model);
-    const size_t n = (size_t)table->n_parameters;
-    struct run_checkpoint *checkpoint = NULL;
-    struct reading reading = {.parts = parts};
-    int64_t *takes = memory_new(n + 1, sizeof *takes);
-    if (comm_rank(parts->comm) == 0) status = choose_modules(takes, parts, start, &checkpoint);
-    if (status != OK) status_add_context("train.init %s", start->path);
+    struct choice choice = {.parts = parts, .start = start, .where = start->path};
+    if (comm_rank(parts->comm) == 0) {
+        status = checkpoint_paths_of(&choice.paths, &choice.n, start->path);
+        if (status != OK) status_add_context("train.init %s", start->path);
+        choice.alone = choice.n == 1 && strcmp(choice.paths[0], start->path) == 0;
+    }
     TRY(comm_agree(parts->comm, status));
-    TRY(comm_broadcast(parts->comm, takes, n * sizeof *takes, 0));
-    reading.checkpoint = checkpoint;
-    TRY(reading_begin(&reading));
-    for (size_t i = 0; i < n; i++)
-        if (takes[i] != 0)
-            TRY(read_held(&reading, &table->parameters[i], CHECKPOINT_WEIGHT,
-                          model_weights(parts->model) + table->parameters[i].offset));
-    if (reading.status != OK) status_add_context("train.init %s", start->path);
-    TRY(comm_agree(parts->comm, reading.status));
+    TRY(take_newest(&choice));
     if (parts->optimizer != NULL)
         optimizer_begin_mean(parts->optimizer, model_weights(parts->model));
 out:
-    free(reading.whole);
-    free(takes);
-    run_checkpoint_close(checkpoint);
+    choice_release(&choice);
     return status;
 }

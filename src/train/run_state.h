@@ -1,5 +1,5 @@
-/* A run's state to and from checkpoints: weights, moments, where the order stands. Rank 0 alone
- * touches files; the others receive what it read. */
+/* A run's state from checkpoints: weights, moments, where the order stands. Every rank reads what
+ * it holds, whatever ranks wrote it. run_saver.h writes. */
 #ifndef ROBIN_TRAIN_RUN_STATE_H
 #define ROBIN_TRAIN_RUN_STATE_H
 
@@ -9,12 +9,9 @@
 #include "checkpoint/run_checkpoint.h"
 #include "train/train_step.h"
 
-/* Collective. First compares the replicas, then writes DIRECTORY/step-N.ckpt. */
-enum status run_state_save(const struct train_parts *parts, const char *directory, int64_t keep,
-                           const struct run_progress *progress);
-
 /* Collective. Takes weights, moments and progress from the newest whole checkpoint of the
- * directory; *found_out false if there is none. ERR_FORMAT when it is of another model. */
+ * directory, and says why it passed over newer ones; *found_out false if there is none. ERR_FORMAT
+ * when it is of another model, ERR_UNSUPPORTED when of a newer program. */
 enum status run_state_resume(const struct train_parts *parts, const char *directory,
                              struct run_progress *progress_out, bool *found_out);
 
@@ -25,7 +22,7 @@ enum status run_state_check_weights(const struct train_parts *parts, const char 
 enum status run_state_weights_finite(const struct train_parts *parts, bool *finite_out);
 
 struct run_start {
-    const char *path;        /* a checkpoint file, or the newest of a folder or run directory */
+    const char *path;        /* a checkpoint, or the newest of a folder or run directory */
     bool modules[N_MODULES]; /* taken from it; the others are left alone */
     bool missing_stays;      /* parameters that it lacks are left alone; else they are refused */
 };

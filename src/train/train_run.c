@@ -137,17 +137,13 @@ out:
     return status;
 }
 
-static enum status save(const struct train_run *run, const struct run_progress *progress)
+/* Collective. Begins a checkpoint, and waits for it where the run ends with it. */
+static enum status save(const struct train_run *run, const struct run_progress *progress, bool ends)
 {
     enum status status = OK;
-    char *directory = path_join(run->run_dir, "checkpoints");
-    char *where = text_format("no checkpoint of step %" PRId64 " is written", progress->step);
-    TRY(run_state_check_weights(run->parts, where));
-    TRY(run_state_save(run->parts, directory, run->keep_last, progress));
-    log_info("checkpoint of step %" PRId64 " in %s", progress->step, directory);
+    TRY(run_saver_begin(run->saver, progress, ends));
+    if (ends) TRY(checkpoint_saver_finish(run_saver_files(run->saver)));
 out:
-    free(where);
-    free(directory);
     return status;
 }
 
@@ -159,7 +155,7 @@ static enum status give_up(const struct train_run *run, const struct run_progres
     enum status status = OK;
     bool finite = false;
     TRY(run_state_weights_finite(run->parts, &finite));
-    if (finite) TRY(save(run, before));
+    if (finite) TRY(save(run, before, true));
     FAIL(ERR_DIVERGED,
          "step %" PRId64 ": %s (loss %g, norm of the gradient %g), and train.max_skipped_steps = "
          "%" PRId64 " were skipped before it%s; lower optimizer.lr, or look at the samples that "
@@ -231,14 +227,17 @@ out:
     return status;
 }
 
-/* Collective: what any rank was asked for, all do. */
+/* Collective: what any rank was asked for, all do; and where all have written, the checkpoint that
+ * goes on behind the steps does, too. */
 static enum status poll_requests(const struct train_run *run, struct stop_requests *requests_out)
 {
     enum status status = OK;
     struct stop_requests own = {0};
     if (run->signals != NULL) own = stop_signals_poll(run->signals);
-    int64_t wanted[2] = {own.checkpoint, own.stop};
-    TRY(comm_max_int64(run->parts->comm, wanted, 2));
+    struct checkpoint_saver *files = run_saver_files(run->saver);
+    int64_t wanted[3] = {own.checkpoint, own.stop, checkpoint_saver_works(files)};
+    TRY(comm_max_int64(run->parts->comm, wanted, 3));
+    if (wanted[2] == 0 && !checkpoint_saver_is_idle(files)) TRY(checkpoint_saver_advance(files));
     *requests_out = (struct stop_requests){.checkpoint = wanted[0] > 0, .stop = wanted[1] > 0};
 out:
     return status;
@@ -273,7 +272,7 @@ enum status train_run(const struct train_run *run, struct run_progress *progress
         const bool enough = run->stop_after > 0 && progress->step - first >= run->stop_after;
         const bool stop = !last && (requests.stop || enough);
         const bool due = run->save_every > 0 && progress->step % run->save_every == 0;
-        if (last || stop || due || requests.checkpoint) TRY(save(run, progress));
+        if (last || stop || due || requests.checkpoint) TRY(save(run, progress, last || stop));
         if (!stop) continue;
         log_info("stopped after step %" PRId64 " of %" PRId64 "; the same command goes on there",
                  progress->step, run->total_steps);

@@ -4,6 +4,7 @@
 
 #include "train/loader.h"
 #include "train/progress.h"
+#include "train/run_saver.h"
 #include "train/run_state.h"
 #include "train/stop_signals.h"
 #include "train/train_step.h"
@@ -15,12 +16,12 @@ struct train_run { /* everything borrowed */
     struct progress *report;            /* rank 0; NULL: says nothing */
     struct task_loss *task_loss;        /* NULL: not wanted */
     const struct model_options *model;  /* what trains, for counting operations */
-    const char *run_dir;                /* checkpoints/ and skipped.txt go there */
+    const char *run_dir;                /* skipped.txt goes there */
+    struct run_saver *saver;
     bool ordered;                       /* the reduction: micro-batches are leaves of one tree */
     int64_t total_steps;
     int64_t stop_after; /* steps of this call, then a checkpoint and ERR_STOPPED; 0: no limit */
     int64_t save_every; /* 0: only at the end */
-    int64_t keep_last;
     double max_skipped;        /* share of samples that may have nothing to learn */
     double spike_factor;       /* step_verdict.h */
     int64_t max_skipped_steps; /* of the run; one more ends it */
