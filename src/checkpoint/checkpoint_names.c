@@ -22,7 +22,8 @@ static const char *read_number(int64_t *number_out, const char *text, size_t lea
     return text + digits;
 }
 
-bool checkpoint_name_parse(struct checkpoint_name *name_out, const char *name)
+/* False: not the name of a checkpoint. */
+static bool parse_name(struct checkpoint_name *name_out, const char *name)
 {
     struct checkpoint_name parsed = {.attempt = 1};
     if (strncmp(name, PREFIX, strlen(PREFIX)) != 0) return false;
@@ -70,7 +71,7 @@ enum status checkpoint_names_list(struct checkpoint_name **names_out, size_t *n_
     if (file_exists(directory)) TRY(directory_list(&entries, &n, directory));
     for (size_t i = 0; i < n; i++) {
         struct checkpoint_name name;
-        if (!checkpoint_name_parse(&name, entries[i])) continue;
+        if (!parse_name(&name, entries[i])) continue;
         name.name = text_copy(entries[i]);
         names = memory_resize(names, n_names + 1, sizeof *names);
         names[n_names++] = name;
@@ -100,9 +101,8 @@ enum status checkpoint_name_new(char **name_out, const char *directory, int64_t 
     TRY(checkpoint_names_list(&names, &n, directory));
     for (size_t i = 0; i < n; i++)
         if (names[i].step == step && names[i].attempt >= attempt) attempt = names[i].attempt + 1;
-    *name_out = attempt == 1
-                    ? text_format(PREFIX "%09" PRId64, step)
-                    : text_format(PREFIX "%09" PRId64 "-%" PRId64, step, attempt);
+    *name_out = attempt == 1 ? text_format(PREFIX "%09" PRId64, step)
+                             : text_format(PREFIX "%09" PRId64 "-%" PRId64, step, attempt);
 out:
     checkpoint_names_free(names, n);
     return status;
@@ -123,7 +123,7 @@ static bool is_checkpoint(const char *path)
     char *manifest = path_join(path, CHECKPOINT_MANIFEST);
     const char *slash = strrchr(path, '/');
     const bool is_one = !is_directory(path) || file_exists(manifest) ||
-                        checkpoint_name_parse(&name, slash == NULL ? path : slash + 1);
+                        parse_name(&name, slash == NULL ? path : slash + 1);
     free(manifest);
     return is_one;
 }
@@ -151,18 +151,20 @@ enum status checkpoint_paths_of(char ***paths_out, size_t *n_out, const char *pa
     const bool is_latest = length > end && ends_with(path, "/" CHECKPOINT_LATEST);
     char *folder = text_format("%.*s", (int)(is_latest ? length - end : length), path);
     char *inner = path_join(folder, "checkpoints");
+    char **paths = NULL;
+    size_t n = 1;
     if (is_checkpoint(folder)) {
-        *paths_out = memory_new(1, sizeof **paths_out);
-        **paths_out = text_copy(folder);
-        *n_out = 1;
+        paths = memory_new(1, sizeof *paths);
+        *paths = text_copy(folder);
     } else {
-        TRY(checkpoint_paths_in(paths_out, n_out, is_directory(inner) ? inner : folder));
-        if (*n_out == 0) {
-            names_free(*paths_out, 0);
-            FAIL(ERR_IO, "%s holds no checkpoint; run the stage before this one", path);
-        }
+        TRY(checkpoint_paths_in(&paths, &n, is_directory(inner) ? inner : folder));
+        if (n == 0) FAIL(ERR_IO, "%s holds no checkpoint; run the stage before this one", path);
     }
+    *paths_out = paths;
+    *n_out = n;
+    paths = NULL;
 out:
+    free(paths); /* of none */
     free(inner);
     free(folder);
     return status;

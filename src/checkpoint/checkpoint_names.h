@@ -19,8 +19,6 @@ struct checkpoint_name {
     int64_t step, attempt; /* attempt 1 has no suffix; 0: the first format */
 };
 
-/* False: not the name of a checkpoint. */
-bool checkpoint_name_parse(struct checkpoint_name *name_out, const char *name);
 /* What a killed run left of one being written or removed. */
 bool checkpoint_name_is_leftover(const char *name);
 

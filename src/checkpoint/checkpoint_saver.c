@@ -1,4 +1,4 @@
-/* The states of a save: idle, all ranks write, rank 0 publishes; a thread for each of the latter. */
+/* The states of a save: idle, all ranks write, rank 0 publishes; the last two in threads. */
 #include "checkpoint/checkpoint_saver.h"
 
 #include <inttypes.h>
@@ -194,8 +194,7 @@ static enum status fail_together(struct checkpoint_saver *saver, enum status own
                                        comm_host(comm), status_message());
     TRY(comm_gather_strings(comm, &sentences, sentence));
     for (int rank = 0; sentences != NULL && rank < comm_size(comm); rank++)
-        if (sentences[rank][0] != '\0')
-            log_warn("%s; the run goes on without it", sentences[rank]);
+        if (sentences[rank][0] != '\0') log_warn("%s; the run goes on without it", sentences[rank]);
     status_clear();
 out:
     names_free(sentences, sentences == NULL ? 0 : (size_t)comm_size(comm));
@@ -218,12 +217,19 @@ out:
     return status;
 }
 
-static void tell(const struct checkpoint_saver *saver)
+/* Collective. */
+static enum status tell(struct checkpoint_saver *saver)
 {
+    enum status status = OK;
+    int64_t bytes = (int64_t)checkpoint_shard_bytes(saver->shard);
     const double seconds = monotonic_seconds() - saver->began;
-    log_info("checkpoint of step %" PRId64 " in %s/%s: %.1f s, in which the run stood still for "
-             "%.2f s",
-             saver->progress.step, saver->directory, saver->name, seconds, saver->stalled);
+    TRY(comm_sum_int64(saver->options.comm, &bytes, 1));
+    log_info("checkpoint of step %" PRId64 " in %s/%s: %.1f MB in %.2f s, in which the run stood "
+             "still for %.2f s",
+             saver->progress.step, saver->directory, saver->name, (double)bytes / 1e6, seconds,
+             saver->stalled);
+out:
+    return status;
 }
 
 static enum status advance(struct checkpoint_saver *saver)
@@ -238,7 +244,7 @@ static enum status advance(struct checkpoint_saver *saver)
         start(saver, SAVER_PUBLISHING);
         return OK;
     }
-    tell(saver);
+    TRY(tell(saver));
     forget(saver);
 out:
     return status;

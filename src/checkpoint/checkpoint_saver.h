@@ -21,11 +21,12 @@ struct saver_options {
     const struct file_layer *layer; /* NULL: the system's */
     const char *directory;          /* copied */
     struct checkpoint_keep keep;
-    bool in_background;    /* from a copy; else the run stands still until all is written */
-    bool direct;           /* past the page cache */
-    bool failures_go_on;   /* a checkpoint that fails is a warning, unless it must be; else an error */
-    uint64_t file_bytes;   /* of a data file, at most; 0: the default */
-    const json_t *about;   /* kept: what the manifest says of the run */
+    bool in_background; /* from a copy; else the run stands still until all is written */
+    bool direct;        /* past the page cache */
+    bool
+        failures_go_on; /* a checkpoint that fails is a warning, unless it must be; else an error */
+    uint64_t file_bytes;                     /* of a data file, at most; 0: the default */
+    const json_t *about;                     /* kept: what the manifest says of the run */
     const struct checkpoint_tensor *tensors; /* the same on all ranks; borrowed */
     int64_t n_tensors;
     const struct checkpoint_source *sources; /* of this rank; together all of all tensors once */

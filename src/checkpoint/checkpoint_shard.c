@@ -175,8 +175,7 @@ static enum status write_chunks(struct writer *writer, const struct data_file *f
         const uint64_t end = direct ? align_file(to) : to;
         TRY(layer_file_write(out, bytes, (size_t)(end - from), from));
     }
-    if (direct && file->size % FILE_LAYER_ALIGNMENT != 0)
-        TRY(layer_file_truncate(out, file->size));
+    if (direct && file->size % FILE_LAYER_ALIGNMENT != 0) TRY(layer_file_truncate(out, file->size));
 out:
     return status;
 }

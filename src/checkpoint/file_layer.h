@@ -12,8 +12,8 @@
 /* Each returns what its system call does: -1 with errno where it failed. */
 struct file_layer {
     void *context;
-    int (*create)(void *context, const char *path, bool direct); /* empty, for writing; a file
-                                                                    descriptor */
+    /* An empty file, for writing; its descriptor. */
+    int (*create)(void *context, const char *path, bool direct);
     int64_t (*write)(void *context, int fd, const void *bytes, size_t size, uint64_t offset);
     int (*truncate)(void *context, int fd, uint64_t size);
     int (*sync)(void *context, int fd);
@@ -27,7 +27,7 @@ struct file_layer {
 extern const struct file_layer file_layer_system;
 
 /* The same with sentences. `direct` past the page cache, where the file system can: then memory,
- * sizes and offsets must be multiples of FILE_LAYER_ALIGNMENT, and it is cleared where it cannot. */
+ * sizes and offsets must be multiples of FILE_LAYER_ALIGNMENT; cleared where it cannot. */
 #define FILE_LAYER_ALIGNMENT 4096
 struct layer_file { /* fd -1: closed */
     const struct file_layer *layer;

@@ -12,7 +12,7 @@
 
 #define MANIFEST_FORMAT      "robin-dist checkpoint"
 #define MANIFEST_VERSION     2
-#define MANIFEST_CRC_BYTES   22 /* {"crc32c":"xxxxxxxx", and the CRC is of all behind them */
+#define MANIFEST_CRC_BYTES   21 /* {"crc32c":"xxxxxxxx", and the CRC is of all behind them */
 #define MANIFEST_MAX_BYTES   ((size_t)1 << 30)
 #define MANIFEST_BLOCK_BYTES ((uint64_t)1 << 20)
 

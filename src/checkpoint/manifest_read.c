@@ -197,8 +197,7 @@ static enum status check_piece(const struct run_checkpoint *checkpoint,
     else if (runs->n == 1 ? runs->step != 0 : runs->step < runs->length || runs->step > elements)
         wrong = "step does not fit length and n";
     else if (runs->start < 0 || runs->start > elements - runs->length ||
-             (runs->n > 1 &&
-              (elements - runs->length - runs->start) / (runs->n - 1) < runs->step))
+             (runs->n > 1 && (elements - runs->length - runs->start) / (runs->n - 1) < runs->step))
         wrong = "it leaves the tensor";
     else if (piece->offset % CHECKPOINT_ALIGNMENT != 0)
         wrong = "offset is no multiple of 64";
@@ -258,8 +257,8 @@ static enum status read_tensor(struct reading *reading, int64_t t, const json_t 
              place.file, place.record, dtype);
     TRY(json_field(&pieces, entry, "pieces", JSON_ARRAY, place));
     const size_t n = json_array_size(pieces);
-    checkpoint->pieces = memory_resize(
-        checkpoint->pieces, (size_t)checkpoint->n_pieces + n + 1, sizeof *checkpoint->pieces);
+    checkpoint->pieces = memory_resize(checkpoint->pieces, (size_t)checkpoint->n_pieces + n + 1,
+                                       sizeof *checkpoint->pieces);
     for (size_t i = 0; i < n; i++) {
         snprintf(record, sizeof record, "tensors[%" PRId64 "]: pieces[%zu]", t, i);
         TRY(read_piece(checkpoint, t, json_array_get(pieces, i), place));

@@ -53,8 +53,7 @@ static enum status add_rank(struct text_buffer *out, struct collection *all,
     TRY(json_field(&files, root, "files", JSON_ARRAY, place));
     TRY(json_field(&pieces, root, "pieces", JSON_ARRAY, place));
     const size_t n_files = json_array_size(files), n = json_array_size(pieces);
-    all->pieces =
-        memory_resize(all->pieces, (size_t)all->n_pieces + n + 1, sizeof *all->pieces);
+    all->pieces = memory_resize(all->pieces, (size_t)all->n_pieces + n + 1, sizeof *all->pieces);
     for (size_t i = 0; i < n; i++) {
         struct manifest_piece *piece = &all->pieces[all->n_pieces++];
         TRY(read_piece(piece, json_array_get(pieces, i), header->n_tensors, who));
@@ -104,10 +103,10 @@ static void put_tensors(struct text_buffer *out, const struct manifest_header *h
         text_append(out, "],\"pieces\":[");
         for (const int64_t first = p; p < all->n_pieces && all->pieces[p].tensor == t; p++) {
             const struct manifest_piece *piece = &all->pieces[p];
-            text_printf(out, "%s[%" PRId64 ",%" PRIu64 ",%" PRId64 ",%" PRId64 ",%" PRId64
-                             ",%" PRId64 "]",
-                        p > first ? "," : "", piece->file, piece->offset, piece->runs.start,
-                        piece->runs.step, piece->runs.length, piece->runs.n);
+            text_printf(
+                out, "%s[%" PRId64 ",%" PRIu64 ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64 "]",
+                p > first ? "," : "", piece->file, piece->offset, piece->runs.start,
+                piece->runs.step, piece->runs.length, piece->runs.n);
         }
         text_append(out, "]}");
         free(quoted);

@@ -113,8 +113,7 @@ static void print_summary(const struct run_checkpoint *checkpoint)
                (int64_t)json_integer_value(json_object_get(about, "tp")),
                (int64_t)json_integer_value(json_object_get(about, "seed")));
     for (int part = 0; part < CHECKPOINT_PARTS; part++) {
-        const int64_t elements =
-            count_elements(checkpoint, (enum checkpoint_part)part, &n_tensors);
+        const int64_t elements = count_elements(checkpoint, (enum checkpoint_part)part, &n_tensors);
         if (part == CHECKPOINT_WEIGHT) n_weights = elements;
         if (n_tensors > 0)
             printf("%-14s %5" PRId64 " tensors %12" PRId64 " elements\n",
@@ -225,8 +224,8 @@ static void diff_progress(struct difference *difference, const struct run_progre
     if (a->samples != b->samples)
         say(difference, text_format("samples: %" PRId64 " and %" PRId64, a->samples, b->samples));
     if (a->order_hash != b->order_hash)
-        say(difference, text_format("order: %016" PRIx64 " and %016" PRIx64, a->order_hash,
-                                    b->order_hash));
+        say(difference,
+            text_format("order: %016" PRIx64 " and %016" PRIx64, a->order_hash, b->order_hash));
     if (memcmp(&a->means, &b->means, sizeof a->means) != 0)
         say(difference, text_format("means of the steps: loss %.17g and %.17g, norm %.17g and "
                                     "%.17g, of %" PRId64 " and %" PRId64,
@@ -329,7 +328,8 @@ enum status checkpoint_prune_command(struct command_call *call)
     size_t n = 0;
     bool dry_run = false, helped = false;
     const struct option_row rows[] = {
-        {"DIR", NULL, OPTION_TEXT, true, 0, 0, &path, "a folder of checkpoints, or a run directory"},
+        {"DIR", NULL, OPTION_TEXT, true, 0, 0, &path,
+         "a folder of checkpoints, or a run directory"},
         {"--keep-last", "N", OPTION_INTEGER, true, 1, 9e15, &keep.last,
          "so many whole ones stay, the newest"},
         {"--keep-every", "N", OPTION_INTEGER, false, 1, 9e15, &keep.every,

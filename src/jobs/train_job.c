@@ -263,10 +263,10 @@ static json_t *about_run(const struct train_job *job)
         json_pack("{s:s, s:I, s:I}", "kind", job->schedule.constant ? "constant" : "cosine",
                   "steps", (json_int_t)job->schedule.total_steps, "warmup_steps",
                   (json_int_t)job->schedule.warmup_steps);
-    json_t *about = json_pack("{s:s, s:i, s:i, s:i, s:I, s:o, s:s}", "program", job->version,
-                              "ranks", comm_size(job->comm), "dp", job->mesh.dp_size, "tp",
-                              job->mesh.tp_size, "seed", (json_int_t)config->seed, "schedule",
-                              schedule, "config", text);
+    json_t *about =
+        json_pack("{s:s, s:i, s:i, s:i, s:I, s:o, s:s}", "program", job->version, "ranks",
+                  comm_size(job->comm), "dp", job->mesh.dp_size, "tp", job->mesh.tp_size, "seed",
+                  (json_int_t)config->seed, "schedule", schedule, "config", text);
     ASSERT(about != NULL, "the description of the run is no JSON");
     free(text);
     return about;
@@ -288,6 +288,8 @@ static enum status create_saver(struct train_job *job)
         .about = about,
     };
     TRY(run_saver_create(&job->saver, &job->parts, &options));
+    log_info("copy of this rank's part of the state, for checkpoints: %.1f MB",
+             (double)checkpoint_saver_memory(run_saver_files(job->saver)) / 1e6);
 out:
     json_decref(about);
     free(checkpoints);

@@ -502,13 +502,13 @@ static int add_rows(struct parameter_piece *piece, const struct parameter_runs *
 {
     const int64_t end = columns.end < all->length ? columns.end : all->length;
     if (n < 1 || end <= columns.first) return 0;
-    *piece = (struct parameter_piece){
-        .runs = {.n = n,
-                 .length = end - columns.first,
-                 .start = all->start + row * all->step + columns.first,
-                 .step = n > 1 ? all->step : 0,
-                 .held_step = all->held_step},
-        .held = row * all->held_step + columns.first};
+    *piece =
+        (struct parameter_piece){.runs = {.n = n,
+                                          .length = end - columns.first,
+                                          .start = all->start + row * all->step + columns.first,
+                                          .step = n > 1 ? all->step : 0,
+                                          .held_step = all->held_step},
+                                 .held = row * all->held_step + columns.first};
     return 1;
 }
 
@@ -522,8 +522,7 @@ int parameter_range(struct parameter_piece pieces[PARAMETER_MAX_PIECES],
     int64_t row = first / width;
     if (first % width > 0) {
         const int64_t row_end = end < (row + 1) * width ? end - row * width : width;
-        n += add_rows(&pieces[n], &all, row, 1,
-                      (struct columns){first % width, row_end});
+        n += add_rows(&pieces[n], &all, row, 1, (struct columns){first % width, row_end});
         row++;
     }
     const int64_t whole = end / width - row;
@@ -532,8 +531,7 @@ int parameter_range(struct parameter_piece pieces[PARAMETER_MAX_PIECES],
         row += whole;
     }
     if (row * width < end)
-        n += add_rows(&pieces[n], &all, row, 1,
-                      (struct columns){0, end - row * width});
+        n += add_rows(&pieces[n], &all, row, 1, (struct columns){0, end - row * width});
     return n;
 }
 

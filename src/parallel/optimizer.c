@@ -30,7 +30,8 @@ struct optimizer {
 /* ---- life ---- */
 
 /* The parts of the bucket's parameters that lie in this rank's shard. */
-static int64_t list_spans(const struct optimizer *optimizer, int64_t b, struct optimizer_span *spans)
+static int64_t list_spans(const struct optimizer *optimizer, int64_t b,
+                          struct optimizer_span *spans)
 {
     const struct bucket *bucket = &optimizer->buckets->buckets[b];
     const struct bucket_range shard = bucket_shard(optimizer->buckets, b);
@@ -45,10 +46,10 @@ static int64_t list_spans(const struct optimizer *optimizer, int64_t b, struct o
         if (end <= first) continue;
         if (spans != NULL)
             spans[n] = (struct optimizer_span){.parameter = parameter,
-                                     .weight = bucket->weight + first,
-                                     .gradient = bucket->gradient + first,
-                                     .state = bucket->state + first - shard.first,
-                                     .n = end - first};
+                                               .weight = bucket->weight + first,
+                                               .gradient = bucket->gradient + first,
+                                               .state = bucket->state + first - shard.first,
+                                               .n = end - first};
         n++;
     }
     return n;
@@ -115,11 +116,6 @@ void optimizer_destroy(struct optimizer *optimizer)
     free(optimizer->first_span);
     buckets_release(&optimizer->whole);
     free(optimizer);
-}
-
-const struct bucket_list *optimizer_buckets(const struct optimizer *optimizer)
-{
-    return optimizer->buckets;
 }
 
 /* ---- the norm ---- */

@@ -36,7 +36,6 @@ void optimizer_destroy(struct optimizer *optimizer);
  * there where the shard is. */
 enum status optimizer_squares(const struct optimizer *optimizer, const float *const *values,
                               double *blocks);
-const struct bucket_list *optimizer_buckets(const struct optimizer *optimizer);
 
 /* Where one rank has everything: the L2 norm of the flat gradients [n_gradient_elements], whose
  * padding is zero, and of each module's part of them (module_norms_out [N_MODULES] may be NULL). */

@@ -182,6 +182,7 @@ static void put_measured(struct text_buffer *out, const struct progress_options 
     if (step->slowest.compared)
         text_printf(out, "\"slowest\": {\"rank\": %d, \"seconds\": %.6f, \"median\": %.6f}, ",
                     step->slowest.rank, step->slowest.busy, step->slowest.median);
+    if (step->save_seconds > 0) text_printf(out, "\"checkpoint\": %.6f, ", step->save_seconds);
     text_printf(out, "\"memory\": %" PRId64 "}\n", peak_memory());
 }
 

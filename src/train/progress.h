@@ -35,6 +35,7 @@ struct progress_step {
     const struct task_loss *task_loss;
     struct straggler_found slowest;
     const struct train_result *result;
+    double save_seconds; /* that the run stood still for checkpoints since the step before */
     double wall_seconds; /* since the step before; set by progress_report */
 };
 

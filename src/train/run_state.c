@@ -77,8 +77,9 @@ static enum status find_tensor(int64_t *index_out, const struct run_checkpoint *
     bool same = tensor->n_dims == parameter->n_dims;
     for (int d = 0; same && d < tensor->n_dims; d++) same = tensor->dims[d] == parameter->dims[d];
     if (!same)
-        FAIL(ERR_SHAPE, "%s: %s has another shape than in this model; give the sizes it was made "
-                        "with",
+        FAIL(ERR_SHAPE,
+             "%s: %s has another shape than in this model; give the sizes it was made "
+             "with",
              path, parameter->name);
     *index_out = index;
 out:

@@ -33,8 +33,7 @@ enum status state_tensors_list(struct state_tensors *list, const struct train_pa
     list->tensors = memory_new(most + 1, sizeof *list->tensors);
     for (int part = 0; part < CHECKPOINT_PARTS; part++)
         for (int64_t i = 0; i < order->n_parameters; i++) {
-            const struct parameter *parameter =
-                parameter_find(own, order->parameters[i].name);
+            const struct parameter *parameter = parameter_find(own, order->parameters[i].name);
             if (!has_part(parts, (enum checkpoint_part)part)) continue;
             if (part != CHECKPOINT_WEIGHT && parameter->gradient_offset < 0) continue;
             struct checkpoint_tensor *tensor = &list->tensors[list->n++];

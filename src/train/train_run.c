@@ -127,6 +127,7 @@ static enum status report_step(const struct train_run *run, const struct global_
         .flops = model_flops(model_config_of(run->parts->model), run->model, &load),
         .task_loss = run->task_loss,
         .slowest = *slowest,
+        .save_seconds = checkpoint_saver_stall(run_saver_files(run->saver)),
         .order_hash = progress->order_hash,
         .sample_ids = batch->ids,
         .result = result,

@@ -18,12 +18,12 @@ struct train_run { /* everything borrowed */
     const struct model_options *model;  /* what trains, for counting operations */
     const char *run_dir;                /* skipped.txt goes there */
     struct run_saver *saver;
-    bool ordered;                       /* the reduction: micro-batches are leaves of one tree */
+    bool ordered; /* the reduction: micro-batches are leaves of one tree */
     int64_t total_steps;
-    int64_t stop_after; /* steps of this call, then a checkpoint and ERR_STOPPED; 0: no limit */
-    int64_t save_every; /* 0: only at the end */
-    double max_skipped;        /* share of samples that may have nothing to learn */
-    double spike_factor;       /* step_verdict.h */
+    int64_t stop_after;  /* steps of this call, then a checkpoint and ERR_STOPPED; 0: no limit */
+    int64_t save_every;  /* 0: only at the end */
+    double max_skipped;  /* share of samples that may have nothing to learn */
+    double spike_factor; /* step_verdict.h */
     int64_t max_skipped_steps; /* of the run; one more ends it */
     int64_t straggler_every;   /* steps between comparisons of the ranks; 0: never */
 };

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Puts a NaN into the last weight of a run's checkpoint, with checksums that hold.
 
-usage: tests/faults/poison_checkpoint.py FILE.ckpt"""
+usage: tests/faults/poison_checkpoint.py CHECKPOINT"""
 import json
-import struct
+import os
 import sys
 
 
@@ -16,28 +16,19 @@ def crc32c(data):
     return crc ^ 0xFFFFFFFF
 
 
-def aligned(offset):
-    return (offset + 63) // 64 * 64
-
-
-path = sys.argv[1]
-with open(path, "rb") as f:
-    data = f.read()
-magic, size, _, _ = struct.unpack_from("<8sQII", data)
-header = json.loads(data[24:24 + size])
-at, tensors = 24 + size, []
-for entry in header["tensors"]:
-    n = 4
-    for dim in entry["dims"]:
-        n *= dim
-    at = aligned(at)
-    tensors.append(bytearray(data[at:at + n]))
-    at += n
-last = max(i for i, entry in enumerate(header["tensors"]) if entry["part"] == "weight")
-tensors[last][:4] = b"\0\0\xc0\x7f"
-header["tensors"][last]["crc32c"] = crc32c(tensors[last])
-text = json.dumps(header, separators=(",", ":")).encode()
-with open(path, "wb") as f:
-    f.write(struct.pack("<8sQII", magic, len(text), crc32c(text), 0) + text)
-    for tensor in tensors:
-        f.write(bytes(aligned(f.tell()) - f.tell()) + tensor)
+manifest_path = os.path.join(sys.argv[1], "manifest.json")
+with open(manifest_path, encoding="utf-8") as f:
+    manifest = json.load(f)
+weight = [tensor for tensor in manifest["tensors"] if tensor["part"] == "weight"][-1]
+number, offset = weight["pieces"][0][:2]
+file = manifest["files"][number]
+with open(os.path.join(sys.argv[1], file["name"]), "r+b") as f:
+    f.seek(offset)
+    f.write(b"\0\0\xc0\x7f")
+    block = offset // manifest["block_bytes"]
+    f.seek(block * manifest["block_bytes"])
+    file["crc32c"][block] = crc32c(f.read(manifest["block_bytes"]))
+del manifest["crc32c"]
+text = json.dumps(manifest, separators=(",", ":"))[1:].encode()
+with open(manifest_path, "wb") as f:
+    f.write(b'{"crc32c":"%08x",' % crc32c(text) + text)

@@ -143,7 +143,7 @@ for ranks in 1 3; do
     rm -r "$work/scenes"
     mv "$work/kept" "$work/scenes"
 done
-printf 'ROBIN' >"$work/run/checkpoints/step-000000001.ckpt"
+printf 'ROBIN' >"$work/run/checkpoints/step-000000001/manifest.json"
 both_kept() {
     for ranks in 1 3; do
         refused $ranks 2 "$1" "$robin" "$work/train.yaml" run_dir="$work/run"
@@ -155,7 +155,7 @@ echo "going on from what is not the same"
 # ---- numbers that are none ----
 both 2 "the run has one step, and schedule.warmup_ratio 0.03 makes its learning rate 0" train.steps=1
 "$robin" "$work/train.yaml" run_dir="$work/nan" >"$work/log" 2>&1 || fail "a run to poison"
-tests/faults/poison_checkpoint.py "$work/nan/checkpoints/step-000000003.ckpt" || fail "poison"
+tests/faults/poison_checkpoint.py "$work/nan/checkpoints/step-000000003" || fail "poison"
 both 2 "$work/nan: .*\[[0-9]*\] is nan; take weights that are all finite" train.init="$work/nan"
 both 1 "step [0-9]*: .* is not finite (loss .*), and train.max_skipped_steps = 3 were skipped" \
     train.max_skipped_steps=3 \
