@@ -14,6 +14,11 @@ static size_t smaller(size_t a, size_t b)
     return a < b ? a : b;
 }
 
+static size_t larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
 /* Optimal string alignment distance (Levenshtein with swaps of neighbours). */
 static size_t edit_distance(const char *a, const char *b)
 {
@@ -44,8 +49,11 @@ static const char *last_word(const char *path)
 char *config_suggest(const char *path)
 {
     const char *nearest = NULL;
-    size_t nearest_distance = strlen(path) / 4 + 1;
+    const size_t length = strlen(path);
+    size_t nearest_distance = length / 4 + 1;
     for (size_t i = 0; i < n_config_keys; i++) {
+        const size_t other = strlen(config_keys[i].path);
+        if (larger(length, other) - smaller(length, other) > nearest_distance) continue;
         size_t distance = edit_distance(path, config_keys[i].path);
         if (distance > nearest_distance || (nearest != NULL && distance == nearest_distance))
             continue;
