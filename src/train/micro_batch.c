@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/allocator.h"
 #include "base/arena.h"
 #include "base/assertion.h"
 #include "base/random.h"
@@ -49,7 +50,7 @@ static enum status take(void *memory_out, int64_t n, size_t size, const char *wh
 {
     enum status status = OK;
     const size_t bytes = size_multiply((size_t)(n > 0 ? n : 1), size);
-    void *memory = malloc(bytes);
+    void *memory = block_take(bytes);
     if (memory == NULL)
         FAIL(ERR_MEMORY, "no memory for the %s of a micro-batch: %zu bytes", what, bytes);
     memcpy(memory_out, &memory, sizeof memory);
@@ -239,12 +240,12 @@ out:
 void micro_batch_destroy(struct micro_batch *micro)
 {
     if (micro == NULL) return;
-    for (int level = 0; level < N_LEVELS; level++) free(micro->footprint[level]);
-    free(micro->pixels);
-    free(micro->keep);
-    free(micro->position_grid);
-    free(micro->target_weight);
-    free(micro->indices);
+    for (int level = 0; level < N_LEVELS; level++) block_give(micro->footprint[level]);
+    block_give(micro->pixels);
+    block_give(micro->keep);
+    block_give(micro->position_grid);
+    block_give(micro->target_weight);
+    block_give(micro->indices);
     free(micro->image_of);
     free(micro->first_region);
     free(micro->sample_id);

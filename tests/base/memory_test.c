@@ -1,4 +1,4 @@
-/* Arenas and text buffers. */
+/* Arenas, blocks that are kept, and text buffers. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/allocator.h"
 #include "base/arena.h"
 #include "base/text_buffer.h"
 
@@ -68,6 +69,41 @@ static void too_large_is_an_error(void **state)
     assert_int_equal(size_multiply(3, 5), 15);
 }
 
+/* A large block comes back to whoever asks for about as much; every byte of it is writable. */
+static void large_blocks_come_back(void **state)
+{
+    (void)state;
+    enum { LARGE = 3 << 20, MANY = 60 };
+    unsigned char *small = block_take(10), *none = block_take(0), *large = block_take(LARGE);
+    assert_int_equal((uintptr_t)small % 64, 0);
+    assert_int_equal((uintptr_t)large % 64, 0);
+    assert_non_null(none);
+    memset(small, 1, 10);
+    memset(large, 2, LARGE);
+    block_give(large);
+    unsigned char *other = block_take(LARGE / 2 - 1), *more = block_take(LARGE + 1);
+    assert_ptr_not_equal(other, large); /* less than half of it would be used, or it is too small */
+    assert_ptr_not_equal(more, large);
+    unsigned char *again = block_take(LARGE - 100);
+#ifndef __SANITIZE_ADDRESS__
+    assert_ptr_equal(again, large);
+#endif
+    memset(again, 3, LARGE - 100);
+    block_give(again);
+    block_give(other);
+    block_give(more);
+    block_give(small);
+    block_give(none);
+    block_give(NULL);
+    assert_null(block_take(SIZE_MAX - 10));
+    void *blocks[MANY]; /* more than are kept */
+    for (size_t i = 0; i < MANY; i++) {
+        blocks[i] = block_take(LARGE + i);
+        memset(blocks[i], 4, LARGE + i);
+    }
+    for (size_t i = 0; i < MANY; i++) block_give(blocks[i]);
+}
+
 static void text_grows(void **state)
 {
     (void)state;
@@ -109,6 +145,7 @@ int main(void)
         cmocka_unit_test(the_plan_is_the_use),
         cmocka_unit_test(borrowed_memory_is_left_alone),
         cmocka_unit_test(too_large_is_an_error),
+        cmocka_unit_test(large_blocks_come_back),
         cmocka_unit_test(text_grows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
