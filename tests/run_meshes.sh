@@ -1,6 +1,7 @@
 #!/bin/bash
-# The long proofs of the parallel trainer: reference tensors and ten reference steps on every mesh of
-# up to 8 ranks with every switch, 10,000 random steps on three meshes of 4 ranks, 64 ranks against one.
+# The long proofs of the parallel trainer: reference tensors, steps with every combination of switches and
+# ten reference steps on every mesh of up to 8 ranks, 10,000 random steps on three meshes of 4 ranks, 64
+# ranks against one.
 #
 # usage: tests/run_meshes.sh BUILD [goldens|matrix|fuzz|ranks64]...
 set -uo pipefail
@@ -58,7 +59,7 @@ for what in "$@"; do
     echo "== $what"
     case $what in
     goldens) goldens ;;
-    matrix) "$build/tests/train/train_step_test" all ;;
+    matrix) "$build/tests/parallel/mesh_matrix_test" all && "$build/tests/train/train_step_test" all ;;
     fuzz) "$build/tests/parallel/mesh_fuzz_test" 10000 ;;
     ranks64) ranks64 ;;
     *) echo "no proof called $what"; false ;;

@@ -15,18 +15,14 @@
 
 #include <cmocka.h>
 
-#include "base/assertion.h"
-#include "base/random.h"
 #include "base/text_buffer.h"
 #include "device/stream.h"
 #include "parallel/tensor_parallel.h"
+#include "support/drawn_micro.h"
 #include "support/mpi_run.h"
-#include "support/tiny_robin.h"
 #include "train/train_step.h"
 
 #define SHORT_STEPS 60
-#define MAX_TOKENS  400
-#define MASK_SIDE   16
 
 static const char *self;
 static int64_t n_steps = SHORT_STEPS;
@@ -41,98 +37,30 @@ struct fuzz {
     int64_t next, n_micro; /* of the step */
 };
 
-/* Random integers of (step, micro-batch, use). */
-static int64_t draw(const struct fuzz *fuzz, int64_t micro, int use, int64_t below)
+static uint64_t key_of(const struct fuzz *fuzz, int64_t micro)
 {
-    const struct random_stream stream = random_stream((uint64_t)(fuzz->step * 8 + micro), "fuzz");
-    return (int64_t)random_below(stream, (uint64_t)use, (uint64_t)below);
+    return (uint64_t)(fuzz->step * 8 + micro);
 }
 
 static int64_t count_micros(const struct fuzz *fuzz)
 {
-    const int64_t n = draw(fuzz, 7, 0, 6);
-    return n == 0 ? 1 : n; /* a step without any target is an error, and tested as one elsewhere */
+    const int64_t n = drawn_number(key_of(fuzz, 7), 0, 6);
+    return n == 0 ? 1 : n;
 }
 
 static int dp_rank_of(const struct fuzz *fuzz, int64_t micro)
 {
-    return (int)draw(fuzz, micro, 1, fuzz->mesh.dp_size);
-}
-
-/* Words, one picture or none, regions behind it; the first micro-batch of a step has targets. */
-static void make_sample(struct sample *sample, const struct fuzz *fuzz, int64_t micro)
-{
-    const int64_t n_words = 1 + draw(fuzz, micro, 2, 60);
-    const int64_t kind = draw(fuzz, micro, 3, 4); /* of the regions: none, few, many, 99 */
-    const int64_t most[] = {1, 4, 60, 1};
-    sample->has_image = draw(fuzz, micro, 4, 3) > 0;
-    sample->n_regions = sample->has_image ? (kind == 3 ? 99 : draw(fuzz, micro, 5, most[kind])) : 0;
-    if (sample->has_image) {
-        token_list_append(&sample->ids, IMAGE_TOKEN_ID);
-        token_list_append(&sample->labels, IGNORE_LABEL);
-    }
-    for (int64_t r = 0; r < 2 * sample->n_regions; r++) {
-        token_list_append(&sample->ids, TINY_MASK_ID + (int32_t)(r % 2));
-        token_list_append(&sample->labels, IGNORE_LABEL);
-    }
-    const bool learns = micro == 0 || draw(fuzz, micro, 6, 4) > 0;
-    for (int64_t w = 0; w <= n_words; w++) {
-        const int32_t word = (int32_t)draw(fuzz, micro, (int)(100 + w), 60);
-        token_list_append(&sample->ids, word);
-        token_list_append(&sample->labels, learns && w > 0 ? word : IGNORE_LABEL);
-    }
-}
-
-static enum status fill_regions(struct micro_batch *made, const struct fuzz *fuzz, int64_t micro,
-                                int64_t n_regions)
-{
-    enum status status = OK;
-    struct rle rle = {0};
-    uint8_t mask[MASK_SIDE * MASK_SIDE];
-    for (int64_t q = 0; q < n_regions; q++) {
-        const int64_t row = draw(fuzz, micro, (int)(1000 + q), MASK_SIDE);
-        for (int64_t i = 0; i < MASK_SIDE * MASK_SIDE; i++)
-            mask[i] = i / MASK_SIDE >= row && i % 3 != q % 3; /* some are empty on coarse grids */
-        TRY(rle_from_mask(&rle, mask, MASK_SIDE, MASK_SIDE));
-        TRY(micro_batch_set_region(made, 0, q, &rle));
-        rle_release(&rle);
-    }
-out:
-    rle_release(&rle);
-    return status;
-}
-
-static enum status make_micro(struct micro_batch **micro_out, const struct fuzz *fuzz,
-                              int64_t micro)
-{
-    enum status status = OK;
-    const struct sample_rows_options rows_options = {
-        .mask_id = TINY_MASK_ID, .vocab = fuzz->config.lm.vocab, .image_rows = 12};
-    const struct micro_batch_options options = {.config = &fuzz->config, .target_weight = 0.01};
-    const uint64_t id = (uint64_t)micro;
-    struct sample sample = {0};
-    struct sample_rows rows = {0};
-    make_sample(&sample, fuzz, micro);
-    TRY(sample_rows_create(&rows, &sample, &rows_options));
-    TRY(micro_batch_create(micro_out, &rows, &id, 1, &options));
-    if (sample.has_image) {
-        const struct random_stream stream = random_stream((uint64_t)fuzz->step, "pixels");
-        random_fill(micro_batch_pixels(*micro_out, 0), (uint64_t)(*micro_out)->pixels_per_image,
-                    (uint64_t)(micro * 100000), stream, 0, 2);
-        TRY(fill_regions(*micro_out, fuzz, micro, sample.n_regions));
-    }
-out:
-    sample_rows_release(&rows);
-    token_list_release(&sample.ids);
-    token_list_release(&sample.labels);
-    return status;
+    return (int)drawn_number(key_of(fuzz, micro), 1, fuzz->mesh.dp_size);
 }
 
 static enum status next_micro(void *context, struct micro_batch **micro_out)
 {
     struct fuzz *fuzz = context;
+    static const struct drawn_options options = {.target_weight = 0.01};
     while (dp_rank_of(fuzz, fuzz->next) != fuzz->mesh.dp_rank) fuzz->next++;
-    return make_micro(micro_out, fuzz, fuzz->next++);
+    const uint64_t key = key_of(fuzz, fuzz->next);
+    /* A step without any target is an error, and tested as one elsewhere. */
+    return drawn_micro(micro_out, &fuzz->config, &key, 1, fuzz->next++ == 0, &options);
 }
 
 static enum status run_steps(struct fuzz *fuzz, const struct train_parts *parts, int64_t steps)
@@ -163,9 +91,10 @@ static enum status work_steps(struct fuzz *fuzz, int tp, const char *way, int64_
     struct model_options options = tiny_options();
     const struct optimizer_options adamw = {
         .lr = {1e-5, 1e-5, 1e-5, 1e-5}, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-6, .clip_norm = 1};
-    options.limits = (struct model_limits){1, 99, 1, MAX_TOKENS, MAX_TOKENS};
+    options.limits =
+        (struct model_limits){1, DRAWN_MAX_REGIONS, 1, DRAWN_MAX_TOKENS, DRAWN_MAX_TOKENS};
     fuzz->config = tiny_config();
-    fuzz->config.lm.max_positions = MAX_TOKENS;
+    fuzz->config.lm.max_positions = DRAWN_MAX_TOKENS;
     TRY(mesh_init(&fuzz->mesh, fuzz->comm, &(struct mesh_options){.tp = tp}));
     const bool sequence = strstr(way, "sequence") != NULL, shards = strstr(way, "shards") != NULL;
     const struct model_share share = tensor_parallel_share(fuzz->mesh.tp, sequence);
@@ -208,7 +137,7 @@ static int work(const char *tp, const char *way, const char *steps)
 static char *run_mesh(int ranks, int tp, const char *way)
 {
     char *arguments = text_format("work %d %s %lld", tp, way, (long long)n_steps);
-    struct mpi_run run = mpi_run(ranks, self, arguments, 60 + (int)n_steps / 5);
+    struct mpi_run run = mpi_run(ranks, self, arguments, 60 + (int)n_steps / 2);
     if (run.exit_code != 0) print_message("%s\n", run.output);
     assert_int_equal(run.exit_code, 0);
     free(arguments);
