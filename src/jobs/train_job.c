@@ -12,6 +12,7 @@
 #include "base/random.h"
 #include "base/text_buffer.h"
 #include "parallel/tensor_parallel.h"
+#include "plan/run_plan.h"
 #include "train/mixture.h"
 #include "train/peak_rate.h"
 #include "train/placement.h"
@@ -99,17 +100,6 @@ out:
 
 /* ---- memory ---- */
 
-/* Most bytes of the micro-batches that wait, and the one in use. */
-static double prepared_bytes(const struct train_job *job)
-{
-    const struct model_limits *limits = &job->model.options.limits;
-    const struct sample_size most = {
-        .tokens = limits->max_tokens, .images = limits->max_images, .regions = limits->max_regions};
-    const double one = (double)micro_batch_bytes(&job->model.config, &most);
-    const double limit = (double)job->config->data.prefetch_bytes / 2;
-    return one + fmax(one, fmin(one * (double)job->config->data.prefetch, limit));
-}
-
 static struct exchange_options exchange_options_of(const struct train_job *job)
 {
     const struct config_parallel *keys = &job->config->parallel;
@@ -121,56 +111,23 @@ static struct exchange_options exchange_options_of(const struct train_job *job)
                                      .overlap = keys->overlap};
 }
 
-/* Of one rank with an ordered reduction, as far as it is known before the samples are. */
-static int64_t most_micro_batches(const struct train_job *job)
+/* Said before the memory is taken: where it does not suffice, the lines tell what wants it. */
+static enum status print_plan(const struct train_job *job)
 {
-    const int64_t multiple = job->config->parallel.ordered_multiple, dp = job->mesh.dp_size;
-    return (multiple + dp - 1) / dp;
-}
-
-static void print_plan(const struct train_job *job, const struct model_memory *memory,
-                       const struct parameter_table *table)
-{
-    char *text = model_memory_table(memory);
+    enum status status = OK;
+    struct run_plan plan;
+    char *text = NULL;
+    const struct plan_options options = {.ranks = comm_size(job->comm)};
+    TRY(run_plan_make_memory(&plan, job->config, &options));
     log_info("mesh: %d models of %d ranks; on each rank %" PRId64 " computing and %" PRId64
              " loader threads",
              job->mesh.dp_size, job->mesh.tp_size, job->config->threads,
              job->config->data.loader_threads);
-    for (int m = 0; m < N_MODULES; m++)
-        log_info("%s: %" PRId64 " parameters, %s", module_names[m],
-                 parameter_count(table, (enum module)m),
-                 table->trainable[m] ? "learning" : "frozen");
-    log_info("memory of each rank:");
+    text = run_plan_memory_text(&plan);
     for (char *line = text, *end; (end = strchr(line, '\n')) != NULL; line = end + 1)
-        log_info("  %.*s", (int)(end - line), line);
-    const struct exchange_options options = exchange_options_of(job);
-    const struct exchange_memory exchange = exchange_plan(table, &options, most_micro_batches(job));
-    const int n_states = job->config->optimizer.ema_decay > 0 ? 3 : 2;
-    const double moments = (double)exchange.state_elements * n_states * sizeof(float);
-    const double buffers = (double)exchange.buffer_elements * sizeof(float);
-    const double prepared = prepared_bytes(job);
-    const double all =
-        (double)(memory->weights + memory->gradients + memory->activations + memory->workspace) +
-        moments + buffers + prepared;
-    log_info("  %-28s %12.1f MB", "this rank's optimizer state", moments / 1e6);
-    log_info("  %-28s %12.1f MB", "buffers of the reduction", buffers / 1e6);
-    log_info("  %-28s %12.1f MB", "micro-batches prepared", prepared / 1e6);
-    log_info("  %-28s %12.1f MB", "in all", all / 1e6);
-    free(text);
-}
-
-/* Said before the memory is taken: where it does not suffice, the lines tell what wants it. */
-static enum status plan_model(struct train_job *job)
-{
-    enum status status = OK;
-    struct model_memory memory;
-    struct parameter_table *table = NULL;
-    TRY(model_plan(&memory, &job->model.config, &job->model.options, job->model.kernels));
-    TRY(parameter_table_create_slice(&table, &job->model.config, job->model.options.trainable,
-                                     job->mesh.tp_rank, job->mesh.tp_size));
-    print_plan(job, &memory, table);
+        log_info("%.*s", (int)(end - line), line);
 out:
-    parameter_table_destroy(table);
+    free(text);
     return status;
 }
 
@@ -187,7 +144,7 @@ static void rates_of(double lr[N_MODULES], const struct config_optimizer *keys)
 static enum status create_model(struct train_job *job)
 {
     enum status status = OK;
-    TRY(plan_model(job));
+    TRY(print_plan(job));
     TRY(run_model_create(&job->model, job->config));
 out:
     return status;

@@ -4,23 +4,19 @@
 #include "model/lm_head.h"
 #include "model/lm_slice.h"
 #include "plan/run_plan.h"
+#include "train/micro_batch.h"
 
-double plan_micro_batch_bytes(const struct model_config *config, const struct model_limits *limits)
+/* Of the one in use and those that wait, as the loader limits them. */
+static double prepared_bytes(const struct run_plan *plan)
 {
-    const double images = (double)limits->max_images, regions = (double)limits->max_regions;
-    const double tokens = (double)limits->max_tokens, targets = (double)limits->max_targets;
-    const double side = (double)config->extractor.mask_side;
-    double cells[N_LEVELS], all_cells = 0;
-    for (int level = 0; level < N_LEVELS; level++) {
-        cells[level] = (double)(level_side(config->image_height, level) *
-                                level_side(config->image_width, level));
-        all_cells += cells[level];
-    }
-    const double pixels = images * 3 * (double)(config->image_height * config->image_width);
-    const double floats = pixels + regions * side * side + targets;
-    const double indices = (double)limits->max_sequences + 2 * tokens +
-                           images * cells[IMAGE_LEVEL] + 3 * regions + 2 * targets;
-    return 4 * floats + regions * all_cells + 4 * indices;
+    const struct model_limits *limits = &plan->model.options.limits;
+    const struct config_data *data = &plan->config->data;
+    const struct sample_size most = {
+        .tokens = limits->max_tokens, .images = limits->max_images, .regions = limits->max_regions};
+    const double one = (double)micro_batch_bytes(&plan->model.config, &most);
+    const double waiting = one * (double)data->prefetch, limit = (double)data->prefetch_bytes / 2;
+    if (plan->options.rates.half) return one; /* on the GPU: those that wait are in host memory */
+    return one + (limit > 0 ? fmax(one, fmin(waiting, limit)) : waiting);
 }
 
 /* Logits stand in the workspace, a chunk of targets at a time. */
@@ -135,8 +131,7 @@ enum status plan_memory_fill(struct run_plan *plan)
         .workspace = width * (double)most.model.workspace,
         .logits = width * logit_bytes(plan),
         .buffers = 4 * (double)most.exchange.buffer_elements,
-        .batches = plan_micro_batch_bytes(&plan->model.config, &plan->model.options.limits) *
-                   (half ? 1 : (double)plan->config->data.prefetch + 1),
+        .batches = prepared_bytes(plan),
     };
     memory->all = memory->weights + memory->master + memory->gradients + memory->moments +
                   memory->activations + memory->workspace + memory->buffers + memory->batches;

@@ -145,6 +145,14 @@ static void put_run(struct text_buffer *out, const struct run_plan *plan)
     }
 }
 
+char *run_plan_memory_text(const struct run_plan *plan)
+{
+    struct text_buffer out = {0};
+    put_parameters(&out, plan);
+    put_memory(&out, plan);
+    return text_take(&out);
+}
+
 char *run_plan_text(const struct run_plan *plan)
 {
     struct text_buffer out = {0};

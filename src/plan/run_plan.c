@@ -37,19 +37,31 @@ static double micro_batches(const struct run_plan *plan, double samples)
     return ceil(samples / fmax(fit, 1));
 }
 
-enum status run_plan_make(struct run_plan *plan_out, const struct run_config *config,
-                          const struct plan_options *options)
+enum status run_plan_make_memory(struct run_plan *plan_out, const struct run_config *config,
+                                 const struct plan_options *options)
 {
     enum status status = OK;
     struct run_plan plan = {.config = config, .options = *options};
-    const struct plan_sample *sample = &plan.options.sample;
-    const double batch = (double)config->train.global_batch;
     plan.tp = options->tp > 0 ? options->tp : (int)config->parallel.tp;
     plan.sequence = config->parallel.sequence && plan.tp > 1;
     TRY(check(&plan, config));
     plan.dp = options->ranks / plan.tp;
     TRY(run_model_size(&plan.model, config, true));
     if (config->parallel.shard_gradients) plan.model.options.gradient_windows = EXCHANGE_WINDOWS;
+    TRY(plan_memory_fill(&plan));
+    *plan_out = plan;
+out:
+    return status;
+}
+
+enum status run_plan_make(struct run_plan *plan_out, const struct run_config *config,
+                          const struct plan_options *options)
+{
+    enum status status = OK;
+    struct run_plan plan;
+    TRY(run_plan_make_memory(&plan, config, options));
+    const struct plan_sample *sample = &plan.options.sample;
+    const double batch = (double)config->train.global_batch;
     plan.busy_ranks = fmin((double)plan.dp, batch);
     plan.micro_batches = micro_batches(&plan, ceil(batch / plan.busy_ranks));
     plan.load = (struct model_load){.images = batch * sample->images,
@@ -61,7 +73,6 @@ enum status run_plan_make(struct run_plan *plan_out, const struct run_config *co
     plan.steps = config->train.steps;
     if (plan.steps == 0 && sample->per_epoch > 0)
         plan.steps = (int64_t)ceil(config->train.epochs * sample->per_epoch / batch);
-    TRY(plan_memory_fill(&plan));
     TRY(plan_traffic_fill(&plan));
     plan_time_fill(&plan);
     *plan_out = plan;

@@ -83,6 +83,10 @@ struct run_plan {
 enum status run_plan_make(struct run_plan *plan_out, const struct run_config *config,
                           const struct plan_options *options);
 
+/* Mesh, parameters and memory alone: what needs neither rates nor a sample. */
+enum status run_plan_make_memory(struct run_plan *plan_out, const struct run_config *config,
+                                 const struct plan_options *options);
+
 /* The parameters of sharer `index`, as the trainer's model has them. */
 enum status plan_table_create(struct parameter_table **table_out, const struct run_plan *plan,
                               int index);
@@ -97,10 +101,8 @@ enum status plan_memory_fill(struct run_plan *plan);
 enum status plan_traffic_fill(struct run_plan *plan);
 void plan_time_fill(struct run_plan *plan);
 
-/* Bytes of a micro-batch of these limits, as src/train/micro_batch.h takes them. */
-double plan_micro_batch_bytes(const struct model_config *config, const struct model_limits *limits);
-
-/* For people, to free(). */
+/* For people, to free(): everything; parameters and memory alone. */
 char *run_plan_text(const struct run_plan *plan);
+char *run_plan_memory_text(const struct run_plan *plan);
 
 #endif
