@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/text_buffer.h"
-#include "comm/comm.h"
+#include "comm/mesh.h"
 #include "corpus/task.h"
 #include "train/micro_batch.h"
 
@@ -113,6 +113,25 @@ out:
 
 /* ---- asking ---- */
 
+/* One rank's way through the records. */
+struct asking {
+    const struct scenes_probe *probe;
+    struct probe_counts *counts;
+    bool stopped; /* a sharer of the model failed: it says so where all ranks meet */
+};
+
+/* Collective over the sharers of a model, before each use of it: none of them asks alone. */
+static enum status meet(struct asking *asking, enum status own)
+{
+    enum status status = OK;
+    int64_t failed = own != OK;
+    if (asking->probe->mesh->tp_size > 1) TRY(comm_max_int64(asking->probe->mesh->tp, &failed, 1));
+    asking->stopped = failed > 0;
+    status = own;
+out:
+    return status;
+}
+
 static enum status set_picture(struct probe_item *item, const struct scenes_probe *probe,
                                const struct record *other, enum probe_view view)
 {
@@ -147,10 +166,11 @@ static bool is_right(const struct probe_item *item, const struct probe_answer *a
     return true;
 }
 
-static enum status ask(struct probe_counts *counts, struct probe_item *item,
-                       const struct scenes_probe *probe, enum probe_form form, enum probe_view view)
+static enum status ask(const struct asking *asking, struct probe_item *item, enum probe_form form,
+                       enum probe_view view)
 {
     enum status status = OK;
+    const struct scenes_probe *probe = asking->probe;
     const int64_t vocab = model_config_of(probe->model)->lm.vocab;
     struct model_batch batch = item->micro->batch;
     batch.n_targets = item->n_predicted;
@@ -159,46 +179,63 @@ static enum status ask(struct probe_counts *counts, struct probe_item *item,
     int64_t predicted = 0;
     for (int64_t a = 0; a < item->answers.n; a++) {
         const struct probe_answer *answer = &item->answers.answers[a];
-        counts->right[form][answer->class][view] += is_right(item, answer, predicted, vocab);
+        asking->counts->right[form][answer->class][view] +=
+            is_right(item, answer, predicted, vocab);
         predicted += answer->n_rows;
     }
 out:
     return status;
 }
 
-static enum status ask_task(struct probe_counts *counts, const struct scenes_probe *probe,
-                            int64_t index, size_t which, const struct record *other)
+/* One conversation under each view. */
+static enum status ask_item(struct asking *asking, struct probe_item *item, enum probe_form form,
+                            const struct record *other)
 {
     enum status status = OK;
-    struct probe_item item = {0};
-    const char *skipped = NULL;
-    const enum probe_form form = asked[which].form;
-    TRY(read_sample(&item, probe, index, asked[which].task, &skipped));
-    if (skipped != NULL) goto out; /* a scene without relations, say */
-    TRY(prepare_item(&item, probe));
-    for (int64_t a = 0; a < item.answers.n; a++) {
-        const struct probe_answer *answer = &item.answers.answers[a];
+    struct probe_counts *counts = asking->counts;
+    for (int64_t a = 0; a < item->answers.n; a++) {
+        const struct probe_answer *answer = &item->answers.answers[a];
         counts->total[form][answer->class]++;
         counts->truth[form][answer->class][answer->word]++;
     }
     for (int view = 0; view < N_PROBE_VIEWS; view++) {
-        TRY(set_picture(&item, probe, other, (enum probe_view)view));
-        TRY(ask(counts, &item, probe, form, (enum probe_view)view));
+        status = set_picture(item, asking->probe, other, (enum probe_view)view);
+        TRY(meet(asking, status));
+        if (asking->stopped) goto out;
+        TRY(ask(asking, item, form, (enum probe_view)view));
     }
+out:
+    return status;
+}
+
+static enum status ask_task(struct asking *asking, int64_t index, size_t which,
+                            const struct record *other)
+{
+    enum status status = OK;
+    struct probe_item item = {0};
+    const char *skipped = NULL;
+    status = read_sample(&item, asking->probe, index, asked[which].task, &skipped);
+    if (status == OK && skipped == NULL) status = prepare_item(&item, asking->probe);
+    TRY(meet(asking, status));
+    if (asking->stopped || skipped != NULL) goto out; /* a scene without relations, say */
+    TRY(ask_item(asking, &item, asked[which].form, other));
 out:
     probe_item_release(&item);
     return status;
 }
 
-static enum status ask_records(struct probe_counts *counts, const struct scenes_probe *probe)
+static enum status ask_records(struct asking *asking)
 {
     enum status status = OK;
     struct record other = {0};
-    for (int64_t i = comm_rank(probe->comm); i < probe->n_records; i += comm_size(probe->comm)) {
+    const struct scenes_probe *probe = asking->probe;
+    for (int64_t i = probe->mesh->dp_rank; i < probe->n_records; i += probe->mesh->dp_size) {
         record_release(&other);
-        TRY(corpus_read(probe->corpus, (i + 1) % probe->n_records, &other));
-        for (size_t task = 0; task < sizeof asked / sizeof asked[0]; task++)
-            TRY(ask_task(counts, probe, i, task, &other));
+        status = corpus_read(probe->corpus, (i + 1) % probe->n_records, &other);
+        TRY(meet(asking, status));
+        for (size_t task = 0; task < sizeof asked / sizeof asked[0] && !asking->stopped; task++)
+            TRY(ask_task(asking, i, task, &other));
+        if (asking->stopped) goto out;
     }
 out:
     record_release(&other);
@@ -209,8 +246,10 @@ enum status scenes_probe_run(struct probe_counts *counts_out, const struct scene
 {
     enum status status = OK;
     struct probe_counts counts = {0};
-    TRY(comm_agree(probe->comm, ask_records(&counts, probe)));
-    TRY(comm_sum_int64(probe->comm, (int64_t *)&counts, sizeof counts / sizeof(int64_t)));
+    const struct mesh *mesh = probe->mesh;
+    struct asking asking = {.probe = probe, .counts = &counts};
+    TRY(comm_agree(mesh->world, ask_records(&asking)));
+    TRY(comm_sum_int64(mesh->dp, (int64_t *)&counts, sizeof counts / sizeof(int64_t)));
     *counts_out = counts;
 out:
     return status;

@@ -14,7 +14,7 @@
 #include "image/image.h"
 #include "model/robin_model.h"
 
-struct comm;
+struct mesh;
 
 enum probe_form { PROBE_SHORT, PROBE_GRAPH, N_PROBE_FORMS };
 enum probe_view { PROBE_SEEN, PROBE_ZEROED, PROBE_SWAPPED, N_PROBE_VIEWS };
@@ -24,7 +24,8 @@ extern const char *const probe_class_names[N_PROBE_CLASSES];
 extern const char *const probe_view_names[N_PROBE_VIEWS];
 
 struct scenes_probe { /* everything borrowed */
-    struct comm *comm;
+    const struct mesh
+        *mesh; /* records are dealt over its data axis; its tensor axis shares a model */
     struct model *model;
     const struct tokenizer *tokenizer;
     const struct corpus *corpus;

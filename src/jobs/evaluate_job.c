@@ -12,11 +12,14 @@
 #include "base/log.h"
 #include "base/text_buffer.h"
 #include "evaluate/scenes_probe.h"
+#include "jobs/job_mesh.h"
 #include "train/run_setup.h"
 
 struct evaluate_job { /* zeroed is releasable */
     struct comm *comm;
     const struct run_config *config;
+    struct mesh mesh;
+    struct model_share share;
     struct corpus *corpus;
     struct tokenizer *tokenizer;
     struct run_model model;
@@ -46,9 +49,10 @@ static enum status prepare(struct evaluate_job *job)
     const struct run_config *config = job->config;
     const int64_t records = config->evaluate.records;
     TRY(run_model_size(&job->model, config, false));
+    if (job->mesh.tp_size > 1) job->model.options.share = &job->share;
     TRY(run_model_create(&job->model, config));
     job->probe = (struct scenes_probe){
-        .comm = job->comm,
+        .mesh = &job->mesh,
         .model = job->model.model,
         .tokenizer = job->tokenizer,
         .corpus = job->corpus,
@@ -155,15 +159,17 @@ enum status evaluate_job(struct comm *comm, const struct run_config *config, boo
     enum status status = OK;
     struct evaluate_job job = {.comm = comm, .config = config};
     struct probe_counts counts;
+    TRY(job_mesh_make(&job.mesh, &job.share, comm, config));
     TRY(comm_agree(comm, open_all(&job)));
     TRY(comm_agree(comm, prepare(&job)));
-    const struct train_parts parts = {.comm = comm, .model = job.model.model};
+    const struct train_parts parts = {.comm = comm, .mesh = &job.mesh, .model = job.model.model};
     TRY(run_take_init(&parts, config));
     *started_out = true;
     TRY(scenes_probe_run(&counts, &job.probe));
     TRY(comm_agree(comm, report(&job, &counts)));
 out:
     run_model_release(&job.model);
+    mesh_release(&job.mesh);
     tokenizer_close(job.tokenizer);
     corpus_close(job.corpus);
     return status;

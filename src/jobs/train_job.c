@@ -9,9 +9,8 @@
 #include "base/assertion.h"
 #include "base/file.h"
 #include "base/log.h"
-#include "base/random.h"
 #include "base/text_buffer.h"
-#include "parallel/tensor_parallel.h"
+#include "jobs/job_mesh.h"
 #include "plan/run_plan.h"
 #include "train/mixture.h"
 #include "train/peak_rate.h"
@@ -47,38 +46,6 @@ struct train_job { /* zeroed is releasable */
 };
 
 /* ---- checks before anything large ---- */
-
-/* Of what a run may change between two calls, but not between its ranks. */
-static uint64_t parallel_hash(const struct config_parallel *keys)
-{
-    char *text = text_format("%" PRId64 " %" PRId64 " %d %d %d %d %" PRId64, keys->tp, keys->dp,
-                             keys->tp_across_hosts, keys->sequence, keys->shard_gradients,
-                             keys->overlap, keys->bucket_elements);
-    const uint64_t hash = hash_fnv1a(text, strlen(text));
-    free(text);
-    return hash;
-}
-
-/* Collective: ranks that were started with other files or arguments must not train together. */
-static enum status compare_configs(struct comm *comm, const struct run_config *config)
-{
-    enum status status = OK;
-    const int size = comm_size(comm);
-    int64_t *hashes = memory_new((size_t)size, sizeof *hashes);
-    const uint64_t hash = run_directory_config_hash(config) ^ parallel_hash(&config->parallel);
-    memcpy(&hashes[comm_rank(comm)], &hash, sizeof hash);
-    TRY(comm_sum_int64(comm, hashes, size));
-    for (int rank = 1; rank < size && status == OK; rank++)
-        if (hashes[rank] != hashes[0])
-            status = status_fail(ERR_ARGUMENT,
-                                 "rank %d of %d was given another configuration than rank 0; give "
-                                 "all ranks the same file and the same key=value arguments",
-                                 rank, size);
-    TRY(comm_agree(comm, status));
-out:
-    free(hashes);
-    return status;
-}
 
 static enum status set_up_schedule(struct train_job *job)
 {
@@ -336,28 +303,14 @@ out:
 
 /* ---- the job ---- */
 
-/* Collective. */
-static enum status create_mesh(struct train_job *job)
-{
-    enum status status = OK;
-    const struct config_parallel *keys = &job->config->parallel;
-    const struct mesh_options options = {
-        .tp = keys->tp, .dp = keys->dp, .tp_across_hosts = keys->tp_across_hosts};
-    TRY(mesh_init(&job->mesh, job->comm, &options));
-    job->share = tensor_parallel_share(job->mesh.tp, keys->sequence);
-out:
-    return status;
-}
-
 /* Collective. Everything that can be refused before step 1, each part agreed on. */
 static enum status prepare(struct train_job *job)
 {
     enum status status = OK;
     const struct run_config *config = job->config;
-    TRY(compare_configs(job->comm, config));
+    TRY(job_mesh_make(&job->mesh, &job->share, job->comm, config));
     TRY(comm_agree(job->comm, stop_signals_open(&job->signals)));
     job->listening = true;
-    TRY(create_mesh(job));
     TRY(comm_agree(job->comm, run_model_size(&job->model, config, true)));
     if (job->mesh.tp_size > 1) job->model.options.share = &job->share;
     if (config->parallel.shard_gradients) job->model.options.gradient_windows = EXCHANGE_WINDOWS;
