@@ -233,6 +233,8 @@ static enum status start_loader(struct train_job *job)
         .config = &job->model.config,
         .too_long = (enum too_long)config->data.too_long,
         .dp_rank = job->mesh.dp_rank,
+        .tp_rank = job->mesh.tp_rank,
+        .tp_size = job->mesh.tp_size,
         .pack = {.mode = microbatch ? PACK_SEQUENTIAL
                          : ordered  ? PACK_BLIND
                                     : PACK_BALANCED,

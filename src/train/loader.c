@@ -9,6 +9,7 @@
 #include "base/assertion.h"
 #include "base/clock.h"
 #include "base/text_buffer.h"
+#include "model/lm_slice.h"
 #include "train/work_queue.h"
 
 /* One place of the global batch on this rank. */
@@ -254,6 +255,17 @@ static struct place *place_of(const struct preparation *preparation, int64_t seq
     return &preparation->batch->places[plan->slot[plan->first[preparation->index] + sequence]];
 }
 
+/* Of the sharers of a model one computes each picture: others need neither it nor its regions. */
+static bool is_filled_here(const struct preparation *preparation, int64_t sequence)
+{
+    const struct loader_options *options = &preparation->loader->options;
+    const int64_t image = preparation->micro->image_of[sequence];
+    const int64_t n = preparation->micro->batch.n_images;
+    if (image < 0 || options->tp_size <= 1) return image >= 0;
+    return image >= share_start(n, options->tp_rank, options->tp_size) &&
+           image < share_start(n, options->tp_rank + 1, options->tp_size);
+}
+
 /* Job n_samples + s: picture and regions of sequence s; then its sample is no longer needed. */
 static enum status fill_sequence(void *context, int64_t job)
 {
@@ -266,7 +278,7 @@ static enum status fill_sequence(void *context, int64_t job)
     const struct record *record = &sample->record;
     struct rle mask = {0};
     struct micro_batch_grids grids = {0};
-    if (place->rows.image_row < 0) goto out;
+    if (!is_filled_here(preparation, sequence)) goto out;
     const struct image_source source = {record->image, record->image_size, record->id};
     TRY(image_preprocess(micro_batch_pixels(preparation->micro, sequence), source,
                          options->image_mode, options->config->image_height,

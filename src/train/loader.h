@@ -38,6 +38,9 @@ enum too_long { TOO_LONG_CUT, TOO_LONG_SKIP, TOO_LONG_REFUSE };
 struct loader_options {
     struct comm *comm; /* all ranks, which share the measuring; borrowed, like everything here */
     int dp_rank;       /* whose micro-batches this rank prepares */
+    /* One of so many sharers of a model, of whom one fills in a picture and its regions: who
+     * computes it. 0: nobody shares. */
+    int tp_rank, tp_size;
     const struct order *order;
     struct sample_source source;
     const struct model_config *config;

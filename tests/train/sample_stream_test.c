@@ -2,7 +2,7 @@
  * The stream of samples, without a model: the ids of steps 0 .. 1000 are those of one pure function
  * whatever the number of ranks and threads, the size of micro-batches and the memory for what is
  * held ahead, and from whichever step a loader begins; text alone and pictures mix; every sample's
- * rows reach one rank. */
+ * rows reach one rank, and of the sharers of a model one decodes a picture. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -35,6 +35,7 @@ static bool every_step(void)
 static struct order *order;
 static uint8_t *jpeg;
 static size_t jpeg_size;
+static bool rotten; /* pictures cannot be decoded */
 
 static const struct model_config config = {
     .image_height = 32,
@@ -61,6 +62,7 @@ static enum status build(void *context, const struct order_item *item, struct sa
         token_list_append(&sample.labels, IGNORE_LABEL);
         sample.record.image = memory_new(jpeg_size, 1);
         memcpy(sample.record.image, jpeg, jpeg_size);
+        if (rotten) memset(sample.record.image, 0, jpeg_size);
         sample.record.image_size = jpeg_size;
         sample.record.height = sample.record.width = 24;
     }
@@ -96,7 +98,7 @@ static int tear_down(void **state)
 }
 
 struct way {
-    int n_threads;
+    int n_threads, tp_rank, tp_size;
     int64_t max_tokens, prefetch, prefetch_bytes;
     enum pack_mode mode;
     int64_t first_step, end_step;
@@ -108,6 +110,8 @@ static struct loader *make_loader(const struct way *way)
     const struct loader_options options = {
         .comm = comm,
         .dp_rank = comm_rank(comm),
+        .tp_rank = way->tp_rank,
+        .tp_size = way->tp_size,
         .order = order,
         .source = {build, NULL},
         .config = &config,
@@ -115,7 +119,7 @@ static struct loader *make_loader(const struct way *way)
         .pack = {.mode = way->mode,
                  .n_ranks = comm_size(comm),
                  .multiple = 2,
-                 .limits = {.max_images = 3,
+                 .limits = {.max_images = way->tp_size > 1 ? 1 : 3,
                             .max_regions = 1,
                             .max_sequences = 9,
                             .max_tokens = way->max_tokens,
@@ -184,7 +188,7 @@ static void test_all_steps(void **state)
 {
     (void)state;
     const int64_t end = every_step() ? LAST_STEP + 1 : 21;
-    const struct way way = {2, 40, 3, 0, PACK_BALANCED, 0, end};
+    const struct way way = {2, 0, 1, 40, 3, 0, PACK_BALANCED, 0, end};
     const uint64_t hash = run(&way);
     if (every_step()) assert_true(hash == HASH_OF_IDS);
 }
@@ -194,9 +198,9 @@ static void test_other_ways(void **state)
     (void)state;
     const int64_t end = every_step() ? 60 : 5;
     const struct way ways[] = {
-        {1, 24, 1, 0, PACK_BALANCED, 0, end},   {7, 30, 5, 0, PACK_BALANCED, 0, end},
-        {3, 64, 2, 0, PACK_SEQUENTIAL, 0, end}, {3, 30, 2, 0, PACK_BLIND, 0, end},
-        {3, 40, 4, 2, PACK_BALANCED, 0, end}, /* nothing is kept: all is read again */
+        {1, 0, 1, 24, 1, 0, PACK_BALANCED, 0, end},   {7, 0, 1, 30, 5, 0, PACK_BALANCED, 0, end},
+        {3, 0, 1, 64, 2, 0, PACK_SEQUENTIAL, 0, end}, {3, 0, 1, 30, 2, 0, PACK_BLIND, 0, end},
+        {3, 0, 1, 40, 4, 2, PACK_BALANCED, 0, end}, /* nothing is kept: all is read again */
     };
     const uint64_t hash = run(&ways[0]);
     for (size_t i = 1; i < sizeof ways / sizeof ways[0]; i++) assert_true(run(&ways[i]) == hash);
@@ -207,9 +211,41 @@ static void test_resume_at_every_step(void **state)
 {
     (void)state;
     for (int64_t step = 0; step <= LAST_STEP; step += every_step() ? 1 : 200) {
-        const struct way way = {1, 40, 1, 0, PACK_BALANCED, step, step + 1};
+        const struct way way = {1, 0, 1, 40, 1, 0, PACK_BALANCED, step, step + 1};
         run(&way);
     }
+}
+
+static enum status take_all(const struct way *way)
+{
+    enum status status = OK;
+    struct loader *loader = make_loader(way);
+    for (int64_t step = way->first_step; step < way->end_step; step++) {
+        const struct global_batch *batch = NULL;
+        TRY(loader_next_batch(loader, &batch));
+        for (int64_t m = 0; m < batch->n_mine; m++) {
+            struct micro_batch *micro = NULL;
+            TRY(loader_next_micro(loader, &micro));
+            micro_batch_destroy(micro);
+        }
+    }
+out:
+    loader_destroy(loader);
+    return status;
+}
+
+/* One picture a micro-batch, which the last of two sharers computes: the first one never decodes
+ * it, and does not notice that it cannot be. */
+static void test_sharers_decode_their_own(void **state)
+{
+    (void)state;
+    if (comm_size(comm) > 1) return; /* a rank that fails leaves */
+    rotten = true;
+    for (int tp_rank = 0; tp_rank < 2; tp_rank++) {
+        const struct way way = {2, tp_rank, 2, 40, 2, 0, PACK_BALANCED, 0, 10};
+        assert_int_equal(take_all(&way), tp_rank == 0 ? OK : ERR_FORMAT);
+    }
+    rotten = false;
 }
 
 int main(void)
@@ -220,6 +256,7 @@ int main(void)
         cmocka_unit_test(test_all_steps),
         cmocka_unit_test(test_other_ways),
         cmocka_unit_test(test_resume_at_every_step),
+        cmocka_unit_test(test_sharers_decode_their_own),
     };
     const int failed = cmocka_run_group_tests(tests, set_up, tear_down);
     comm_destroy(comm);
