@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/heartbeat.h"
 #include "base/text_buffer.h"
 
 /* Reads fd to its end. The size that fstat gave is a hint: files under /proc say 0. */
@@ -23,6 +24,7 @@ static enum status read_to_end(unsigned char **bytes_out, size_t *size_out, int 
     unsigned char *bytes = malloc(capacity + 1);
     if (bytes == NULL) FAIL(ERR_MEMORY, "no memory for the %zu bytes of %s", capacity, path);
     for (;;) {
+        heartbeat_beat();
         ssize_t got = read(fd, bytes + size, capacity - size);
         if (got < 0 && errno == EINTR) continue;
         if (got < 0) FAIL(ERR_IO, "cannot read %s: %s", path, strerror(errno));
@@ -67,6 +69,7 @@ enum status file_pread(int fd, void *bytes, size_t size, uint64_t offset, const 
     enum status status = OK;
     size_t done = 0;
     while (done < size) {
+        heartbeat_beat();
         ssize_t got = pread(fd, (unsigned char *)bytes + done, size - done, (off_t)(offset + done));
         if (got < 0 && errno == EINTR) continue;
         if (got < 0)
@@ -87,6 +90,7 @@ enum status file_pwrite(int fd, const void *bytes, size_t size, uint64_t offset,
     enum status status = OK;
     size_t done = 0;
     while (done < size) {
+        heartbeat_beat();
         ssize_t put =
             pwrite(fd, (const unsigned char *)bytes + done, size - done, (off_t)(offset + done));
         if (put < 0 && errno == EINTR) continue;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/assertion.h"
+#include "base/heartbeat.h"
 
 struct worker {
     struct thread_pool *pool;
@@ -113,6 +114,7 @@ int thread_pool_size(const struct thread_pool *pool)
 void thread_pool_run(struct thread_pool *pool, int64_t n_blocks,
                      void (*body)(void *argument, int64_t block, int worker), void *argument)
 {
+    heartbeat_beat();
     if (pool == NULL || pool->n_threads == 1 || n_blocks <= 1) {
         for (int64_t block = 0; block < n_blocks; block++) body(argument, block, 0);
         return;

@@ -11,7 +11,7 @@
 #include "base/text_buffer.h"
 #include "comm/comm_state.h"
 
-#define DEFAULT_TIMEOUT_SECONDS 1800
+#define DEFAULT_TIMEOUT_SECONDS 300
 #define DEFAULT_CHUNK_ELEMENTS  ((int64_t)1 << 26)
 #define CALL_TEXT_BYTES         128
 
@@ -28,64 +28,6 @@ enum status comm_check_mpi(int code, const char *doing)
     int length = 0;
     MPI_Error_string(code, text, &length);
     return status_fail(ERR_COMM, "MPI failed in %s: %s", doing, text);
-}
-
-/* ---- the watchdog ---- */
-
-static void watchdog_gives_up(void *context, const char *sentence)
-{
-    struct comm_shared *shared = context;
-    char *line =
-        text_format("rank %d of %d (%s): %s", shared->rank, shared->size, shared->host, sentence);
-    comm_end_run(shared, line);
-}
-
-/* The processes of the other ranks on this machine. */
-static enum status find_peers(const struct comm_shared *shared, struct watchdog_peer **peers_out,
-                              int *n_out)
-{
-    enum status status = OK;
-    MPI_Comm machine = MPI_COMM_NULL;
-    int n = 0;
-    struct watchdog_peer *peers = NULL;
-    TRY_MPI(MPI_Comm_split_type(shared->world, MPI_COMM_TYPE_SHARED, shared->rank, MPI_INFO_NULL,
-                                &machine),
-            "MPI_Comm_split_type");
-    TRY_MPI(MPI_Comm_size(machine, &n), "MPI_Comm_size");
-    peers = memory_new((size_t)n, sizeof *peers);
-    const struct watchdog_peer self = {.rank = shared->rank, .pid = getpid()};
-    TRY_MPI(MPI_Allgather(&self, sizeof self, MPI_BYTE, peers, sizeof self, MPI_BYTE, machine),
-            "MPI_Allgather of process ids");
-    int others = 0;
-    for (int i = 0; i < n; i++)
-        if (peers[i].rank != shared->rank) peers[others++] = peers[i];
-    *peers_out = peers;
-    *n_out = others;
-    peers = NULL;
-out:
-    free(peers);
-    if (machine != MPI_COMM_NULL) MPI_Comm_free(&machine);
-    return status;
-}
-
-static enum status start_watchdog(struct comm_shared *shared, double timeout_seconds)
-{
-    enum status status = OK;
-    struct watchdog_peer *peers = NULL;
-    int n_peers = 0;
-    TRY(find_peers(shared, &peers, &n_peers));
-    const struct watchdog_options options = {
-        .timeout_seconds = timeout_seconds > 0 ? timeout_seconds : DEFAULT_TIMEOUT_SECONDS,
-        .rank = shared->rank,
-        .peers = peers,
-        .n_peers = n_peers,
-        .give_up = watchdog_gives_up,
-        .context = shared,
-    };
-    TRY(watchdog_start(&shared->watchdog, &options));
-out:
-    free(peers);
-    return status;
 }
 
 /* ---- life ---- */
@@ -112,14 +54,16 @@ out:
 
 /* A comm around MPI's, which it owns from then on. */
 static enum status wrap(struct comm **comm_out, struct comm_shared *shared, MPI_Comm ranks,
-                        const char *axis)
+                        const char *axis, uint64_t group)
 {
     enum status status = OK;
     struct comm *comm = memory_new(1, sizeof *comm);
-    *comm = (struct comm){.shared = shared, .axis = axis, .ranks = ranks, .checks = MPI_COMM_NULL};
+    *comm = (struct comm){
+        .shared = shared, .axis = axis, .group = group, .ranks = ranks, .checks = MPI_COMM_NULL};
     TRY_MPI(MPI_Comm_rank(ranks, &comm->rank), "MPI_Comm_rank");
     TRY_MPI(MPI_Comm_size(ranks, &comm->size), "MPI_Comm_size");
     if (shared->check_calls) TRY_MPI(MPI_Comm_dup(ranks, &comm->checks), "MPI_Comm_dup");
+    watchdog_join_group(shared->watchdog, group);
     *comm_out = comm;
     comm = NULL;
 out:
@@ -135,7 +79,9 @@ static enum status start_shared(struct comm_shared *shared, const struct comm_op
         options->chunk_elements > 0 ? options->chunk_elements : DEFAULT_CHUNK_ELEMENTS;
     shared->check_calls = options->check_calls || ALWAYS_CHECK;
     TRY(start_mpi(&provided));
+    /* what is made of these two inherits it: every code comes back and is looked at */
     MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
+    MPI_Comm_set_errhandler(MPI_COMM_SELF, MPI_ERRORS_RETURN);
     TRY_MPI(MPI_Comm_dup(MPI_COMM_WORLD, &shared->world), "MPI_Comm_dup");
     TRY_MPI(MPI_Comm_rank(shared->world, &shared->rank), "MPI_Comm_rank");
     TRY_MPI(MPI_Comm_size(shared->world, &shared->size), "MPI_Comm_size");
@@ -145,7 +91,9 @@ static enum status start_shared(struct comm_shared *shared, const struct comm_op
     TRY_MPI(MPI_Get_processor_name(shared->host, &length), "MPI_Get_processor_name");
     if (options->host != NULL) snprintf(shared->host, sizeof shared->host, "%s", options->host);
     log_set_rank(shared->rank, shared->size);
-    if (shared->size > 1) TRY(start_watchdog(shared, options->timeout_seconds));
+    const double timeout =
+        options->timeout_seconds > 0 ? options->timeout_seconds : DEFAULT_TIMEOUT_SECONDS;
+    if (shared->size > 1) TRY(comm_watch_start(shared, timeout));
 out:
     return status;
 }
@@ -159,7 +107,7 @@ enum status comm_create(struct comm **comm_out, const struct comm_options *optio
     pthread_mutex_init(&shared->mutex, NULL);
     TRY(start_shared(shared, options == NULL ? &none : options));
     TRY_MPI(MPI_Comm_dup(shared->world, &ranks), "MPI_Comm_dup");
-    TRY(wrap(comm_out, shared, ranks, "world"));
+    TRY(wrap(comm_out, shared, ranks, "world", 1));
     (*comm_out)->first = true;
     shared = NULL;
 out:
@@ -174,9 +122,8 @@ enum status comm_split(struct comm *parent, struct comm **comm_out, int colour, 
     int64_t ticket = 0;
     TRY(comm_call_begin(parent, &(struct comm_call){axis, "split", 0, 1}, &ticket));
     const int code = MPI_Comm_split(parent->ranks, colour, parent->rank, &ranks);
-    comm_call_end(parent, ticket);
-    TRY_MPI(code, "MPI_Comm_split");
-    TRY(wrap(comm_out, parent->shared, ranks, axis));
+    comm_call_end(parent, ticket, comm_check_mpi(code, "MPI_Comm_split"));
+    TRY(wrap(comm_out, parent->shared, ranks, axis, comm_group_number(parent, ranks)));
 out:
     return status;
 }
@@ -186,13 +133,19 @@ void comm_destroy(struct comm *comm)
     if (comm == NULL) return;
     struct comm_shared *shared = comm->shared;
     const bool last = comm->first;
-    if (last) watchdog_stop(shared->watchdog);
+    if (last) { /* a collective as well: one who does not come to it is named, too */
+        shared->finalizing = true;
+        watchdog_enter(shared->watchdog, &(struct watchdog_call){"the end of MPI", comm->axis,
+                                                                 comm->group, ++comm->sequence});
+    }
+    if (!last) watchdog_leave_group(shared->watchdog, comm->group);
     if (comm->checks != MPI_COMM_NULL) MPI_Comm_free(&comm->checks);
     MPI_Comm_free(&comm->ranks);
     free(comm);
     if (!last) return;
     MPI_Comm_free(&shared->world);
     MPI_Finalize();
+    watchdog_stop(shared->watchdog);
     pthread_mutex_destroy(&shared->mutex);
     free(shared->counts);
     free(shared);
@@ -216,6 +169,11 @@ const char *comm_host(const struct comm *comm)
 bool comm_is_threaded(const struct comm *comm)
 {
     return comm->shared->threaded;
+}
+
+void comm_set_timeout(struct comm *comm, double seconds)
+{
+    watchdog_set_timeout(comm->shared->watchdog, seconds);
 }
 
 void comm_set_step(struct comm *comm, int64_t step)
@@ -274,7 +232,7 @@ out:
 enum status comm_call_begin(struct comm *comm, const struct comm_call *call, int64_t *ticket_out)
 {
     enum status status = OK;
-    const struct watchdog_call seen = {call->what, comm->axis, ++comm->sequence};
+    const struct watchdog_call seen = {call->what, comm->axis, comm->group, ++comm->sequence};
     if (comm->size > 1) count_call(comm, call);
     *ticket_out = watchdog_enter(comm->shared->watchdog, &seen);
     if (comm->checks != MPI_COMM_NULL && comm->size > 1) TRY(compare_call(comm, call));
@@ -282,8 +240,9 @@ out:
     return status;
 }
 
-void comm_call_end(struct comm *comm, int64_t ticket)
+void comm_call_end(struct comm *comm, int64_t ticket, enum status status)
 {
+    if (status == ERR_COMM) comm_network_failed(comm);
     watchdog_leave(comm->shared->watchdog, ticket);
 }
 

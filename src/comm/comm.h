@@ -4,9 +4,9 @@
  * Every function marked collective must be called by all ranks of the comm in the same order with
  * the same counts; with `check_calls` that is checked before each. One thread at a time may call
  * into a comm; two threads may call into two comms at once where comm_is_threaded says so. Every
- * call has a name and a number. A watchdog thread looks on: a collective that lasts longer than the
- * timeout, or a rank of this machine that is gone, is named in one line (rank, host, step,
- * collective, its number, the calls before it) and the whole run ends. */
+ * call has a name and a number. A watchdog thread looks on: a rank that is gone, stopped, or does
+ * nothing while others wait for it, is named in one line within the timeout (rank, host, process,
+ * step, collective, its number) and the whole run ends. */
 #ifndef ROBIN_COMM_COMM_H
 #define ROBIN_COMM_COMM_H
 
@@ -19,7 +19,7 @@
 struct comm;
 
 struct comm_options {
-    double timeout_seconds; /* of one collective; 0: 1800 */
+    double timeout_seconds; /* of the watchdog; 0: 300 */
     int64_t chunk_elements; /* most elements handed to MPI in one call; 0: 2^26. The same on all. */
     bool check_calls;       /* compare every call over its ranks first; always so where the program
                                is built with ROBIN_DEBUG */
@@ -33,6 +33,8 @@ enum status comm_create(struct comm **comm_out, const struct comm_options *optio
 enum status comm_split(struct comm *parent, struct comm **comm_out, int colour, const char *axis);
 /* Collective. Ends MPI where the comm is that of comm_create, after all others. NULL is fine. */
 void comm_destroy(struct comm *comm);
+/* comm_destroy at the end of a program that may have failed: comm_check_together before it. */
+void comm_end(struct comm *comm, enum status status);
 
 int comm_rank(const struct comm *comm);
 int comm_size(const struct comm *comm);
@@ -40,6 +42,9 @@ const char *comm_host(const struct comm *comm);
 /* Whether several threads may call at once, each into a comm of its own; the same on all ranks. */
 bool comm_is_threaded(const struct comm *comm);
 
+/* Within how many seconds of the last sign of life (base/heartbeat.h) a rank that others wait for
+ * is named and the run ended. */
+void comm_set_timeout(struct comm *comm, double seconds);
 /* What the watchdog and comm_abort say beside the collective. */
 void comm_set_step(struct comm *comm, int64_t step);
 
@@ -102,6 +107,10 @@ void comm_counts_reset(struct comm *comm);
  * that is alone keeps its sentence. A failure of the network itself (ERR_COMM) does not come back.
  */
 enum status comm_agree(struct comm *comm, enum status status);
+
+/* Not collective: to be called with a job's status before its release. A failure that the ranks
+ * have not agreed on is this rank's alone: the others wait for it somewhere, so comm_abort. */
+void comm_check_together(struct comm *comm, enum status status);
 
 /* Not collective: for a rank that cannot go on and cannot meet the others. Prints one line with
  * rank, host, step, last collective and the text, and ends the whole run with exit code 1. */

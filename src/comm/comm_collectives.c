@@ -36,7 +36,7 @@ static enum status reduce(struct comm *comm, void *values, int64_t n, const stru
                 kind->what);
     }
 out:
-    comm_call_end(comm, ticket);
+    comm_call_end(comm, ticket, status);
     return status;
 }
 
@@ -137,7 +137,7 @@ enum status comm_all_gather(struct comm *comm, float *values, const int64_t *fir
     else
         TRY(gather_in_pieces(comm, values, first, what));
 out:
-    comm_call_end(comm, ticket);
+    comm_call_end(comm, ticket, status);
     return status;
 }
 
@@ -182,7 +182,7 @@ enum status comm_reduce_scatter(struct comm *comm, float *out, const float *valu
     else
         TRY(scatter_in_pieces(comm, out, values, first, what));
 out:
-    comm_call_end(comm, ticket);
+    comm_call_end(comm, ticket, status);
     return status;
 }
 
@@ -237,7 +237,7 @@ enum status comm_exchange(struct comm *comm, float *pieces, const float *values,
         TRY(send_receive(comm, &message, what));
     }
 out:
-    comm_call_end(comm, ticket);
+    comm_call_end(comm, ticket, status);
     return status;
 }
 
@@ -257,7 +257,7 @@ enum status comm_broadcast(struct comm *comm, void *bytes, size_t size, int root
         TRY_MPI(MPI_Bcast((char *)bytes + first, count, MPI_BYTE, root, comm->ranks), "broadcast");
     }
 out:
-    comm_call_end(comm, ticket);
+    comm_call_end(comm, ticket, status);
     return status;
 }
 
@@ -269,7 +269,7 @@ enum status comm_barrier(struct comm *comm)
     TRY(comm_call_begin(comm, &(struct comm_call){"barrier", "barrier", 0, 1}, &ticket));
     TRY_MPI(MPI_Barrier(comm->ranks), "barrier");
 out:
-    comm_call_end(comm, ticket);
+    comm_call_end(comm, ticket, status);
     return status;
 }
 
@@ -314,7 +314,7 @@ enum status comm_gather_strings(struct comm *comm, char ***texts_out, const char
             "gather_strings");
     if (comm->rank == 0) *texts_out = split_strings(all, &parts, comm->size);
 out:
-    comm_call_end(comm, ticket);
+    comm_call_end(comm, ticket, status);
     free(all);
     parts_release(&parts);
     free(lengths);

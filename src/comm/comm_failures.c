@@ -1,4 +1,6 @@
 /* The agreement of ranks on failure, and the last words. */
+#include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,12 +11,39 @@
 #include "base/log.h"
 #include "comm/comm_state.h"
 
+#define ABORT_SECONDS 10     /* for MPI_Abort; it may hang like any other call */
+#define WORD_MS       50     /* for the others to hear that the run is being ended */
+#define NAMING_US     500000 /* for the watchdogs to find a dead rank, where MPI already fails */
+
+/* Ends this process even if MPI_Abort never does. */
+static void set_alarm(void)
+{
+    sigset_t alarms;
+    sigemptyset(&alarms);
+    sigaddset(&alarms, SIGALRM);
+    signal(SIGALRM, SIG_DFL);
+    pthread_sigmask(SIG_UNBLOCK, &alarms, NULL);
+    alarm(ABORT_SECONDS);
+}
+
 /* The last words name their rank themselves, hence not log_error. */
 void comm_end_run(struct comm_shared *shared, const char *line)
 {
-    dprintf(STDERR_FILENO, "error: %s\n", line);
-    MPI_Abort(shared->world, 1);
+    set_alarm();
+    if (watchdog_take_word(shared->watchdog)) {
+        dprintf(STDERR_FILENO, "error: %s\n", line);
+        usleep(WORD_MS * 1000);
+    } else {
+        sleep(ABORT_SECONDS / 2); /* until who has the word ends us */
+    }
+    if (!shared->finalizing) MPI_Abort(shared->world, 1);
     _exit(1); /* should MPI_Abort ever come back */
+}
+
+void comm_network_failed(struct comm *comm)
+{
+    usleep(NAMING_US);
+    comm_abort(comm, "%s", status_message());
 }
 
 /* Rank 0: one sentence for all, naming the lowest failing rank unless everybody says the same. */
@@ -53,9 +82,9 @@ enum status comm_agree(struct comm *comm, enum status own)
     TRY(comm_gather_strings(comm, &hosts, comm->shared->host));
     status_clear();
     status = (enum status)(worst % 256);
+    comm->shared->failure_agreed = true;
     if (comm->rank == 0) print_failure(comm, sentences, hosts);
 out:
-    if (status == ERR_COMM) comm_abort(comm, "%s", status_message());
     names_free(sentences, sentences == NULL ? 0 : (size_t)comm->size);
     names_free(hosts, hosts == NULL ? 0 : (size_t)comm->size);
     return status;
@@ -73,4 +102,18 @@ void comm_abort(struct comm *comm, const char *format, ...)
     snprintf(line, sizeof line, "rank %d of %d (%s), %s: %s", comm->shared->rank,
              comm->shared->size, comm->shared->host, place, text);
     comm_end_run(comm->shared, line);
+}
+
+void comm_check_together(struct comm *comm, enum status status)
+{
+    const bool together = status == OK || status == ERR_STOPPED || comm->shared->failure_agreed;
+    if (comm->shared->size > 1 && !together)
+        comm_abort(comm, "%s", *status_message() != '\0' ? status_message() : status_name(status));
+}
+
+void comm_end(struct comm *comm, enum status status)
+{
+    if (comm == NULL) return;
+    comm_check_together(comm, status);
+    comm_destroy(comm);
 }

@@ -15,6 +15,8 @@ struct comm_shared {
     char host[MPI_MAX_PROCESSOR_NAME + 1];
     int64_t chunk_elements;
     bool check_calls, threaded;
+    bool finalizing;           /* MPI_Abort would come too late */
+    bool failure_agreed;       /* all ranks know of it */
     struct watchdog *watchdog; /* NULL when alone */
     pthread_mutex_t mutex;     /* of the counts */
     struct comm_count *counts;
@@ -24,6 +26,7 @@ struct comm_shared {
 struct comm {
     struct comm_shared *shared;
     const char *axis;
+    uint64_t group; /* the same number on all its ranks, another on others */
     MPI_Comm ranks;
     MPI_Comm checks; /* a duplicate for check_calls, else MPI_COMM_NULL */
     int rank, size;
@@ -42,9 +45,16 @@ struct comm_call {
     size_t element_size;
 };
 enum status comm_call_begin(struct comm *comm, const struct comm_call *call, int64_t *ticket_out);
-void comm_call_end(struct comm *comm, int64_t ticket);
+/* A failure of the network (ERR_COMM) does not come back from here. */
+void comm_call_end(struct comm *comm, int64_t ticket, enum status status);
+void comm_network_failed(struct comm *comm) __attribute__((noreturn));
 
-/* Prints the line and ends the run. */
+/* Prints the line, unless another rank has told why, and ends the run. */
 void comm_end_run(struct comm_shared *shared, const char *line) __attribute__((noreturn));
+
+/* Collective: the watchdog of every rank, and the way between them. */
+enum status comm_watch_start(struct comm_shared *shared, double timeout_seconds);
+/* By which all ranks of a communicator that `parent` was just split into know it. */
+uint64_t comm_group_number(const struct comm *parent, MPI_Comm ranks);
 
 #endif

@@ -294,6 +294,16 @@ const struct config_key config_keys[] = {
      .sentence = "what the MFU is a share of; -1: a matrix product, measured when the run starts; "
                  "0: no MFU"},
 
+    {"faults.watchdog_s", CONFIG_NUMBER, AT(faults.watchdog_s), "300", RANGE(1, 1e6),
+     .unit = "seconds",
+     .sentence = "without a sign of life of a rank that others wait for: it is named and the run "
+                 "ends"},
+    {"faults.end_margin_s", CONFIG_NUMBER, AT(faults.end_margin_s), "120", RANGE(0, 1e6),
+     .unit = "seconds",
+     .sentence =
+         "before the end of the SLURM allocation the run saves and leaves with code 3: more "
+         "than a step and a checkpoint take; 0: the end is not looked at"},
+
     {"evaluate.corpus", CONFIG_STRING, AT(evaluate.corpus), "''", .unit = "",
      .sentence = "job evaluate: directory of held-out scenes; the model is that of train.init"},
     {"evaluate.records", CONFIG_INTEGER, AT(evaluate.records), "0", RANGE(0, HUGE_COUNT),

@@ -126,6 +126,10 @@ struct config_metrics {
     double peak_gflops; /* per rank; 0: none, -1: to be measured */
 };
 
+struct config_faults {
+    double watchdog_s, end_margin_s;
+};
+
 struct config_schedule_keys {
     int kind;
     double warmup_ratio;
@@ -181,6 +185,7 @@ struct run_config { /* zeroed is releasable */
     struct config_optimizer optimizer;
     struct config_schedule_keys schedule;
     struct config_metrics metrics;
+    struct config_faults faults;
     struct config_evaluate evaluate;
     struct config_curriculum curriculum;
 };

@@ -7,10 +7,13 @@
 
 #include "base/status.h"
 
+struct stop_signals;
+
 struct command_call {
     int n_arguments; /* behind the command's name */
     char **arguments;
-    const char *version; /* of the program, for run directories */
+    const char *version;          /* of the program, for run directories */
+    struct stop_signals *signals; /* of the job that this one is a part of; NULL: of its own */
     bool started; /* set by a command once a failure is no longer a refusal: from step 1 on */
 };
 

@@ -15,6 +15,7 @@
 #include "jobs/weight_exchange.h"
 #include "train/model_setup.h"
 #include "train/run_directory.h"
+#include "train/stop_signals.h"
 
 #define MAX_JOURNAL_BYTES  ((size_t)16 << 20)
 #define EXPORT_SHARD_BYTES UINT64_C(5000000000)
@@ -330,6 +331,7 @@ out:
 static enum status run_stages(struct curriculum *all, struct command_call *call)
 {
     enum status status = OK;
+    struct stop_requests requests = {0};
     for (int64_t i = 0; i < all->n; i++) {
         struct stage *stage = &all->stages[i];
         if (stage->done) {
@@ -342,6 +344,12 @@ static enum status run_stages(struct curriculum *all, struct command_call *call)
                  stage->config.train.init);
         TRY(run_stage(all, stage, call));
         call->started = true;
+        TRY(stop_signals_agree(call->signals, all->comm, &requests));
+        if (!requests.stop || i + 1 == all->n) continue;
+        log_info("stopped after stage %s; the same command goes on there", stage->name);
+        status_clear();
+        status = ERR_STOPPED;
+        goto out;
     }
 out:
     return status;
@@ -371,14 +379,21 @@ enum status curriculum_job_run(struct comm *comm, const struct run_config *confi
 {
     enum status status = OK;
     struct curriculum all = {.comm = comm, .config = config};
+    struct stop_signals signals = {0};
     all.journal = path_join(config->run_dir, "curriculum.json");
     TRY(comm_agree(comm, read_all(&all, call->arguments[0])));
     TRY(find_done(&all));
     if (comm_rank(comm) == 0) status = write_journal(&all);
     TRY(comm_agree(comm, status));
+    TRY(comm_agree(comm, stop_signals_open(&signals)));
+    TRY(stop_signals_watch_end(&signals, comm, config->faults.end_margin_s));
+    call->signals = &signals;
     TRY(run_stages(&all, call));
     log_info("curriculum: all %" PRId64 " stages are done, in %s", all.n, config->run_dir);
 out:
+    comm_check_together(comm, status);
+    call->signals = NULL;
+    stop_signals_close(&signals);
     release(&all);
     return status;
 }

@@ -95,7 +95,7 @@ enum status data_build_command(struct command_call *call)
 out:
     free(identity);
     corpus_stage_release(&stage);
-    comm_destroy(comm);
+    comm_end(comm, status);
     return status;
 }
 
@@ -152,6 +152,6 @@ enum status data_inspect_command(struct command_call *call)
     if (help) goto out;
     TRY(comm_agree(comm, comm_rank(comm) == 0 ? inspect(&options) : OK));
 out:
-    comm_destroy(comm);
+    comm_end(comm, status);
     return status;
 }

@@ -228,7 +228,7 @@ enum status data_import_command(struct command_call *call)
     TRY(data_build(call, comm, &import.source, &import.stage, &import.build));
 out:
     import_call_release(&import);
-    comm_destroy(comm);
+    comm_end(comm, status);
     free(kinds);
     return status;
 }

@@ -86,7 +86,7 @@ enum status data_verify_command(struct command_call *call)
 out:
     verify_journal_release(&journal);
     text_release(&result.lines);
-    comm_destroy(comm);
+    comm_end(comm, status);
     return status;
 }
 
@@ -132,7 +132,7 @@ enum status data_diff_command(struct command_call *call)
     TRY(comm_agree(comm,
                    comm_rank(comm) == 0 ? diff(call, a, b, data_threads(comm, n_threads)) : OK));
 out:
-    comm_destroy(comm);
+    comm_end(comm, status);
     return status;
 }
 
@@ -177,6 +177,6 @@ enum status data_repair_command(struct command_call *call)
     call->started = true;
     TRY(comm_agree(comm, comm_rank(comm) == 0 ? repair(directory, out_directory) : OK));
 out:
-    comm_destroy(comm);
+    comm_end(comm, status);
     return status;
 }

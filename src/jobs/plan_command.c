@@ -107,7 +107,7 @@ static enum status calibrate(const struct request *request, const struct run_con
     TRY(comm_agree(comm, status));
 out:
     run_model_release(&model);
-    comm_destroy(comm);
+    comm_end(comm, status);
     return status;
 }
 

@@ -25,12 +25,13 @@ enum status run_job_command(struct command_call *call)
     const char *const *overrides = (const char *const *)call->arguments + 1;
     status = run_config_load(&config, call->arguments[0], overrides, call->n_arguments - 1);
     TRY(comm_agree(comm, status));
+    comm_set_timeout(comm, config.faults.watchdog_s);
     if (config.job == CONFIG_JOB_CURRICULUM)
         TRY(curriculum_job_run(comm, &config, call));
     else
         TRY(run_single_job(comm, &config, call));
 out:
     run_config_release(&config);
-    comm_destroy(comm);
+    comm_end(comm, status);
     return status;
 }

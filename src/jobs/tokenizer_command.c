@@ -91,6 +91,6 @@ enum status data_tokenizer_command(struct command_call *call)
     TRY(comm_agree(comm, comm_rank(comm) == 0 ? train(&request) : OK));
 out:
     free(request.tasks.values);
-    comm_destroy(comm);
+    comm_end(comm, status);
     return status;
 }

@@ -28,8 +28,7 @@ struct train_job { /* zeroed is releasable */
     struct comm *comm;
     const struct run_config *config;
     const char *version;
-    struct stop_signals signals;
-    bool listening;
+    struct stop_signals own_signals, *signals;
     struct mixture mixture;
     struct mesh mesh;
     struct model_share share;
@@ -305,14 +304,25 @@ out:
 
 /* ---- the job ---- */
 
+/* Collective. */
+static enum status listen_for_requests(struct train_job *job)
+{
+    enum status status = OK;
+    if (job->signals != NULL) return OK;
+    TRY(comm_agree(job->comm, stop_signals_open(&job->own_signals)));
+    job->signals = &job->own_signals;
+    TRY(stop_signals_watch_end(job->signals, job->comm, job->config->faults.end_margin_s));
+out:
+    return status;
+}
+
 /* Collective. Everything that can be refused before step 1, each part agreed on. */
 static enum status prepare(struct train_job *job)
 {
     enum status status = OK;
     const struct run_config *config = job->config;
     TRY(job_mesh_make(&job->mesh, &job->share, job->comm, config));
-    TRY(comm_agree(job->comm, stop_signals_open(&job->signals)));
-    job->listening = true;
+    TRY(listen_for_requests(job));
     TRY(comm_agree(job->comm, run_model_size(&job->model, config, true)));
     if (job->mesh.tp_size > 1) job->model.options.share = &job->share;
     if (config->parallel.shard_gradients) job->model.options.gradient_windows = EXCHANGE_WINDOWS;
@@ -338,7 +348,7 @@ static enum status run(struct train_job *job)
     const struct train_run run = {
         .parts = &job->parts,
         .loader = job->loader,
-        .signals = &job->signals,
+        .signals = job->signals,
         .report = job->report,
         .run_dir = config->run_dir,
         .task_loss = job->task_loss,
@@ -367,20 +377,22 @@ static void release(struct train_job *job)
     run_model_release(&job->model);
     mesh_release(&job->mesh);
     mixture_release(&job->mixture);
-    if (job->listening) stop_signals_close(&job->signals);
+    stop_signals_close(&job->own_signals);
 }
 
 enum status train_job_run(struct comm *comm, const struct run_config *config,
                           struct command_call *call)
 {
     enum status status = OK;
-    struct train_job job = {.comm = comm, .config = config, .version = call->version};
+    struct train_job job = {
+        .comm = comm, .config = config, .version = call->version, .signals = call->signals};
     TRY(prepare(&job));
     log_info("steps %" PRId64 " to %" PRId64 ", %" PRId64 " samples each", job.progress.step + 1,
              job.schedule.total_steps, config->train.global_batch);
     call->started = true;
     TRY(run(&job));
 out:
+    comm_check_together(comm, status);
     release(&job);
     return status;
 }

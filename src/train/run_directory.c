@@ -27,6 +27,7 @@ static char *essence(const struct run_config *config)
     const int64_t multiple = copy.parallel.ordered_multiple;
     copy.parallel = (struct config_parallel){.reduction = reduction, .ordered_multiple = multiple};
     copy.metrics = (struct config_metrics){0};
+    copy.faults = (struct config_faults){0};
     copy.train.max_skipped_steps = copy.train.straggler_every = 0;
     return run_config_write(&copy);
 }

@@ -1,27 +1,47 @@
-/* Signals as questions asked between steps: USR1 wants a checkpoint, TERM and USR2 want a
- * checkpoint and an end. */
+/* Requests to save and to stop: signals, and the end of the time that a batch system gave.
+ *
+ *     USR1         a checkpoint, and on
+ *     USR2, TERM   a checkpoint, and the end with code 3 ("requeue me")
+ *     INT          once: the same; twice: the end at once
+ *
+ * A thread listens, so that a second INT acts whatever the others do; a job asks between two
+ * pieces of its work. No handler, hence no global state. */
 #ifndef ROBIN_TRAIN_STOP_SIGNALS_H
 #define ROBIN_TRAIN_STOP_SIGNALS_H
 
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/status.h"
+#include "comm/comm.h"
 
-struct stop_signals {
-    int fd;
+struct stop_signals { /* zeroed is closed */
+    int fd, wake;     /* the signals; what ends the thread */
+    bool is_open;
     sigset_t before; /* the mask to put back */
+    pthread_t thread;
+    atomic_int asked_checkpoint, asked_stop; /* the signal; 0: not asked */
+    int64_t end; /* seconds since 1970 from which stop is asked for; 0: none */
 };
 
 struct stop_requests {
     bool checkpoint, stop;
 };
 
-/* Blocks the three in this thread and in threads it starts from now on. */
+/* Blocks the four in this thread and in threads it starts from now on. */
 enum status stop_signals_open(struct stop_signals *signals);
 void stop_signals_close(struct stop_signals *signals);
 
-/* What has come since the last call; does not wait. */
-struct stop_requests stop_signals_poll(const struct stop_signals *signals);
+/* Collective. Finds when the batch job ends (SLURM_JOB_END_TIME of any rank, else what squeue tells
+ * rank 0), and asks for a stop `margin` seconds before; 0: never. Says so. */
+enum status stop_signals_watch_end(struct stop_signals *signals, struct comm *comm, double margin);
+
+/* Collective. What any rank was asked for, all do: a checkpoint since the last call, a stop ever; rank 0
+ * says who was asked, and how. Does not wait for signals. NULL: this rank was asked for nothing. */
+enum status stop_signals_agree(struct stop_signals *signals, struct comm *comm,
+                               struct stop_requests *requests_out);
 
 #endif

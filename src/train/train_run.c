@@ -233,13 +233,10 @@ out:
 static enum status poll_requests(const struct train_run *run, struct stop_requests *requests_out)
 {
     enum status status = OK;
-    struct stop_requests own = {0};
-    if (run->signals != NULL) own = stop_signals_poll(run->signals);
     struct checkpoint_saver *files = run_saver_files(run->saver);
-    int64_t wanted[3] = {own.checkpoint, own.stop, checkpoint_saver_works(files)};
-    TRY(comm_max_int64(run->parts->comm, wanted, 3));
-    if (wanted[2] == 0 && !checkpoint_saver_is_idle(files)) TRY(checkpoint_saver_advance(files));
-    *requests_out = (struct stop_requests){.checkpoint = wanted[0] > 0, .stop = wanted[1] > 0};
+    bool works = checkpoint_saver_works(files);
+    TRY(stop_signals_agree(run->signals, run->parts->comm, &works, requests_out));
+    if (!works && !checkpoint_saver_is_idle(files)) TRY(checkpoint_saver_advance(files));
 out:
     return status;
 }

@@ -11,12 +11,12 @@
 
 struct train_run { /* everything borrowed */
     const struct train_parts *parts;
-    struct loader *loader;              /* its first step is progress->step */
-    const struct stop_signals *signals; /* NULL: nobody asks */
-    struct progress *report;            /* rank 0; NULL: says nothing */
-    struct task_loss *task_loss;        /* NULL: not wanted */
-    const struct model_options *model;  /* what trains, for counting operations */
-    const char *run_dir;                /* skipped.txt goes there */
+    struct loader *loader;             /* its first step is progress->step */
+    struct stop_signals *signals;      /* NULL: nobody asks */
+    struct progress *report;           /* rank 0; NULL: says nothing */
+    struct task_loss *task_loss;       /* NULL: not wanted */
+    const struct model_options *model; /* what trains, for counting operations */
+    const char *run_dir;               /* skipped.txt goes there */
     struct run_saver *saver;
     bool ordered; /* the reduction: micro-batches are leaves of one tree */
     int64_t total_steps;
