@@ -167,6 +167,15 @@ static int stop_reason(const struct stop_signals *signals)
     return signals->end > 0 && (int64_t)time(NULL) >= signals->end ? END_OF_TIME : 0;
 }
 
+struct stop_requests stop_signals_poll(struct stop_signals *signals)
+{
+    struct stop_requests requests = {0};
+    if (signals == NULL) return requests;
+    requests.stop = stop_reason(signals) != 0;
+    requests.checkpoint = atomic_exchange(&signals->asked_checkpoint, 0) != 0 || requests.stop;
+    return requests;
+}
+
 /* Reason and lowest rank that has it, in one number whose maximum all ranks take. */
 static int64_t reason_code(int reason, const struct comm *comm)
 {

@@ -39,8 +39,10 @@ void stop_signals_close(struct stop_signals *signals);
  * rank 0), and asks for a stop `margin` seconds before; 0: never. Says so. */
 enum status stop_signals_watch_end(struct stop_signals *signals, struct comm *comm, double margin);
 
-/* Collective. What any rank was asked for, all do: a checkpoint since the last call, a stop ever; rank 0
- * says who was asked, and how. Does not wait for signals. NULL: this rank was asked for nothing. */
+/* What this rank was asked for: a checkpoint since the last call, a stop ever. Does not wait. NULL:
+ * nothing. */
+struct stop_requests stop_signals_poll(struct stop_signals *signals);
+/* Collective. What any rank was asked for, all do; rank 0 says who was asked, and how. */
 enum status stop_signals_agree(struct stop_signals *signals, struct comm *comm,
                                struct stop_requests *requests_out);
 

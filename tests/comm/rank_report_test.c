@@ -105,6 +105,8 @@ static void test_nobody_late(void **state)
     seen[3].report.quiet_ms = 200; /* it has only now come there */
     check(VERDICT_FINE, 0);
     all_well(); /* 2 waits for 3 along the pair, 3 for 2 in the world */
+    waits(0, WORLD, 6, 5000);
+    waits(1, WORLD, 6, 5000);
     waits(2, PAIR, 4, 5000);
     waits(3, WORLD, 6, 4000);
     assert_int_equal(rank_verdict(seen, N, NOW, LIMIT).kind, VERDICT_CIRCLE);
