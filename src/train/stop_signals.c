@@ -1,4 +1,4 @@
-/* Signals through a file descriptor, read by a thread. */
+/* Signals as numbers from a pipe, read by a thread. */
 #include "train/stop_signals.h"
 
 #include <errno.h>
@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/signalfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -42,43 +41,44 @@ static void take(struct stop_signals *signals, int signal_number)
 static void *listen_to_signals(void *argument)
 {
     struct stop_signals *signals = argument;
-    struct signalfd_siginfo one;
-    struct pollfd polled[2] = {{.fd = signals->fd, .events = POLLIN},
+    unsigned char one;
+    struct pollfd polled[2] = {{.fd = signals->pipe.fd, .events = POLLIN},
                                {.fd = signals->wake, .events = POLLIN}};
     while (polled[1].revents == 0) {
         if (poll(polled, 2, -1) < 0) continue;
-        while (read(signals->fd, &one, sizeof one) == (ssize_t)sizeof one)
-            take(signals, (int)one.ssi_signo);
+        while (read(signals->pipe.fd, &one, 1) == 1) take(signals, one);
     }
     return NULL;
+}
+
+/* The thread takes no signal itself: what it waits in must not be interrupted. */
+static enum status start_listening(struct stop_signals *signals)
+{
+    enum status status = OK;
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    const int error = pthread_create(&signals->thread, NULL, listen_to_signals, signals);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (error != 0) FAIL(ERR_MEMORY, "cannot start a thread for signals: %s", strerror(error));
+out:
+    return status;
 }
 
 enum status stop_signals_open(struct stop_signals *signals)
 {
     enum status status = OK;
-    sigset_t ours;
-    sigemptyset(&ours);
-    sigaddset(&ours, SIGUSR1);
-    sigaddset(&ours, SIGUSR2);
-    sigaddset(&ours, SIGTERM);
-    sigaddset(&ours, SIGINT);
-    *signals = (struct stop_signals){0};
-    signals->fd = signalfd(-1, &ours, SFD_NONBLOCK | SFD_CLOEXEC);
-    if (signals->fd < 0) FAIL(ERR_IO, "cannot listen for signals: %s", strerror(errno));
-    signals->wake = eventfd(0, EFD_CLOEXEC);
-    if (signals->wake < 0) {
-        close(signals->fd);
-        FAIL(ERR_IO, "cannot listen for signals: %s", strerror(errno));
-    }
-    pthread_sigmask(SIG_BLOCK, &ours, &signals->before);
+    const int ours[] = {SIGUSR1, SIGUSR2, SIGTERM, SIGINT};
+    *signals = (struct stop_signals){.wake = -1};
+    TRY(signal_pipe_open(&signals->pipe, ours, 4));
     signals->is_open = true;
-    if (pthread_create(&signals->thread, NULL, listen_to_signals, signals) != 0) {
-        signals->is_open = false;
-        close(signals->fd);
-        close(signals->wake);
-        pthread_sigmask(SIG_SETMASK, &signals->before, NULL);
-        FAIL(ERR_MEMORY, "cannot start the thread that listens for signals");
-    }
+    signals->wake = eventfd(0, EFD_CLOEXEC);
+    if (signals->wake < 0) status = status_fail(ERR_IO, "no eventfd: %s", strerror(errno));
+    if (status == OK) status = start_listening(signals);
+    if (status == OK) return OK;
+    signals->is_open = false;
+    signal_pipe_close(&signals->pipe);
+    if (signals->wake >= 0) close(signals->wake);
 out:
     return status;
 }
@@ -89,9 +89,8 @@ void stop_signals_close(struct stop_signals *signals)
     signals->is_open = false;
     eventfd_write(signals->wake, 1);
     pthread_join(signals->thread, NULL);
-    close(signals->fd);
     close(signals->wake);
-    pthread_sigmask(SIG_SETMASK, &signals->before, NULL);
+    signal_pipe_close(&signals->pipe);
 }
 
 /* ---- the end of the job's time ---- */

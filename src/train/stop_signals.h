@@ -5,23 +5,23 @@
  *     INT          once: the same; twice: the end at once
  *
  * A thread listens, so that a second INT acts whatever the others do; a job asks between two
- * pieces of its work. No handler, hence no global state. */
+ * pieces of its work. One at a time in a process. */
 #ifndef ROBIN_TRAIN_STOP_SIGNALS_H
 #define ROBIN_TRAIN_STOP_SIGNALS_H
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/signal_pipe.h"
 #include "base/status.h"
 #include "comm/comm.h"
 
 struct stop_signals { /* zeroed is closed */
-    int fd, wake;     /* the signals; what ends the thread */
+    struct signal_pipe pipe;
+    int wake; /* what ends the thread */
     bool is_open;
-    sigset_t before; /* the mask to put back */
     pthread_t thread;
     atomic_int asked_checkpoint, asked_stop; /* the signal; 0: not asked */
     int64_t end; /* seconds since 1970 from which stop is asked for; 0: none */
@@ -31,7 +31,7 @@ struct stop_requests {
     bool checkpoint, stop;
 };
 
-/* Blocks the four in this thread and in threads it starts from now on. */
+/* Takes over the four until they are given back. */
 enum status stop_signals_open(struct stop_signals *signals);
 void stop_signals_close(struct stop_signals *signals);
 
