@@ -172,11 +172,13 @@ static const char *silent_text(const struct watchdog *watchdog, int rank)
                                         : ": it is stopped, or its machine or the network is gone";
 }
 
-/* "; rank 1 waits at step 18, in barrier, collective 2": newer than what a rank that is gone has
- * said last. */
+/* "; rank 1 waits at step 18, in barrier, collective 2", or where this rank is when nobody waits:
+ * newer than what a rank that is gone has said last. */
 static char *waiter_text(const struct watchdog *watchdog, int waiter)
 {
-    if (waiter < 0) return text_format("%s", "");
+    char place[256];
+    describe(watchdog, place, sizeof place);
+    if (waiter < 0) return text_format("; rank %d is at %s", watchdog->options.rank, place);
     return text_format("; rank %d waits at %s", waiter, watchdog->seen[waiter].report.place);
 }
 
@@ -190,7 +192,8 @@ static char *verdict_text(const struct watchdog *watchdog, struct verdict verdic
     char *text = NULL, *waiter = waiter_text(watchdog, verdict.waiter);
     switch (verdict.kind) {
     case VERDICT_DEAD:
-        text = text_format("%s died at %s%s", who, seen->report.place, waiter);
+        text = text_format("%s died; %.1f seconds before it was at %s%s", who, silent_s,
+                           seen->report.place, waiter);
         break;
     case VERDICT_SILENT:
         text = text_format("%s has not been heard of for %.1f seconds, since %s%s%s", who, silent_s,

@@ -233,7 +233,8 @@ static void check_named(const char *arguments, const char *first, const char *th
 static void test_dead_rank(void **state)
 {
     (void)state;
-    check_named("work die", "error: rank 2 of 4 (", ") died at step 17, ", " waits at ");
+    check_named("work die", "error: rank 2 of 4 (", " seconds before it was at step 17, ",
+                " waits at ");
 }
 
 static void test_stopped_rank(void **state)

@@ -181,6 +181,6 @@ for _ in $(seq 300); do
 done
 kill -0 $run 2>/dev/null && fail "a run with a dead rank hangs"
 wait $run && fail "a run with a dead rank succeeds"
-grep -qE "^error: rank [0-9] of 3 \(.*, process $victim\) died at step [0-9]+, (in|after) .*, collective [0-9]+" \
+grep -qE "^error: rank [0-9] of 3 \(.*, process $victim\) died; [0-9.]+ seconds before it was at .*; rank [0-9] (waits|is) at step [0-9]+, (in|after) .*, collective [0-9]+" \
     "$work/log" || { cat "$work/log"; fail "the dead rank is not named"; }
 echo "a rank that dies"
