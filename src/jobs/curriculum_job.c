@@ -344,7 +344,7 @@ static enum status run_stages(struct curriculum *all, struct command_call *call)
                  stage->config.train.init);
         TRY(run_stage(all, stage, call));
         call->started = true;
-        TRY(stop_signals_agree(call->signals, all->comm, &requests));
+        TRY(stop_signals_agree(call->signals, all->comm, NULL, &requests));
         if (!requests.stop || i + 1 == all->n) continue;
         log_info("stopped after stage %s; the same command goes on there", stage->name);
         status_clear();

@@ -190,16 +190,17 @@ static void say_reason(int64_t code, const struct comm *comm, const char *what)
         log_info("rank %d got SIG%s: %s", rank, sigabbrev_np(reason), what);
 }
 
-enum status stop_signals_agree(struct stop_signals *signals, struct comm *comm,
+enum status stop_signals_agree(struct stop_signals *signals, struct comm *comm, bool *also,
                                struct stop_requests *requests_out)
 {
     enum status status = OK;
-    int64_t codes[2] = {0, 0}; /* a checkpoint, a stop */
+    int64_t codes[3] = {0, 0, also != NULL && *also}; /* a checkpoint, a stop */
     if (signals != NULL) {
         codes[0] = reason_code(atomic_exchange(&signals->asked_checkpoint, 0), comm);
         codes[1] = reason_code(stop_reason(signals), comm);
     }
-    TRY(comm_max_int64(comm, codes, 2));
+    TRY(comm_max_int64(comm, codes, 3));
+    if (also != NULL) *also = codes[2] != 0;
     if (codes[1] > 0)
         say_reason(codes[1], comm, "the run saves and stops");
     else if (codes[0] > 0)

@@ -42,8 +42,9 @@ enum status stop_signals_watch_end(struct stop_signals *signals, struct comm *co
 /* What this rank was asked for: a checkpoint since the last call, a stop ever. Does not wait. NULL:
  * nothing. */
 struct stop_requests stop_signals_poll(struct stop_signals *signals);
-/* Collective. What any rank was asked for, all do; rank 0 says who was asked, and how. */
-enum status stop_signals_agree(struct stop_signals *signals, struct comm *comm,
+/* Collective. What any rank was asked for, all do; rank 0 says who was asked, and how. *also, where
+ * it is not NULL, goes along: true afterwards if any rank brought true. */
+enum status stop_signals_agree(struct stop_signals *signals, struct comm *comm, bool *also,
                                struct stop_requests *requests_out);
 
 #endif
