@@ -90,8 +90,10 @@ out:
 
 void checkpoint_abandon(const struct checkpoint_place *place, const char *name)
 {
-    char *aside = checkpoint_aside(place, name);
-    (void)layer_remove(place->layer, aside); /* else the next one does */
+    char *aside = checkpoint_aside(place, name), *sentence = text_copy(status_message());
+    if (layer_remove(place->layer, aside) != OK) /* then the next one does */
+        (void)status_fail(ERR_IO, "%s", sentence);
+    free(sentence);
     free(aside);
 }
 

@@ -24,7 +24,7 @@ char *checkpoint_aside(const struct checkpoint_place *place, const char *name);
  * renames. After a failure it may be there under its name or not, but never in part. */
 enum status checkpoint_publish(const struct checkpoint_place *place, const char *name,
                                const char *manifest, size_t size);
-/* Removes what was written aside, as far as that goes. */
+/* Removes what was written aside, as far as that goes; the sentence of why stays. */
 void checkpoint_abandon(const struct checkpoint_place *place, const char *name);
 
 struct checkpoint_keep {

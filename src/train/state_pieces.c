@@ -8,7 +8,7 @@
 #include "base/text_buffer.h"
 
 /* A parameter smaller than that goes to one of those who hold it, whole. */
-#define LEAST_SHARED INT64_C(65536)
+#define LEAST_SHARED INT64_C(16384)
 
 const enum optimizer_state state_of_part[CHECKPOINT_PARTS] = {
     [CHECKPOINT_FIRST_MOMENT] = OPTIMIZER_FIRST_MOMENT,
