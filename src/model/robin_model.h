@@ -46,8 +46,6 @@ struct model_memory {
 /* Checks the sizes and computes the memory without taking it. */
 enum status model_plan(struct model_memory *memory_out, const struct model_config *config,
                        const struct model_options *options, const struct kernels *kernels);
-/* The plan as a table for people, a line for each kind, to free(). */
-char *model_memory_table(const struct model_memory *memory);
 enum status model_create(struct model **model_out, const struct model_config *config,
                          const struct model_options *options, const struct kernels *kernels,
                          struct stream *stream);

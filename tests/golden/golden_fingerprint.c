@@ -10,6 +10,7 @@
 #include "base/random.h"
 #include "base/text_buffer.h"
 #include "golden_families.h"
+#include "golden_memory.h"
 #include "golden_mesh.h"
 #include "golden_reference.h"
 #include "model/robin_model.h"
@@ -107,7 +108,7 @@ static enum status make_model(struct run *run)
         golden_report_skip(run->report, "gradients",
                            "they would double the memory of a model of this size");
     }
-    char *table = model_memory_table(&memory);
+    char *table = golden_memory_table(&memory);
     fputs(table, stdout);
     free(table);
     TRY(model_create(&run->model, &run->config, &options, run->options->kernels,

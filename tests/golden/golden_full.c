@@ -7,6 +7,7 @@
 
 #include "base/text_buffer.h"
 #include "golden_families.h"
+#include "golden_memory.h"
 #include "golden_mesh.h"
 #include "golden_samples.h"
 #include "golden_vision.h"
@@ -151,7 +152,7 @@ static enum status set_up(struct run *run, const char *directory, struct golden_
     options.limits = golden_limits(&run->made.batch);
     options.loss_chunk_rows = run->made.batch.n_tokens; /* so that the final norm comes whole */
     TRY(model_plan(&memory, &run->config.model, &options, run->options->kernels));
-    char *table = model_memory_table(&memory);
+    char *table = golden_memory_table(&memory);
     fputs(table, stdout);
     free(table);
     TRY(model_create(&run->model, &run->config.model, &options, run->options->kernels,

@@ -1,13 +1,14 @@
-/* The planned memory of a model, for people. */
+/* See golden_memory.h. */
+#include "golden_memory.h"
+
 #include "base/text_buffer.h"
-#include "model/robin_model.h"
 
 static void append_line(struct text_buffer *text, const char *what, size_t bytes)
 {
     text_printf(text, "%-28s %12.1f MB\n", what, (double)bytes / 1e6);
 }
 
-char *model_memory_table(const struct model_memory *memory)
+char *golden_memory_table(const struct model_memory *memory)
 {
     struct text_buffer text = {0};
     append_line(&text, "weights", memory->weights);
