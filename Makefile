@@ -155,9 +155,9 @@ $(BENCH_PROGRAMS): $(BUILD)/%: $(BUILD)/%.o $(TEST_SUPPORT_OBJECTS) $(LIBRARY)
 	$(call quiet,link)$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
 $(FUZZ_PROGRAMS): $(BUILD)/%: $(BUILD)/%.o $(FUZZ_OBJECTS) $(LIBRARY)
 	$(call quiet,link)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
-$(BUILD)/tests/golden: $(GOLDEN_OBJECTS) $(BUILD)/tests/support/batch_maker.o $(KEEP_LIBRARIES) $(LIBRARY)
+$(BUILD)/tests/golden: $(GOLDEN_OBJECTS) $(BUILD)/tests/support/batch_maker.o $(KEEP_LIBRARIES) $(TEST_GPU_OBJECTS) $(LIBRARY)
 	@mkdir -p $(@D)
-	$(call quiet,link)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(call quiet,link)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) $(TEST_GPU_LDLIBS)
 $(BUILD)/golden-objects/%.o: tests/golden/%.c
 	@mkdir -p $(@D)
 	$(call quiet,compile)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<

@@ -84,6 +84,11 @@ const struct kernels *kernels_find(const char *name)
     return NULL;
 }
 
+bool kernels_on_gpu(const struct kernels *kernels)
+{
+    return strcmp(kernels->device, "cpu") != 0;
+}
+
 /* Of the entries of decoding, or of all others. */
 static char *missing(const struct kernels *kernels, bool decoding)
 {

@@ -19,6 +19,7 @@
 #ifndef ROBIN_KERNELS_KERNELS_H
 #define ROBIN_KERNELS_KERNELS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -59,7 +60,8 @@ struct token_choice {
 };
 
 struct kernels {
-    const char *name; /* "ref", "cpu", "cuda" */
+    const char *name;   /* "ref", "cpu", "cuda", "cuda-bf16" */
+    const char *device; /* "cpu" or "cuda": whose memory its pointers lead to (device/device.h) */
     enum dtype dtype;
 
     /* ---- linear: y = x W^T + b (torch.nn.Linear) ---- */
@@ -287,6 +289,8 @@ extern const struct kernels kernels_cuda_bf16 __attribute__((weak)); /* sums in 
 
 /* The table called "ref", "cpu", "cuda" or "cuda-bf16"; NULL if this build has none so called. */
 const struct kernels *kernels_find(const char *name);
+/* Whether its pointers are a GPU's, which the host cannot follow. */
+bool kernels_on_gpu(const struct kernels *kernels);
 /* Comma-separated names of entries that are NULL, but for those of decoding, to free(); NULL if the
  * table is complete. */
 char *kernels_missing(const struct kernels *kernels);

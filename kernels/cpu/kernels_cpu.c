@@ -3,6 +3,7 @@
 
 const struct kernels kernels_cpu = {
     .name = "cpu",
+    .device = "cpu",
     .dtype = DTYPE_F32,
 
     /* linear */

@@ -17,7 +17,7 @@
 
 #define CUDA_TABLE(NAME)                                                                           \
     {                                                                                              \
-        .name = NAME, .dtype = REAL_DTYPE,                                                         \
+        .name = NAME, .device = "cuda", .dtype = REAL_DTYPE,                                       \
                                                                                                    \
         .linear_forward = linear_forward, .linear_backward_input = linear_backward_input,          \
         .linear_backward_weight = linear_backward_weight,                                          \

@@ -3,6 +3,7 @@
 
 const struct kernels kernels_ref = {
     .name = "ref",
+    .device = "cpu",
     .dtype = DTYPE_F32,
 
     /* linear */

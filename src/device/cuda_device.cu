@@ -84,13 +84,13 @@ static void cuda_give(void *memory)
     (void)cudaFree(memory);
 }
 
-static enum status cuda_take_host(void **memory_out, size_t bytes)
+static enum status cuda_take_host(void **memory_out, size_t bytes, const char *what)
 {
     void *memory = nullptr;
     const cudaError_t error = cudaMallocHost(&memory, bytes > 0 ? bytes : 1);
     if (error != cudaSuccess)
-        return status_fail(ERR_MEMORY, "cannot pin %zu bytes of host memory: %s", bytes,
-                           cudaGetErrorString(error));
+        return status_fail(ERR_MEMORY, "cannot pin %zu bytes of host memory for %s: %s", bytes,
+                           what, cudaGetErrorString(error));
     *memory_out = memory;
     return OK;
 }

@@ -9,8 +9,6 @@
 #include "device/device_driver.h"
 #include "device/stream.h"
 
-#define MEMORY_ALIGNMENT 256
-
 struct device {
     const struct device_driver *driver; /* NULL: the CPU */
     int number;
@@ -61,46 +59,4 @@ enum status device_stream(struct device *device, struct stream **stream_out, int
 out:
     stream_destroy(stream);
     return status;
-}
-
-static enum status take_on_cpu(void **memory_out, size_t bytes, const char *what)
-{
-    enum status status = OK;
-    const size_t rounded = (bytes + MEMORY_ALIGNMENT) / MEMORY_ALIGNMENT * MEMORY_ALIGNMENT;
-    void *memory = bytes < rounded ? aligned_alloc(MEMORY_ALIGNMENT, rounded) : NULL;
-    if (memory == NULL)
-        FAIL(ERR_MEMORY,
-             "cannot take %zu bytes (%.2f GiB) of memory for %s; free some or make the job smaller",
-             bytes, (double)bytes / (1024.0 * 1024.0 * 1024.0), what);
-    *memory_out = memory;
-out:
-    return status;
-}
-
-enum status device_take(struct device *device, void **memory_out, size_t bytes, const char *what)
-{
-    if (device->driver != NULL) return device->driver->take(memory_out, bytes, what);
-    return take_on_cpu(memory_out, bytes, what);
-}
-
-void device_give(struct device *device, void *memory)
-{
-    if (device->driver != NULL)
-        device->driver->give(memory);
-    else
-        free(memory);
-}
-
-enum status device_take_host(struct device *device, void **memory_out, size_t bytes)
-{
-    if (device->driver != NULL) return device->driver->take_host(memory_out, bytes);
-    return take_on_cpu(memory_out, bytes, "copies");
-}
-
-void device_give_host(struct device *device, void *memory)
-{
-    if (device->driver != NULL)
-        device->driver->give_host(memory);
-    else
-        free(memory);
 }

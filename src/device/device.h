@@ -1,4 +1,4 @@
-/* A place that computes, and its memory: the CPU, or one GPU. What is a GPU's is behind the table
+/* A place that computes: the CPU, or one GPU. What is a GPU's is behind the table
  * of its driver (cuda_device.cu), which is there in builds with CUDA=1 only. */
 #ifndef ROBIN_DEVICE_DEVICE_H
 #define ROBIN_DEVICE_DEVICE_H
@@ -19,13 +19,5 @@ const char *device_text(const struct device *device);
 
 /* A stream of the device; `n_threads` is for the CPU. */
 enum status device_stream(struct device *device, struct stream **stream_out, int n_threads);
-
-/* Memory that kernels reach, aligned to 256 bytes, not zeroed. ERR_MEMORY says what for, how much
- * was asked for and how much is free. */
-enum status device_take(struct device *device, void **memory_out, size_t bytes, const char *what);
-void device_give(struct device *device, void *memory);
-/* Host memory that copies to and from the device at full speed. */
-enum status device_take_host(struct device *device, void **memory_out, size_t bytes);
-void device_give_host(struct device *device, void *memory);
 
 #endif

@@ -21,7 +21,7 @@ struct device_driver {
     enum status (*zero)(struct stream *stream, void *memory, size_t bytes);
     enum status (*take)(void **memory_out, size_t bytes, const char *what);
     void (*give)(void *memory);
-    enum status (*take_host)(void **memory_out, size_t bytes);
+    enum status (*take_host)(void **memory_out, size_t bytes, const char *what);
     void (*give_host)(void *memory);
 };
 

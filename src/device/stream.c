@@ -7,6 +7,8 @@
 #include "base/thread_pool.h"
 #include "device/device_driver.h"
 
+#define MEMORY_ALIGNMENT 256
+
 enum status stream_create(struct stream **stream_out, int n_threads)
 {
     enum status status = OK;
@@ -62,4 +64,49 @@ enum status stream_zero(struct stream *stream, void *memory, size_t bytes)
     if (stream->driver != NULL) return stream->driver->zero(stream, memory, bytes);
     memset(memory, 0, bytes);
     return OK;
+}
+
+/* ---- memory ---- */
+
+static enum status take_on_cpu(void **memory_out, size_t bytes, const char *what)
+{
+    enum status status = OK;
+    const size_t rounded = (bytes + MEMORY_ALIGNMENT) / MEMORY_ALIGNMENT * MEMORY_ALIGNMENT;
+    void *memory = bytes < rounded ? aligned_alloc(MEMORY_ALIGNMENT, rounded) : NULL;
+    if (memory == NULL)
+        FAIL(ERR_MEMORY,
+             "cannot take %zu bytes (%.2f GiB) of memory for %s; free some or make the job smaller",
+             bytes, (double)bytes / (1024.0 * 1024.0 * 1024.0), what);
+    *memory_out = memory;
+out:
+    return status;
+}
+
+enum status stream_take(struct stream *stream, void **memory_out, size_t bytes, const char *what)
+{
+    if (stream->driver != NULL) return stream->driver->take(memory_out, bytes, what);
+    return take_on_cpu(memory_out, bytes, what);
+}
+
+void stream_give(struct stream *stream, void *memory)
+{
+    if (stream->driver != NULL)
+        stream->driver->give(memory);
+    else
+        free(memory);
+}
+
+enum status stream_take_host(struct stream *stream, void **memory_out, size_t bytes,
+                             const char *what)
+{
+    if (stream->driver != NULL) return stream->driver->take_host(memory_out, bytes, what);
+    return take_on_cpu(memory_out, bytes, what);
+}
+
+void stream_give_host(struct stream *stream, void *memory)
+{
+    if (stream->driver != NULL)
+        stream->driver->give_host(memory);
+    else
+        free(memory);
 }

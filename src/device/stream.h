@@ -32,4 +32,13 @@ enum status stream_copy(struct stream *stream, void *to, const void *from, size_
 enum status stream_read(struct stream *stream, void *to, const void *from, size_t bytes);
 enum status stream_zero(struct stream *stream, void *memory, size_t bytes);
 
+/* Memory that the stream's kernels reach, aligned to 256 bytes, not zeroed. ERR_MEMORY says what
+ * for, how much was asked for and, of a GPU, how much is free. */
+enum status stream_take(struct stream *stream, void **memory_out, size_t bytes, const char *what);
+void stream_give(struct stream *stream, void *memory);
+/* Host memory that copies to and from the stream's device at full speed. */
+enum status stream_take_host(struct stream *stream, void **memory_out, size_t bytes,
+                             const char *what);
+void stream_give_host(struct stream *stream, void *memory);
+
 #endif

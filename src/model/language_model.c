@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/text_buffer.h"
+#include "device/stream.h"
 
 static int64_t qkv_width(const struct lm_slice *slice)
 {
@@ -230,12 +231,15 @@ enum status lm_rows_sum(const struct lm_activations *a, float *out, float *parti
 enum status lm_rows_gather(const struct lm_activations *a, float *all, const float *rows,
                            const char *what, const struct model_run *run)
 {
+    enum status status = OK;
     const struct model_share *share = run->share;
     if (share == NULL || !share->sequence) return OK;
     const int64_t first = a->part_start[share->index];
     const size_t n = (size_t)(a->part_start[share->index + 1] - first);
-    if (all + first != rows) memcpy(all + first, rows, n * sizeof *all);
-    return share->gather(share->context, all, a->part_start, what, run->stream);
+    if (all + first != rows) TRY(stream_copy(run->stream, all + first, rows, n * sizeof *all));
+    TRY(share->gather(share->context, all, a->part_start, what, run->stream));
+out:
+    return status;
 }
 
 /* ---- forward ---- */
@@ -475,7 +479,7 @@ enum status lm_backward(const struct language_model *lm, struct lm_activations *
                         const struct model_batch *batch, const struct model_run *run)
 {
     enum status status = OK;
-    for (int64_t row = 0; a->ones != NULL && row < batch->n_tokens; row++) a->ones[row] = 1.0f;
+    if (a->ones != NULL) TRY(fill_ones(run, a->ones, batch->n_tokens));
     for (int64_t i = lm->config->layers - 1; i >= 0; i--) {
         struct layer_run r = {.lm = lm,
                               .layer = &lm->layers[i],

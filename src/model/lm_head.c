@@ -1,8 +1,10 @@
 /* See lm_head.h. */
 #include "model/lm_head.h"
 
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/text_buffer.h"
 #include "device/stream.h"
 
 #define MAX_LOGITS      (INT64_C(1) << 24)
@@ -122,8 +124,8 @@ static enum status share_statistics(const struct chunk *chunk)
     const struct model_run *run = chunk->run;
     struct lm_head_activations *a = chunk->activations;
     if (run->share == NULL) goto out;
-    TRY(stream_wait(run->stream));
-    memcpy(a->common_max, a->row_max, (size_t)chunk->n * sizeof *a->common_max);
+    TRY(stream_copy(run->stream, a->common_max, a->row_max,
+                    (size_t)chunk->n * sizeof *a->common_max));
     TRY(share_max(run, a->common_max, chunk->n, "largest logits"));
     TRY(run->kernels->cross_entropy_rescale(a->row_max, a->row_sum, a->common_max, chunk->n,
                                             run->stream));
@@ -132,14 +134,16 @@ out:
     return status;
 }
 
-static enum status loss_forward(const struct chunk *chunk, struct model_result *result)
+/* `weight` of the chunk's targets, for the host. */
+static enum status loss_forward(const struct chunk *chunk, const float *weight,
+                                struct model_result *result)
 {
     enum status status = OK;
     const struct kernels *k = chunk->run->kernels;
     struct lm_head_activations *a = chunk->activations;
     const int32_t *target = chunk->batch->target + chunk->first;
-    const float *weight = chunk->batch->target_weight + chunk->first;
     struct stream *stream = chunk->run->stream;
+    float *loss = memory_new((size_t)chunk->n + 1, sizeof *loss);
     for (int64_t v0 = 0; v0 < chunk->head->slice->vocab; v0 += a->chunk_vocab) {
         int64_t vc = vocab_chunk_size(chunk, v0);
         TRY(logits_forward(chunk, v0, vc));
@@ -149,12 +153,13 @@ static enum status loss_forward(const struct chunk *chunk, struct model_result *
     TRY(share_statistics(chunk));
     TRY(k->cross_entropy_loss(a->loss, a->row_max, a->row_sum, a->target_logit, chunk->n, stream));
     TRY(observe(chunk->run, a->loss, chunk->n, 1, "token_loss"));
-    TRY(stream_wait(stream));
+    TRY(stream_read(stream, loss, a->loss, (size_t)chunk->n * sizeof *loss));
     for (int64_t i = 0; i < chunk->n; i++) {
-        result->loss_sum += (double)a->loss[i];
-        result->weighted_loss += (double)weight[i] * (double)a->loss[i];
+        result->loss_sum += (double)loss[i];
+        result->weighted_loss += (double)weight[i] * (double)loss[i];
     }
 out:
+    free(loss);
     return status;
 }
 
@@ -197,11 +202,12 @@ enum status lm_head_loss(const struct lm_head *head, struct lm_head_activations 
 {
     enum status status = OK;
     *result = (struct model_result){0};
-    if (rows->dx != NULL) zero_floats(rows->dx, batch->n_tokens * head->slice->config->hidden);
+    if (rows->dx != NULL)
+        TRY(zero_floats(run, rows->dx, batch->n_tokens * head->slice->config->hidden));
     for (int64_t first = 0; first < batch->n_targets; first += a->chunk_rows) {
         struct chunk chunk = chunk_at(head, a, batch, run, first);
         TRY(norm_forward(&chunk, rows->x));
-        TRY(loss_forward(&chunk, result));
+        TRY(loss_forward(&chunk, rows->target_weight + first, result));
         if (rows->dx != NULL) TRY(loss_backward(&chunk, rows->dx));
     }
 out:
@@ -215,17 +221,17 @@ static enum status chunk_logits(const struct chunk *chunk, float *logits)
     const struct lm_slice *slice = chunk->head->slice;
     const struct lm_head_activations *a = chunk->activations;
     const int64_t v = slice->config->vocab, d = slice->config->hidden;
-    if (slice->size == 1)
+    if (slice->size == 1 && !kernels_on_gpu(chunk->run->kernels))
         return chunk->run->kernels->linear_forward(logits, a->norm, chunk->head->weight.value, NULL,
                                                    chunk->n, v, d, chunk->run->stream);
-    zero_floats(logits, chunk->n * v);
+    memset(logits, 0, (size_t)(chunk->n * v) * sizeof *logits);
     for (int64_t v0 = 0; v0 < slice->vocab; v0 += a->chunk_vocab) {
         const int64_t vc = vocab_chunk_size(chunk, v0);
         TRY(logits_forward(chunk, v0, vc));
-        TRY(stream_wait(chunk->run->stream));
         for (int64_t row = 0; row < chunk->n; row++)
-            memcpy(logits + row * v + slice->first_word + v0, a->logits + row * vc,
-                   (size_t)vc * sizeof *logits);
+            TRY(stream_copy(chunk->run->stream, logits + row * v + slice->first_word + v0,
+                            a->logits + row * vc, (size_t)vc * sizeof *logits));
+        TRY(stream_wait(chunk->run->stream));
     }
     TRY(share_sum(chunk->run, logits, chunk->n * v, "logits"));
 out:

@@ -47,6 +47,7 @@ void lm_head_layout(struct lm_head_activations *activations, struct arena *arena
 struct lm_head_rows {
     const float *x; /* [T, D] */
     float *dx;      /* [T, D] written: gradient of the weighted loss; NULL: forward only */
+    const float *target_weight; /* [N]: the batch's, for the host */
 };
 
 /* Loss of the batch's targets; with a gradient also adds those of norm and head. */

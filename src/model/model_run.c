@@ -116,9 +116,21 @@ float *take_floats(struct arena *arena, int64_t n, int64_t c)
     return arena_take(arena, size_multiply(size_multiply((size_t)n, (size_t)c), sizeof(float)));
 }
 
-void zero_floats(float *data, int64_t n)
+enum status zero_floats(const struct model_run *run, float *data, int64_t n)
 {
-    memset(data, 0, (size_t)n * sizeof *data);
+    return stream_zero(run->stream, data, (size_t)n * sizeof *data);
+}
+
+enum status fill_ones(const struct model_run *run, float *data, int64_t n)
+{
+    enum status status = OK;
+    float *ones = memory_new((size_t)n + 1, sizeof *ones);
+    for (int64_t i = 0; i < n; i++) ones[i] = 1.0f;
+    TRY(stream_copy(run->stream, data, ones, (size_t)n * sizeof *ones));
+    TRY(stream_wait(run->stream));
+out:
+    free(ones);
+    return status;
 }
 
 bool observes_all(const struct model_run *run)
@@ -132,13 +144,20 @@ enum status observe(const struct model_run *run, const float *data, int64_t rows
     enum status status = OK;
     if (run->observer == NULL) return OK;
     if (run->observer->only != NULL && strcmp(run->observer->only, format) != 0) return OK;
+    float *copy = NULL;
+    const size_t n = (size_t)(rows * columns);
+    if (kernels_on_gpu(run->kernels)) {
+        copy = memory_new(n + 1, sizeof *copy);
+        TRY(stream_read(run->stream, copy, data, n * sizeof *copy));
+    }
     TRY(stream_wait(run->stream));
     va_list arguments;
     va_start(arguments, format);
     char *name = format_name(format, arguments);
     va_end(arguments);
-    run->observer->see(run->observer->context, name, data, rows, columns);
+    run->observer->see(run->observer->context, name, copy != NULL ? copy : data, rows, columns);
     free(name);
 out:
+    free(copy);
     return status;
 }

@@ -76,7 +76,9 @@ struct norm norm_find(const struct flat_weights *flat, const char *name, bool ha
 
 /* [n, c] floats from the arena; NULL while it measures. */
 float *take_floats(struct arena *arena, int64_t n, int64_t c);
-void zero_floats(float *data, int64_t n);
+enum status zero_floats(const struct model_run *run, float *data, int64_t n);
+/* data [n] = 1 */
+enum status fill_ones(const struct model_run *run, float *data, int64_t n);
 
 /* Whether somebody looks at everything: then rows of all sharers are brought together for it. */
 bool observes_all(const struct model_run *run);

@@ -9,9 +9,11 @@
 #include "device/stream.h"
 #include "model/batch_check.h"
 #include "model/batch_share.h"
+#include "model/batch_upload.h"
 #include "model/extractor.h"
 #include "model/language_model.h"
 #include "model/lm_head.h"
+#include "model/model_store.h"
 #include "model/projector.h"
 #include "model/token_splice.h"
 #include "model/tower.h"
@@ -35,9 +37,12 @@ struct model {
     struct model_share share;
     struct lm_slice slice;
     struct batch_share own; /* of the batch in work */
+    struct batch_upload upload;
     struct model_hooks hooks;
 
-    struct arena weights, gradients, memory; /* memory: activations and workspace */
+    struct model_store store;
+    struct arena memory; /* activations and workspace */
+    struct arena host;   /* on a GPU: what the host works out of a batch before it goes there */
     struct tower tower;
     struct extractor extractor;
     struct projector projector;
@@ -95,7 +100,10 @@ static void lay_out(struct model *model, struct arena *arena, const struct model
     const struct model_config *config = &model->config;
     const struct modes *modes = &model->modes;
     size_t ends[N_MODULES + 1] = {0};
-    batch_share_layout(&model->own, arena, sizes, &model->slice, count_blocks(config));
+    if (kernels_on_gpu(model->kernels))
+        batch_upload_layout(&model->upload, arena, config, sizes);
+    else
+        batch_share_layout(&model->own, arena, sizes, &model->slice, count_blocks(config));
     ends[0] = arena_mark(arena);
     tower_layout_saved(&model->tower_activations, arena, config, &modes->tower,
                        model->own.n_images);
@@ -141,6 +149,9 @@ static enum status check_options(const struct model_options *options, const stru
         FAIL(ERR_UNSUPPORTED,
              "kernels %s compute in another type than fp32, which the model does not",
              kernels->name);
+    if (kernels_on_gpu(kernels) && options->gradient_windows > 0)
+        FAIL(ERR_UNSUPPORTED, "gradients in windows (parallel.shard_gradients) are not supported "
+                              "on a GPU; set it to false");
     if (limits->max_images < 0 || limits->max_regions < 0 || limits->max_sequences < 0 ||
         limits->max_tokens < 0 || limits->max_targets < 0 || limits->max_tokens > INT32_MAX)
         FAIL(ERR_SHAPE, "a limit of the model's batches is below 0, or above 2^31 - 1 tokens");
@@ -225,30 +236,68 @@ out:
 
 /* ---- life ---- */
 
-static enum status take_memory(struct model *model)
+/* The host's share of a batch on a GPU: measured, then taken. */
+static enum status take_host_memory(struct model *model)
 {
     enum status status = OK;
-    struct model_memory memory = measure(model);
-    TRY_WHERE(arena_init(&model->weights, memory.weights), "weights of the model");
-    if (memory.gradients > 0)
-        TRY_WHERE(arena_init(&model->gradients, memory.gradients), "gradients of the model");
-    TRY_WHERE(arena_init(&model->memory, memory.activations + memory.workspace),
-              "activations of the model");
+    struct arena measuring;
+    if (!kernels_on_gpu(model->kernels)) goto out;
+    arena_init_measuring(&measuring);
+    batch_share_most(&model->own, &model->options.limits, &model->slice);
+    batch_share_layout(&model->own, &measuring, &model->options.limits, &model->slice,
+                       count_blocks(&model->config));
+    TRY_WHERE(arena_init(&model->host, measuring.peak), "batches of the model");
 out:
     return status;
 }
 
-static void bind_modules(struct model *model)
+static enum status take_memory(struct model *model)
+{
+    enum status status = OK;
+    struct model_memory memory = measure(model);
+    TRY(model_store_init(&model->store, &memory, model->table, model->stream));
+    TRY(model_arena_init(&model->memory, memory.activations + memory.workspace, model->stream,
+                         "activations of the model"));
+    TRY(take_host_memory(model));
+out:
+    return status;
+}
+
+/* The tables of RoPE are worked out by the host, and sent where the kernels are elsewhere. */
+static enum status init_language_model(struct model *model, const struct flat_weights *flat)
+{
+    enum status status = OK;
+    struct language_model *lm = &model->lm;
+    const int64_t n_positions = n_positions_of(model);
+    const size_t bytes = language_model_tables(&model->config.lm, n_positions);
+    struct arena host = {0};
+    if (!model->store.on_gpu) {
+        language_model_init(lm, &model->slice, flat, &model->store.weights, n_positions);
+        goto out;
+    }
+    TRY_WHERE(arena_init(&host, bytes), "tables of positions");
+    language_model_init(lm, &model->slice, flat, &host, n_positions);
+    unsigned char *tables = arena_take(&model->store.weights, bytes);
+    TRY(stream_copy(model->stream, tables, host.base, bytes));
+    TRY(stream_wait(model->stream));
+    lm->cos = (float *)(void *)(tables + ((unsigned char *)lm->cos - host.base));
+    lm->sin = (float *)(void *)(tables + ((unsigned char *)lm->sin - host.base));
+out:
+    arena_release(&host);
+    return status;
+}
+
+static enum status bind_modules(struct model *model)
 {
     const struct model_config *config = &model->config;
     struct flat_weights flat = {.table = model->table,
-                                .values = arena_take(&model->weights, weight_bytes(model)),
-                                .gradients = (float *)(void *)model->gradients.base};
+                                .values = arena_take(&model->store.weights, weight_bytes(model)),
+                                .gradients = (float *)(void *)model->store.gradients.base};
     tower_init(&model->tower, config, &flat);
     extractor_init(&model->extractor, config, &flat);
     projector_init(&model->projector, config, &flat);
-    language_model_init(&model->lm, &model->slice, &flat, &model->weights, n_positions_of(model));
     lm_head_init(&model->head, &model->slice, &flat);
+    return init_language_model(model, &flat);
 }
 
 enum status model_create(struct model **model_out, const struct model_config *config,
@@ -260,7 +309,7 @@ enum status model_create(struct model **model_out, const struct model_config *co
     model->stream = stream;
     TRY(prepare(model, config, options, kernels));
     TRY(take_memory(model));
-    bind_modules(model);
+    TRY(bind_modules(model));
     parameters_zero_padding(model_weights(model), model->table);
     model_zero_gradients(model);
     *model_out = model;
@@ -277,9 +326,9 @@ void model_destroy(struct model *model)
     language_model_release(&model->lm);
     tower_activations_release(&model->tower_activations);
     lm_activations_release(&model->lm_activations);
-    arena_release(&model->memory);
-    arena_release(&model->gradients);
-    arena_release(&model->weights);
+    model_arena_release(&model->memory, model->stream);
+    arena_release(&model->host);
+    model_store_release(&model->store);
     parameter_table_destroy(model->table);
     free(model);
 }
@@ -306,18 +355,18 @@ const struct model_options *model_options_of(const struct model *model)
 
 float *model_weights(struct model *model)
 {
-    return (float *)(void *)model->weights.base;
+    return model_store_weights(&model->store);
 }
 
 float *model_gradients(struct model *model)
 {
-    return (float *)(void *)model->gradients.base;
+    return model_store_gradients(&model->store);
 }
 
 void model_zero_gradients(struct model *model)
 {
-    if (model->gradients.base != NULL)
-        zero_floats(model_gradients(model), model->table->n_gradient_places);
+    const enum status status = model_store_zero_gradients(&model->store);
+    ASSERT(status == OK, "gradients cannot be zeroed: %s", status_message());
 }
 
 void model_set_hooks(struct model *model, const struct model_hooks *hooks)
@@ -366,8 +415,9 @@ static enum status vision_backward(struct model *model, const struct model_batch
     float *dimage = modes->tower.backward ? tower->gradients[IMAGE_LEVEL] : NULL;
     if (batch->n_images == 0) goto out;
     for (int level = 0; modes->tower.backward && level < N_LEVELS; level++)
-        zero_floats(tower->gradients[level], batch->n_images * points_of(&model->config, level) *
-                                                 model->config.vision.dims[level]);
+        TRY(zero_floats(run, tower->gradients[level],
+                        batch->n_images * points_of(&model->config, level) *
+                            model->config.vision.dims[level]));
     if (modes->projector.backward)
         TRY(projector_backward(&model->projector, &model->projector_activations,
                                tower->features[IMAGE_LEVEL], dimage, run));
@@ -409,7 +459,7 @@ static struct passage passage_make(const struct model *model, const struct model
                             .run = {.kernels = model->kernels,
                                     .stream = model->stream,
                                     .observer = observer,
-                                    .hooks = &model->hooks,
+                                    .hooks = model->store.on_gpu ? NULL : &model->hooks,
                                     .share = model->share.size > 1 ? &model->share : NULL}};
 }
 
@@ -439,9 +489,9 @@ static enum status observe_tokens(const struct passage *passage, const float *ow
     const struct model_run *run = &passage->run;
     if (!observes_all(run) || n == 0) return OK;
     float *all = memory_new((size_t)(n * d), sizeof *all);
-    if (range[1] > 0) memcpy(all + range[0] * d, own, (size_t)(range[1] * d) * sizeof *all);
+    TRY(stream_read(run->stream, all + range[0] * d, own, (size_t)(range[1] * d) * sizeof *all));
     TRY(share_sum(run, all, n * d, name));
-    TRY(observe(run, all, n, d, "%s", name));
+    run->observer->see(run->observer->context, name, all, n, d);
 out:
     free(all);
     return status;
@@ -463,6 +513,26 @@ out:
     return status;
 }
 
+/* The batch as this sharer takes it, there where the kernels read it. */
+static enum status view_batch(struct model *model, struct passage *passage,
+                              const struct model_limits *sizes)
+{
+    enum status status = OK;
+    if (model->store.on_gpu) {
+        arena_rewind(&model->host, 0);
+        batch_share_layout(&model->own, &model->host, sizes, &model->slice,
+                           count_blocks(&model->config));
+    }
+    passage->own = batch_share_view(&model->own, passage->batch, &model->slice, &model->config);
+    if (!model->store.on_gpu) goto out;
+    if (model->hooks.weights_needed != NULL)
+        TRY(model->hooks.weights_needed(model->hooks.context, 0)); /* stage 0: all of them */
+    TRY(model_store_send_weights(&model->store));
+    TRY(batch_upload(&model->upload, &passage->own, &model->config, model->stream));
+out:
+    return status;
+}
+
 /* Checks and lays out; then everything up to the input of the first layer. */
 static enum status embed(struct model *model, struct passage *passage)
 {
@@ -473,7 +543,7 @@ static enum status embed(struct model *model, struct passage *passage)
     batch_share_choose(&model->own, batch, &model->slice);
     arena_rewind(&model->memory, 0);
     lay_out(model, &model->memory, &sizes, NULL);
-    passage->own = batch_share_view(&model->own, batch, &model->slice, &model->config);
+    TRY(view_batch(model, passage, &sizes));
     const int64_t vision = model->table->n_stages - 1;
     TRY(weights_needed(&passage->run, vision));
     TRY(vision_forward(model, &passage->own, &passage->run));
@@ -523,10 +593,20 @@ static enum status head_rows(struct model *model, const struct passage *passage,
     const float *x = lm->inputs[model->config.lm.layers];
     TRY(weights_needed(&passage->run, 0));
     TRY(lm_rows_gather(lm, head->all_rows, x, "rows of the head", &passage->run));
-    *rows_out = (struct lm_head_rows){.x = split ? head->all_rows : x};
+    *rows_out = (struct lm_head_rows){.x = split ? head->all_rows : x,
+                                      .target_weight = passage->batch->target_weight};
     if (goes_back) rows_out->dx = split ? head->all_gradients : lm->gradient;
 out:
     return status;
+}
+
+/* On a GPU gradients are the host's when everything is done. */
+static void tell_all_done(struct model *model)
+{
+    if (!model->store.on_gpu) return;
+    model_store_expect_gradients(&model->store);
+    if (model->hooks.gradients_done != NULL)
+        model->hooks.gradients_done(model->hooks.context, model->table->n_stages - 1);
 }
 
 enum status model_step(struct model *model, const struct model_batch *batch, bool with_backward,
@@ -544,11 +624,13 @@ enum status model_step(struct model *model, const struct model_batch *batch, boo
                      result_out));
     passage.run.observer = NULL;
     if (goes_back && model->slice.sequence)
-        memcpy(lm->gradient, rows.dx + lm->first_row * model->config.lm.hidden,
-               (size_t)(lm->n_rows * model->config.lm.hidden) * sizeof(float));
+        TRY(stream_copy(model->stream, lm->gradient,
+                        rows.dx + lm->first_row * model->config.lm.hidden,
+                        (size_t)(lm->n_rows * model->config.lm.hidden) * sizeof(float)));
     if (goes_back) gradients_done(&passage.run, 0);
     if (goes_back) TRY(backward(model, &passage));
     TRY(stream_wait(model->stream));
+    if (goes_back) tell_all_done(model);
 out:
     return status;
 }
@@ -574,9 +656,8 @@ enum status model_embed(struct model *model, const struct model_batch *batch, fl
     struct passage passage = passage_make(model, batch, NULL);
     ASSERT(model->share.size == 1, "rows are embedded by whole models only");
     TRY(embed(model, &passage));
-    TRY(stream_wait(model->stream));
-    memcpy(rows, model->lm_activations.inputs[0],
-           (size_t)(batch->n_tokens * model->config.lm.hidden) * sizeof *rows);
+    TRY(stream_read(model->stream, rows, model->lm_activations.inputs[0],
+                    (size_t)(batch->n_tokens * model->config.lm.hidden) * sizeof *rows));
 out:
     return status;
 }

@@ -25,9 +25,9 @@ static void copy_and_zero(const char *name)
     assert_ok(device_open(&device, name, 3));
     assert_true(strlen(device_text(device)) > 0);
     assert_ok(device_stream(device, &stream, 1));
-    assert_ok(device_take(device, &a, N, "one"));
-    assert_ok(device_take(device, &b, N, "two"));
-    assert_ok(device_take_host(device, &pinned, N));
+    assert_ok(stream_take(stream, &a, N, "one"));
+    assert_ok(stream_take(stream, &b, N, "two"));
+    assert_ok(stream_take_host(stream, &pinned, N, "three"));
     assert_int_equal((uintptr_t)a % 256, 0);
     unsigned char *bytes = pinned, back[N];
     for (int i = 0; i < N; i++) bytes[i] = (unsigned char)(i * 7 + 1);
@@ -37,9 +37,9 @@ static void copy_and_zero(const char *name)
     assert_ok(stream_read(stream, back, b, N));
     for (int i = 0; i < N; i++)
         assert_int_equal(back[i], i >= FIRST && i < END ? 0 : (unsigned char)(i * 7 + 1));
-    device_give_host(device, pinned);
-    device_give(device, b);
-    device_give(device, a);
+    stream_give_host(stream, pinned);
+    stream_give(stream, b);
+    stream_give(stream, a);
     stream_destroy(stream);
     device_close(device);
 }
@@ -63,11 +63,14 @@ static void too_much_memory_is_a_sentence(void **state)
     for (int i = 0; i < 2; i++) {
         struct device *device = NULL;
         void *memory = NULL;
+        struct stream *stream = NULL;
         assert_ok(device_open(&device, names[i], 0));
-        assert_int_equal(device_take(device, &memory, SIZE_MAX / 4, "activations"), ERR_MEMORY);
+        assert_ok(device_stream(device, &stream, 1));
+        assert_int_equal(stream_take(stream, &memory, SIZE_MAX / 4, "activations"), ERR_MEMORY);
         assert_non_null(strstr(status_message(), "activations"));
-        assert_ok(device_take(device, &memory, 100, "something small"));
-        device_give(device, memory);
+        assert_ok(stream_take(stream, &memory, 100, "something small"));
+        stream_give(stream, memory);
+        stream_destroy(stream);
         device_close(device);
     }
 }

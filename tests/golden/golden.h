@@ -16,8 +16,10 @@ struct model_share;
 struct stream;
 
 struct golden_options {
-    const struct kernels *kernels; /* which table runs the numeric families */
+    const struct kernels *kernels; /* which table runs the models */
     struct stream *stream;
+    const struct kernels *host_kernels; /* and what the host computes; the same on the CPU */
+    struct stream *host_stream;
     const struct mesh *mesh;         /* the ranks that run it */
     const struct model_share *share; /* of the language model over mesh->tp; NULL: it is whole */
     bool verbose;                    /* every tensor, every failed case */

@@ -83,8 +83,8 @@ static enum status make_batch(struct run *run)
     int64_t *ids = memory_new((size_t)run->n_tokens, sizeof *ids);
     const struct maker_options maker = {.config = &run->config,
                                         .mask_id = -1,
-                                        .kernels = run->options->kernels,
-                                        .stream = run->options->stream};
+                                        .kernels = run->options->host_kernels,
+                                        .stream = run->options->host_stream};
     for (int64_t i = 0; i < run->n_tokens; i++)
         ids[i] = (int64_t)(random_uniform(stream, (uint64_t)i) * (double)run->config.lm.vocab);
     run->sample = (struct made_sample){.ids = ids, .labels = ids, .n_ids = run->n_tokens};
@@ -220,9 +220,9 @@ static enum status compare_step(struct run *run)
                        true);
     double norm = 0;
     double wanted_norm = json_number_value(json_object_get(run->fp32, "grad_norm"));
-    TRY(run->options->kernels->sum_squares(&norm, model_gradients(run->model),
-                                           model_parameters(run->model)->n_gradient_elements,
-                                           run->options->stream));
+    TRY(run->options->host_kernels->sum_squares(&norm, model_gradients(run->model),
+                                                model_parameters(run->model)->n_gradient_elements,
+                                                run->options->host_stream));
     golden_report_float(run->report, "grad_norm", "grad_norm",
                         fabs(sqrt(norm) - wanted_norm) / wanted_norm, run->gradient_limit);
 out:

@@ -75,8 +75,8 @@ static enum status make_batch_of(struct run *run, int64_t first, int64_t n)
 {
     const struct maker_options maker = {.config = &run->config.model,
                                         .mask_id = -1,
-                                        .kernels = run->options->kernels,
-                                        .stream = run->options->stream};
+                                        .kernels = run->options->host_kernels,
+                                        .stream = run->options->host_stream};
     batch_release(&run->made);
     return batch_make(&run->made, run->samples + first, n, &maker);
 }

@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "comm/mesh.h"
+#include "device/device.h"
 #include "device/stream.h"
 #include "golden.h"
 #include "kernels.h"
@@ -153,10 +154,29 @@ static int run_folders(const struct command *command, char **folders, int n,
     return counts[GOLDEN_PASSED] > 0 ? 0 : 77;
 }
 
+/* The streams of the kernels' device and of the host, which are one on the CPU. */
+static enum status open_device(struct command *command, struct device **device_out)
+{
+    enum status status = OK;
+    struct golden_options *options = &command->options;
+    const bool on_gpu = kernels_on_gpu(options->kernels);
+    TRY(device_open(device_out, options->kernels->device, 0));
+    TRY(stream_create(&options->host_stream, command->n_threads));
+    options->host_kernels = on_gpu ? &kernels_cpu : options->kernels;
+    options->stream = options->host_stream;
+    if (!on_gpu) goto out;
+    options->stream = NULL;
+    TRY(device_stream(*device_out, &options->stream, 1));
+    printf("on %s\n", device_text(*device_out));
+out:
+    return status;
+}
+
 int main(int argc, char **argv)
 {
     struct command command = {.kernels_name = "cpu", .n_threads = 2, .tp = 1};
     struct ranks ranks = {0};
+    struct device *device = NULL;
     int code = 2;
     if (!parse_command(&command, argc, argv)) return 2;
     command.options.kernels = kernels_find(command.kernels_name);
@@ -164,7 +184,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "golden: this build has no kernels called %s\n", command.kernels_name);
         return 2;
     }
-    enum status status = stream_create(&command.options.stream, command.n_threads);
+    enum status status = open_device(&command, &device);
     if (status == OK) status = ranks_start(&ranks, &command);
     if (status == OK) {
         command.options.mesh = &ranks.mesh;
@@ -175,6 +195,9 @@ int main(int argc, char **argv)
     }
     mesh_release(&ranks.mesh);
     comm_destroy(ranks.comm);
-    stream_destroy(command.options.stream);
+    if (command.options.stream != command.options.host_stream)
+        stream_destroy(command.options.stream);
+    stream_destroy(command.options.host_stream);
+    device_close(device);
     return code;
 }

@@ -227,8 +227,8 @@ static enum status run_one(struct toy *toy, const char *run, const json_t *setti
     if (toy->table.n_parameters == 0) find_parameters(toy, run);
     for (int64_t i = 0; i < toy->table.n_parameters; i++)
         toy->table.parameters[i].decays = decays(toy->groups, run, toy->table.parameters[i].name);
-    TRY(optimizer_create(&optimizer, &toy->table, NULL, &options, toy->options->kernels,
-                         toy->options->stream));
+    TRY(optimizer_create(&optimizer, &toy->table, NULL, &options, toy->options->host_kernels,
+                         toy->options->host_stream));
     TRY(run_steps(toy, optimizer, run));
 out:
     optimizer_destroy(optimizer);

@@ -96,8 +96,8 @@ enum status golden_samples_batch(struct made_batch *made, const struct golden_sa
         .config = &config->model,
         .mask_id = config->mask_id,
         .max_length = max_length > 0 && max_length < max_positions ? max_length : max_positions,
-        .kernels = options->kernels,
-        .stream = options->stream};
+        .kernels = options->host_kernels,
+        .stream = options->host_stream};
     return batch_make(made, samples->samples + first, n, &maker);
 }
 

@@ -168,7 +168,7 @@ static enum status begin(struct run *run)
     struct model_options options = {
         .trainable = {true, true, true, true}, .backward = true, .share = run->options->share};
     const struct exchange_options exchange = {.mesh = run->options->mesh,
-                                              .kernels = run->options->kernels,
+                                              .kernels = run->options->host_kernels,
                                               .bucket_elements = BUCKET_ELEMENTS,
                                               .overlap = true};
     struct optimizer_options adamw = {
@@ -180,8 +180,8 @@ static enum status begin(struct run *run)
     parameters_fill(model_weights(run->model), model_parameters(run->model), run->config.seed);
     TRY(exchange_create(&run->exchange, run->model, &exchange));
     TRY(optimizer_create(&run->optimizer, model_parameters(run->model),
-                         exchange_buckets(run->exchange), &adamw, run->options->kernels,
-                         run->options->stream));
+                         exchange_buckets(run->exchange), &adamw, run->options->host_kernels,
+                         run->options->host_stream));
     size_t n = (size_t)run->n_steps;
     run->losses = memory_new(n, sizeof(double));
     run->norms = memory_new(n, sizeof(double));

@@ -343,10 +343,10 @@ static enum status check_grid(const json_t *grid, const struct rle *rle, const u
     for (i = 0; i < json_array_size(all); i++)
         worst = fmax(worst, fabs((double)values[i] - number_at(all, i)));
     golden_report_float(report, "grid values", id, worst, limit);
-    if (options->kernels->mask_resize) {
-        TRY(options->kernels->mask_resize(kernel, mask, 1, rle->height, rle->width, size, size,
-                                          options->stream));
-        TRY(stream_wait(options->stream));
+    if (options->host_kernels->mask_resize) {
+        TRY(options->host_kernels->mask_resize(kernel, mask, 1, rle->height, rle->width, size, size,
+                                               options->host_stream));
+        TRY(stream_wait(options->host_stream));
         for (int64_t k = 0; k < n; k++)
             apart = fmax(apart, fabs((double)kernel[k] - (double)values[k]));
         golden_report_float(report, "kernels mask_resize", id, apart, limit);

@@ -44,11 +44,10 @@ struct kernel_buffers {
     struct buffer list[MAX_BUFFERS];
     int n;
     const char *op;
-    bool off_by_one;       /* pointers one element off their alignment */
-    enum dtype tensor;     /* type of tensors */
-    enum dtype rounding;   /* the type they are rounded to: ref's are fp32, rounded to another's */
-    struct device *device; /* where the kernel's memory is */
-    bool on_device;        /* which is not the host's */
+    bool off_by_one;     /* pointers one element off their alignment */
+    enum dtype tensor;   /* type of tensors */
+    enum dtype rounding; /* the type they are rounded to: ref's are fp32, rounded to another's */
+    bool on_device;      /* the kernel's memory is not the host's */
 };
 
 uint64_t kernel_seed(void)
@@ -105,7 +104,7 @@ static void *hand_out(struct kernel_run *run, struct buffer *buffer)
         memcpy(buffer->before, buffer->data, buffer->bytes);
     }
     if (!buffers->on_device) return buffer->data;
-    kernel_ok(device_take(buffers->device, &buffer->on_device, buffer->total, buffer->name));
+    kernel_ok(stream_take(run->stream, &buffer->on_device, buffer->total, buffer->name));
     kernel_ok(stream_copy(run->stream, buffer->on_device, buffer->memory, buffer->total));
     return (unsigned char *)buffer->on_device + (buffer->data - buffer->memory);
 }
@@ -286,18 +285,13 @@ struct call {
     bool off_by_one;
 };
 
-static bool is_on_gpu(const struct kernels *kernels)
-{
-    return strncmp(kernels->name, "cuda", 4) == 0;
-}
-
 static void fetch(struct kernel_buffers *buffers, struct stream *stream)
 {
     for (int i = 0; i < buffers->n; i++) {
         struct buffer *buffer = &buffers->list[i];
         if (buffer->on_device == NULL) continue;
         kernel_ok(stream_read(stream, buffer->memory, buffer->on_device, buffer->total));
-        device_give(buffers->device, buffer->on_device);
+        stream_give(stream, buffer->on_device);
     }
 }
 
@@ -309,8 +303,7 @@ static struct kernel_buffers *call_once(const struct kernel_test *test, const st
                                        .off_by_one = call->off_by_one,
                                        .tensor = call->kernels->dtype,
                                        .rounding = call->rounding,
-                                       .device = call->device,
-                                       .on_device = is_on_gpu(call->kernels)};
+                                       .on_device = kernels_on_gpu(call->kernels)};
     struct stream *stream = NULL;
     kernel_ok(device_stream(call->device, &stream, call->n_threads));
     if (emulation_set_order != NULL) emulation_set_order((unsigned)call->n_threads - 1);
@@ -439,7 +432,7 @@ static double test_table(const struct kernel_test *test, const struct call *call
         struct kernel_buffers *first = call_once(test, &one);
         double share = compare_with_ref(first, want, call->kernels->name, sizes);
         if (share > worst) worst = share;
-        const bool on_gpu = is_on_gpu(call->kernels); /* slow where it is emulated */
+        const bool on_gpu = kernels_on_gpu(call->kernels); /* slow where it is emulated */
         for (one.n_threads = on_gpu ? 2 : 1; one.n_threads <= (is_ref ? 1 : 3); one.n_threads++) {
             struct kernel_buffers *again = call_once(test, &one);
             compare_bits(first, again, one.n_threads, sizes);
@@ -486,7 +479,7 @@ void kernel_test_run(const struct kernel_test *test, const int64_t *sizes, size_
             continue;
         }
         struct call call = {.kernels = kernels, .rounding = kernels->dtype, .n_threads = 1};
-        kernel_ok(device_open(&call.device, is_on_gpu(kernels) ? "cuda" : "cpu", 0));
+        kernel_ok(device_open(&call.device, kernels->device, 0));
         double worst = test_sizes(test, &call, sizes, n_sizes, n_dims);
         print_message("%s on %s (%s): %zu sizes, largest error %.2f of its bound\n", test->op,
                       tables[t], device_text(call.device), n_sizes, worst);
