@@ -108,6 +108,10 @@ $(BUILD)/robin-dist: $(BUILD)/src/main.o $(KEEP_LIBRARIES) $(GPU_OBJECTS) $(LIBR
 $(BUILD)/with-cuda/robin-dist: $(BUILD)/src/main.o $(KEEP_LIBRARIES) $(CUDA_OBJECTS) $(LIBRARY)
 	@mkdir -p $(@D)
 	$(call quiet,link)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) $(CUDA_LDLIBS)
+# And with the emulated one, for tests of whole runs.
+$(BUILD)/emulated/robin-dist: $(BUILD)/src/main.o $(KEEP_LIBRARIES) $(EMULATED_OBJECTS) $(LIBRARY)
+	@mkdir -p $(@D)
+	$(call quiet,link)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lstdc++
 # main alone knows the version: a commit then links one program anew and not every test.
 VERSION := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 $(BUILD)/src/main.o: CPPFLAGS += -DROBIN_VERSION='"$(VERSION)"'
@@ -144,7 +148,7 @@ $(BUILD)/tests/emulation/%.o: tests/emulation/%.cc
 packages: # installs the Debian packages that are missing
 	@launch/setup.sh --check >/dev/null || launch/setup.sh
 
-tests: $(TEST_PROGRAMS) $(FUZZ_PROGRAMS) $(GOLDEN_TOOL) ## build the tests
+tests: $(TEST_PROGRAMS) $(FUZZ_PROGRAMS) $(GOLDEN_TOOL) $(if $(filter cuda,$(VARIANT)),,$(BUILD)/emulated/robin-dist) ## build the tests
 GPU_TESTS := $(filter $(BUILD)/tests/kernels/% $(BUILD)/tests/device/%,$(TEST_PROGRAMS))
 $(GPU_TESTS): $(TEST_GPU_OBJECTS)
 $(GPU_TESTS): GPU_LDLIBS := $(TEST_GPU_LDLIBS)

@@ -17,8 +17,8 @@ const struct config_key config_keys[] = {
      .sentence = "directory for all that the run writes"},
     {"threads", CONFIG_INTEGER, AT(threads), "1", RANGE(1, 1024), .unit = "threads per rank",
      .sentence = "computing threads"},
-    {"device", CONFIG_CHOICE, AT(device), "cpu", .choices = "cpu", .unit = "",
-     .sentence = "where tensors live"},
+    {"device", CONFIG_CHOICE, AT(device), "cpu", .choices = "cpu|cuda", .unit = "",
+     .sentence = "where the model is: cuda needs a program built with CUDA=1, one GPU per rank"},
     {"kernels", CONFIG_CHOICE, AT(kernels), "cpu", .choices = "cpu|ref", .unit = "",
      .sentence = "cpu: the fast ones; ref: the specification, slow, sums in double"},
 

@@ -25,7 +25,7 @@ struct config_strings {
 
 /* A choice is stored as the position of its word in the row's choices: these follow that order. */
 enum config_job { CONFIG_JOB_TRAIN, CONFIG_JOB_EVALUATE, CONFIG_JOB_CURRICULUM };
-enum config_device { CONFIG_DEVICE_CPU };
+enum config_device { CONFIG_DEVICE_CPU, CONFIG_DEVICE_CUDA };
 enum config_kernels { CONFIG_KERNELS_CPU, CONFIG_KERNELS_REF };
 enum config_image_mode { CONFIG_IMAGE_PAD, CONFIG_IMAGE_SQUASH };
 enum config_too_long { CONFIG_TOO_LONG_CUT, CONFIG_TOO_LONG_SKIP, CONFIG_TOO_LONG_REFUSE };

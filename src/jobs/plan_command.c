@@ -92,7 +92,8 @@ static enum status calibrate(const struct request *request, const struct run_con
     struct machine_rates rates;
     TRY(comm_create(&comm, NULL));
     status = run_model_size(&model, config, false);
-    if (status == OK) status = stream_create(&model.stream, (int)config->threads);
+    if (status == OK) status = stream_create(&model.host_stream, (int)config->threads);
+    model.stream = model.host_stream;
     TRY(comm_agree(comm, status));
     TRY(rates_measure(&rates, &model, comm));
     if (comm_rank(comm) == 0) {

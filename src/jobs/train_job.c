@@ -70,7 +70,7 @@ static struct exchange_options exchange_options_of(const struct train_job *job)
 {
     const struct config_parallel *keys = &job->config->parallel;
     return (struct exchange_options){.mesh = &job->mesh,
-                                     .kernels = job->model.kernels,
+                                     .kernels = job->model.host_kernels,
                                      .bucket_elements = keys->bucket_elements,
                                      .ordered = keys->reduction == CONFIG_REDUCTION_ORDERED,
                                      .shard_gradients = keys->shard_gradients,
@@ -134,7 +134,7 @@ static enum status create_optimizer(struct train_job *job)
     };
     rates_of(options.lr, keys);
     status = optimizer_create(&job->optimizer, table, exchange_buckets(job->exchange), &options,
-                              job->model.kernels, job->model.stream);
+                              job->model.host_kernels, job->model.host_stream);
     TRY(comm_agree(job->comm, status));
     optimizer_begin_mean(job->optimizer, model_weights(job->model.model));
     job->parts = (struct train_parts){.comm = job->comm,

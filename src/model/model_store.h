@@ -30,7 +30,8 @@ enum status model_store_init(struct model_store *store, const struct model_memor
                              const struct parameter_table *table, struct stream *stream);
 void model_store_release(struct model_store *store);
 
-/* The host's copies, up to date. Whoever asks for the weights may change them until the next run. */
+/* The host's copies, up to date. Whoever asks for the weights may change them until the next run.
+ */
 float *model_store_weights(struct model_store *store);
 float *model_store_gradients(struct model_store *store);
 /* The kernels' copies. */

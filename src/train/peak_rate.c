@@ -5,6 +5,7 @@
 
 #include "base/arena.h"
 #include "base/clock.h"
+#include "base/text_buffer.h"
 #include "device/stream.h"
 
 #define FIRST_SIDE 128
@@ -13,14 +14,16 @@ enum status peak_rate_measure(double *flops_out, const struct kernels *kernels,
                               struct stream *stream, int64_t most, double seconds)
 {
     enum status status = OK;
-    struct arena arena = {0};
+    void *memory = NULL;
     const size_t n = size_multiply((size_t)most, (size_t)most);
     double best = 0;
-    TRY_WHERE(arena_init(&arena, 3 * size_multiply(n, sizeof(float)) + 3 * ARENA_ALIGNMENT),
-              "measuring the rate of a matrix product");
-    float *a = arena_take(&arena, n * sizeof *a), *b = arena_take(&arena, n * sizeof *b);
-    float *c = arena_take(&arena, n * sizeof *c);
-    for (size_t i = 0; i < n; i++) a[i] = b[i] = (float)(i % 7) - 3;
+    float *values = memory_new(n, sizeof *values);
+    TRY(stream_take(stream, &memory, 3 * size_multiply(n, sizeof *values),
+                    "measuring the rate of a matrix product"));
+    float *a = memory, *b = a + n, *c = b + n;
+    for (size_t i = 0; i < n; i++) values[i] = (float)(i % 7) - 3;
+    TRY(stream_copy(stream, a, values, n * sizeof *a));
+    TRY(stream_read(stream, b, values, n * sizeof *b));
     const double start = monotonic_seconds();
     for (int64_t side = FIRST_SIDE < most ? FIRST_SIDE : most;;) {
         const double before = monotonic_seconds();
@@ -34,6 +37,7 @@ enum status peak_rate_measure(double *flops_out, const struct kernels *kernels,
     }
     *flops_out = best;
 out:
-    arena_release(&arena);
+    if (memory != NULL) stream_give(stream, memory);
+    free(values);
     return status;
 }

@@ -2,8 +2,11 @@
 #include "train/run_setup.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
+#include "device/device.h"
 #include "device/stream.h"
 #include "kernels.h"
 #include "train/model_setup.h"
@@ -34,6 +37,23 @@ static struct model_limits limits_for(const struct model_config *config, int64_t
     };
 }
 
+static enum status choose_kernels(struct run_model *model, const struct run_config *config)
+{
+    enum status status = OK;
+    const bool on_gpu = config->device == CONFIG_DEVICE_CUDA;
+    const char *host = config->kernels == CONFIG_KERNELS_REF ? "ref" : "cpu";
+    if (on_gpu && config->kernels == CONFIG_KERNELS_REF)
+        FAIL(ERR_ARGUMENT, "kernels is ref, which are the CPU's, but device is cuda; set kernels: "
+                           "cpu, which is then what the host computes with, or device: cpu");
+    model->host_kernels = kernels_find(host);
+    model->kernels = on_gpu ? kernels_find("cuda") : model->host_kernels;
+    if (model->kernels == NULL)
+        FAIL(ERR_UNSUPPORTED,
+             "device is cuda, but this program was built without CUDA; rebuild with make CUDA=1");
+out:
+    return status;
+}
+
 enum status run_model_size(struct run_model *model, const struct run_config *config, bool backward)
 {
     enum status status = OK;
@@ -49,10 +69,34 @@ enum status run_model_size(struct run_model *model, const struct run_config *con
         FAIL(ERR_ARGUMENT,
              "data.max_length is %" PRId64 " but a picture alone has %" PRId64 " rows; raise it",
              config->data.max_length, image_rows(&model->config));
-    const char *kernels = config->kernels == CONFIG_KERNELS_REF ? "ref" : "cpu";
-    model->kernels = kernels_find(kernels);
-    if (model->kernels == NULL)
-        FAIL(ERR_UNSUPPORTED, "kernels is %s, which this build does not have", kernels);
+    TRY(choose_kernels(model, config));
+out:
+    return status;
+}
+
+/* Which of the machine's GPUs: ranks of one machine take one after the other, as its launcher
+ * numbers them. */
+static int number_on_machine(void)
+{
+    static const char *const names[] = {"OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID",
+                                        "PMI_LOCAL_RANK", "SLURM_LOCALID"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        const char *text = getenv(names[i]);
+        if (text != NULL && *text >= '0' && *text <= '9') return (int)strtol(text, NULL, 10);
+    }
+    return 0;
+}
+
+static enum status open_device(struct run_model *model, const struct run_config *config)
+{
+    enum status status = OK;
+    TRY(device_open(&model->device, model->kernels->device, number_on_machine()));
+    TRY(stream_create(&model->host_stream, (int)config->threads));
+    model->stream = model->host_stream;
+    if (!kernels_on_gpu(model->kernels)) goto out;
+    model->stream = NULL;
+    TRY(device_stream(model->device, &model->stream, 1));
+    log_info("the model is on %s", device_text(model->device));
 out:
     return status;
 }
@@ -60,7 +104,7 @@ out:
 enum status run_model_create(struct run_model *model, const struct run_config *config)
 {
     enum status status = OK;
-    TRY(stream_create(&model->stream, (int)config->threads));
+    TRY(open_device(model, config));
     TRY(model_create(&model->model, &model->config, &model->options, model->kernels,
                      model->stream));
     parameters_initialise(model_weights(model->model), model_parameters(model->model),
@@ -72,7 +116,9 @@ out:
 void run_model_release(struct run_model *model)
 {
     model_destroy(model->model);
-    stream_destroy(model->stream);
+    if (model->stream != model->host_stream) stream_destroy(model->stream);
+    stream_destroy(model->host_stream);
+    device_close(model->device);
     *model = (struct run_model){0};
 }
 

@@ -14,8 +14,10 @@
 struct run_model { /* zeroed is releasable */
     struct model_config config;
     struct model_options options;
-    const struct kernels *kernels;
-    struct stream *stream;
+    const struct kernels *kernels,
+        *host_kernels; /* the model's, the optimizer's: alike on the CPU */
+    struct device *device;
+    struct stream *stream, *host_stream;
     struct model *model; /* NULL until run_model_create */
 };
 

@@ -1,0 +1,83 @@
+#!/bin/bash
+# device: cuda. Without CUDA, and without a GPU, it is refused in a sentence; on the emulated GPU a
+# run has the loss curve of a CPU's, on one rank and on meshes, and a checkpoint of either goes on
+# on the other.
+set -uo pipefail
+build=${ROBIN_BUILD:-build/cpu}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+fail() { echo "FAILED: $*"; exit 1; }
+
+"$build/robin-dist" data build scenes --count 12 --size 64 --out "$work/scenes" --threads 1 \
+    >/dev/null 2>&1 || fail "data build scenes"
+cat >"$work/train.yaml" <<END
+job: train
+seed: 5
+model:
+  image: {height: 64, width: 64}
+  vision: {depths: [1, 1, 1, 1], dims: [8, 16, 24, 32], layer_scale_init: 1, drop_path_rate: 0.3}
+  extractor: {embed: 16, mask_side: 8}
+  lm: {vocab: 576, hidden: 32, ffn: 64, layers: 2, heads: 4, kv_heads: 2, max_positions: 512,
+       tied: true}
+tokenizer: datasets/tokenizer-scenes
+data:
+  sources: [{corpus: $work/scenes, tasks: [sg, region_label]}]
+  max_length: 256
+  max_tokens: 400
+train: {global_batch: 4, steps: 3, save_every: 0, drop_path: true}
+optimizer: {lr: 3e-3, weight_decay: 0.1}
+END
+
+# train PROGRAM RANKS RUN_DIR KEY=VALUE...: its exit code
+train() {
+    local program=$1 ranks=$2 dir=$3
+    shift 3
+    launch/mpirun.sh -np "$ranks" "$program" "$work/train.yaml" run_dir="$work/$dir" "$@" \
+        >"$work/log" 2>&1
+}
+refused() { # SENTENCE PROGRAM KEY=VALUE...
+    train "$2" 1 refused device=cuda "${@:3}"
+    [ $? = 2 ] && grep -q "$1" "$work/log" || { cat "$work/log"; fail "not refused: $1"; }
+}
+field() { sed -E "s/.*\"$1\": \"?([^,\"]*).*/\1/" "$work/$2/metrics.jsonl"; }
+same_curve() { # RUN RUN
+    paste -d' ' <(field loss "$1") <(field loss "$2") <(field grad_norm "$1") \
+        <(field grad_norm "$2") | awk '
+        function off(a, b) { d = a - b; if (d < 0) d = -d; return d > 2e-5 * (a < 0 ? -a : a) }
+        off($1, $2) || off($3, $4) { print "step " NR ": " $0; bad = 1 }
+        END { exit bad || NR != 3 }' || fail "$1 and $2: other numbers"
+}
+
+case "$build" in
+*cuda*)
+    gpu=$build/robin-dist
+    if ! nvidia-smi -L >/dev/null 2>&1; then
+        refused "no GPU can be used on this machine" "$gpu"
+        echo "skipped: no GPU on this machine"
+        exit 77
+    fi
+    ;;
+*)
+    gpu=$build/emulated/robin-dist
+    refused "rebuild with make CUDA=1" "$build/robin-dist"
+    [ ! -x "$build/with-cuda/robin-dist" ] || nvidia-smi -L >/dev/null 2>&1 ||
+        refused "no GPU can be used on this machine" "$build/with-cuda/robin-dist"
+    ;;
+esac
+refused "which are the CPU's, but device is cuda" "$gpu" kernels=ref
+echo "refused where there is no GPU"
+
+train "$build/robin-dist" 1 cpu || { cat "$work/log"; fail "the run on the CPU"; }
+for mesh in "1 1" "2 1" "2 2"; do
+    read -r ranks tp <<<"$mesh"
+    train "$gpu" "$ranks" "gpu$ranks$tp" device=cuda parallel.tp="$tp" ||
+        { cat "$work/log"; fail "the run on a GPU, $ranks ranks, tp $tp"; }
+    same_curve cpu "gpu$ranks$tp"
+done
+echo "one curve on the CPU and on a GPU, on 1 and 2 ranks, tp 1 and 2"
+
+train "$build/robin-dist" 1 moved train.stop_after=1
+[ $? = 3 ] || { cat "$work/log"; fail "the CPU's first step"; }
+train "$gpu" 1 moved device=cuda || { cat "$work/log"; fail "going on on a GPU"; }
+same_curve cpu moved
+echo "a run that began on the CPU went on on a GPU"
