@@ -156,6 +156,15 @@ struct config_evaluate {
     int64_t n_margins;
 };
 
+enum config_wording { CONFIG_WORDING_RELEASED, CONFIG_WORDING_TRAINED };
+
+struct config_decode { /* how answers are generated */
+    int64_t batch, images, step_rows, block, cache_mib, max_length, max_tokens;
+    bool share_prefix, constrained, skip_forced, goes_on;
+    double temperature, top_p;
+    int wording;
+};
+
 struct config_stage {          /* one row of curriculum.stages */
     char *config;              /* file, from the folder of the curriculum's own */
     char *name;                /* "": the file's, without .yaml */
@@ -187,6 +196,7 @@ struct run_config { /* zeroed is releasable */
     struct config_metrics metrics;
     struct config_faults faults;
     struct config_evaluate evaluate;
+    struct config_decode decode;
     struct config_curriculum curriculum;
 };
 

@@ -7,6 +7,7 @@
 #include "jobs/integrity_commands.h"
 #include "jobs/mixture_command.h"
 #include "jobs/plan_command.h"
+#include "jobs/predict_command.h"
 #include "jobs/report_command.h"
 #include "jobs/tokenizer_command.h"
 
@@ -42,6 +43,9 @@ const struct command commands[] = {
     {"plan", "CONFIG.yaml --ranks N [--gpu h200] [option...]",
      "what a run will take: memory of a rank, bytes on the wire, time; --help lists the options",
      plan_command},
+    {"predict", "CONFIG.yaml --image FILE [option...]",
+     "ask a model about one picture: graph, boxes, answers; --help lists the options",
+     predict_command},
     {"report", "RUN [--html FILE]",
      "what a run or a curriculum came to: a summary, and a page of curves", report_command},
     {"help-config", "[--yaml | key]", "explain the keys of configurations", help_config_command},
