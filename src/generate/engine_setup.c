@@ -6,26 +6,25 @@
 struct engine_options engine_options_from(const struct run_config *config)
 {
     const struct config_decode *decode = &config->decode;
-    return (struct engine_options){
-        .batch = decode->batch,
-        .images = decode->images,
-        .step_rows = decode->step_rows,
-        .block = decode->block,
-        .cache_bytes = (size_t)decode->cache_mib << 20,
-        .max_length = decode->max_length,
-        .share_prefix = decode->share_prefix,
-        .skip_forced = decode->skip_forced,
-        .image_mode =
-            config->data.image_mode == CONFIG_IMAGE_PAD ? IMAGE_MODE_PAD : IMAGE_MODE_SQUASH,
-        .seed = (uint64_t)config->seed};
+    return (struct engine_options){.batch = decode->batch,
+                                   .images = decode->images,
+                                   .step_rows = decode->step_rows,
+                                   .block = decode->block,
+                                   .cache_bytes = (size_t)decode->cache_mib << 20,
+                                   .max_length = decode->max_length,
+                                   .share_prefix = decode->share_prefix,
+                                   .skip_forced = decode->skip_forced,
+                                   .image_mode = config->data.image_mode == CONFIG_IMAGE_PAD
+                                                     ? IMAGE_MODE_PAD
+                                                     : IMAGE_MODE_SQUASH,
+                                   .seed = (uint64_t)config->seed};
 }
 
 struct ask_options ask_options_from(const struct run_config *config, enum ask_mode mode)
 {
     const struct config_decode *decode = &config->decode;
     struct ask_options options = ask_options_default(mode);
-    options.wording =
-        decode->wording == CONFIG_WORDING_TRAINED ? ASK_AS_TRAINED : ASK_AS_RELEASED;
+    options.wording = decode->wording == CONFIG_WORDING_TRAINED ? ASK_AS_TRAINED : ASK_AS_RELEASED;
     options.constrained = decode->constrained;
     if (decode->max_tokens > 0) options.max_tokens = decode->max_tokens;
     options.goes_on = decode->goes_on;

@@ -9,6 +9,7 @@
 #include "jobs/plan_command.h"
 #include "jobs/predict_command.h"
 #include "jobs/report_command.h"
+#include "jobs/serve_command.h"
 #include "jobs/tokenizer_command.h"
 
 const struct command commands[] = {
@@ -46,6 +47,8 @@ const struct command commands[] = {
     {"predict", "CONFIG.yaml --image FILE [option...]",
      "ask a model about one picture: graph, boxes, answers; --help lists the options",
      predict_command},
+    {"serve", "CONFIG.yaml [option...]",
+     "answer OpenAI's chat completions over HTTP; --help lists the options", serve_command},
     {"report", "RUN [--html FILE]",
      "what a run or a curriculum came to: a summary, and a page of curves", report_command},
     {"help-config", "[--yaml | key]", "explain the keys of configurations", help_config_command},

@@ -153,8 +153,7 @@ static enum status predict(struct work *work, const struct request *request,
     options.box_text = request->box_text;
     call->started = true;
     TRY(answer(work, &ask, &options, &result));
-    const bool is_graph =
-        mode == ASK_HOLISTIC || mode == ASK_PER_OBJECT || mode == ASK_DETECTION;
+    const bool is_graph = mode == ASK_HOLISTIC || mode == ASK_PER_OBJECT || mode == ASK_DETECTION;
     if (is_graph) TRY(ask_read_graph(&graph, &result, &ask, &options));
     const struct prediction prediction = {&result, &ask, &options, &work->regions,
                                           is_graph ? &graph : NULL};

@@ -46,8 +46,8 @@ static json_t *boxes_json(const struct prediction *p, const char *text)
     int64_t n = 0;
     box_text_find(&boxes, &n, text, strlen(text));
     for (int64_t i = 0; i < n; i++)
-        json_array_append_new(
-            list, box_json(box_denormalise(boxes[i], p->ask->width, p->ask->height)));
+        json_array_append_new(list,
+                              box_json(box_denormalise(boxes[i], p->ask->width, p->ask->height)));
     free(boxes);
     return list;
 }
@@ -110,11 +110,11 @@ json_t *predict_json(const struct prediction *p)
         json_object_set_new(root, "relations", relations_json(&p->graph->graph));
         json_object_set_new(root, "dropped_relations", json_integer(p->graph->n_dropped));
     }
-    json_object_set_new(
-        root, "usage",
-        json_pack("{s:I, s:I, s:I}", "prompt_tokens", (json_int_t)p->result->prompt_tokens,
-                  "prefilled_tokens", (json_int_t)p->result->prefilled_tokens, "answer_tokens",
-                  (json_int_t)p->result->answer_tokens));
+    json_object_set_new(root, "usage",
+                        json_pack("{s:I, s:I, s:I}", "prompt_tokens",
+                                  (json_int_t)p->result->prompt_tokens, "prefilled_tokens",
+                                  (json_int_t)p->result->prefilled_tokens, "answer_tokens",
+                                  (json_int_t)p->result->answer_tokens));
     return root;
 }
 
@@ -197,7 +197,8 @@ void predict_svg(struct text_buffer *out, const struct prediction *p)
         draw_mask(out, &p->regions->masks[i], colour_of(i));
         draw_box(out, p->regions->boxes[i], i, size);
     }
-    for (int64_t i = 0; p->regions->n == 0 && p->graph != NULL && i < p->graph->graph.n_objects; i++)
+    const bool own = p->regions->n == 0 && p->graph != NULL; /* boxes of the model's own */
+    for (int64_t i = 0; own && i < p->graph->graph.n_objects; i++)
         if (p->graph->graph.objects[i].has_box)
             draw_box(out, p->graph->graph.objects[i].box, i, size);
     draw_lines(out, text_of(&answers), (double)ask->height, size);

@@ -19,7 +19,7 @@ void predict_text(struct text_buffer *out, const struct prediction *prediction);
 /* {"id", "mode", "answers": [...], "objects": [...], "relations": [...], "usage": {...}}; objects
  * and relations of graphs alone. To json_decref. */
 json_t *predict_json(const struct prediction *prediction);
-/* The picture with masks, boxes and numbers, and the answers below; one SVG file, nothing fetched. */
+/* The picture with masks, boxes and numbers, the answers below; one SVG file, nothing fetched. */
 void predict_svg(struct text_buffer *out, const struct prediction *prediction);
 
 #endif
