@@ -135,6 +135,15 @@ struct config_schedule_keys {
     double warmup_ratio;
 };
 
+enum config_wording { CONFIG_WORDING_RELEASED, CONFIG_WORDING_TRAINED };
+
+struct config_decode { /* how answers are generated */
+    int64_t batch, images, step_rows, block, cache_mib, max_length, max_tokens;
+    bool share_prefix, constrained, skip_forced, goes_on;
+    double temperature, top_p;
+    int wording;
+};
+
 enum config_answers { CONFIG_ANSWERS_SHORT, CONFIG_ANSWERS_GRAPH };
 enum config_asked {
     CONFIG_ASKED_COLOUR,
@@ -154,15 +163,6 @@ struct config_evaluate {
     int64_t records;
     struct config_margin *margins;
     int64_t n_margins;
-};
-
-enum config_wording { CONFIG_WORDING_RELEASED, CONFIG_WORDING_TRAINED };
-
-struct config_decode { /* how answers are generated */
-    int64_t batch, images, step_rows, block, cache_mib, max_length, max_tokens;
-    bool share_prefix, constrained, skip_forced, goes_on;
-    double temperature, top_p;
-    int wording;
 };
 
 struct config_stage {          /* one row of curriculum.stages */
@@ -195,8 +195,8 @@ struct run_config { /* zeroed is releasable */
     struct config_schedule_keys schedule;
     struct config_metrics metrics;
     struct config_faults faults;
-    struct config_evaluate evaluate;
     struct config_decode decode;
+    struct config_evaluate evaluate;
     struct config_curriculum curriculum;
 };
 
