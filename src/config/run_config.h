@@ -83,7 +83,7 @@ struct config_data {
     int64_t loader_threads, prefetch, prefetch_bytes;
 };
 
-enum config_save_io { CONFIG_SAVE_AUTO, CONFIG_SAVE_DIRECT, CONFIG_SAVE_PLAIN };
+enum config_save_io { CONFIG_SAVE_DIRECT, CONFIG_SAVE_PLAIN };
 enum config_save_failure { CONFIG_SAVE_FAILURE_STOP, CONFIG_SAVE_FAILURE_CONTINUE };
 
 struct config_train {
