@@ -1,7 +1,7 @@
 /* mpi: 1 3
  * Saving by all ranks together: the run goes on while a slow disk is written; the next checkpoint
- * waits for the one before; where one rank's disk fails, none commits, the one before stays, and the
- * run goes on or ends as it was told. */
+ * waits for the one before; where one rank's disk fails, none commits, the one before stays, and
+ * the run goes on or ends as it was told. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
