@@ -19,9 +19,11 @@ static const char head[] =
     "svg{width:32em;flex:none;align-self:flex-start}\n"
     "h2{font-size:1em;margin:0 0 .5em}\nul{margin:0 0 .7em;padding-left:1.2em}\n"
     "b{font-weight:600}\ni{color:#666}\n"
+    "p{line-height:1.7}\np *{white-space:pre-wrap}\n"
+    "p span,p mark,p b{border-right:1px solid #ccc;padding:0 1px}\nmark{background:#cdebc5}\n"
     "</style></head><body>\n<h1>%s</h1>\n";
 
-static void append_escaped(struct text_buffer *out, const char *text)
+void corpus_html_escape(struct text_buffer *out, const char *text)
 {
     for (; *text != '\0'; text++) {
         const unsigned char c = (unsigned char)*text;
@@ -38,7 +40,7 @@ static void append_escaped(struct text_buffer *out, const char *text)
     }
 }
 
-static const char *colour_of(int64_t region)
+const char *corpus_html_colour(int64_t region)
 {
     return colours[region % N_COLOURS];
 }
@@ -76,14 +78,15 @@ static void append_picture(struct text_buffer *out, const struct record *record)
     const double size = (double)record->width / 40;
     for (int64_t i = 0; i < record->n_regions; i++) {
         const struct record_region *region = &record->regions[i];
-        if (region->mask.n_runs != 0) append_mask(out, &region->mask, colour_of(i));
+        if (region->mask.n_runs != 0) append_mask(out, &region->mask, corpus_html_colour(i));
         text_printf(out,
                     "<rect x=\"%g\" y=\"%g\" width=\"%g\" height=\"%g\" fill=\"none\" "
                     "stroke=\"%s\" stroke-width=\"%g\"/><text x=\"%g\" y=\"%g\" fill=\"%s\" "
                     "font-size=\"%g\" font-weight=\"bold\">%" PRId64 "</text>\n",
                     region->box.x1, region->box.y1, region->box.x2 - region->box.x1,
-                    region->box.y2 - region->box.y1, colour_of(i), size / 8,
-                    region->box.x1 + size / 4, region->box.y1 + size, colour_of(i), size, i + 1);
+                    region->box.y2 - region->box.y1, corpus_html_colour(i), size / 8,
+                    region->box.x1 + size / 4, region->box.y1 + size, corpus_html_colour(i), size,
+                    i + 1);
     }
     text_append(out, "</svg>\n");
 }
@@ -91,8 +94,8 @@ static void append_picture(struct text_buffer *out, const struct record *record)
 static void append_name(struct text_buffer *out, const struct record *record, int64_t object)
 {
     const int64_t region = record->objects[object].region;
-    text_printf(out, "<b style=\"color:%s\">%" PRId64 " ", colour_of(region), region + 1);
-    append_escaped(out, record->objects[object].name);
+    text_printf(out, "<b style=\"color:%s\">%" PRId64 " ", corpus_html_colour(region), region + 1);
+    corpus_html_escape(out, record->objects[object].name);
     text_append(out, "</b>");
 }
 
@@ -105,7 +108,7 @@ static void append_graph(struct text_buffer *out, const struct record *record)
         append_name(out, record, i);
         for (int64_t j = 0; j < object->n_attributes; j++) {
             text_append(out, j == 0 ? " " : ", ");
-            append_escaped(out, object->attributes[j]);
+            corpus_html_escape(out, object->attributes[j]);
         }
         text_append(out, "</li>\n");
     }
@@ -116,7 +119,7 @@ static void append_graph(struct text_buffer *out, const struct record *record)
         text_append(out, "<li>");
         append_name(out, record, relation->subject);
         text_append_char(out, ' ');
-        append_escaped(out, relation->predicate);
+        corpus_html_escape(out, relation->predicate);
         text_append_char(out, ' ');
         append_name(out, record, relation->object);
         text_printf(out, " <i>%s</i></li>\n", relation->kind);
@@ -129,51 +132,65 @@ static void append_texts(struct text_buffer *out, const struct record *record)
     for (int64_t i = 0; i < record->n_texts; i++) {
         const struct record_text *text = &record->texts[i];
         text_append(out, "<h2>");
-        append_escaped(out, text->task);
+        corpus_html_escape(out, text->task);
         if (text->region >= 0) text_printf(out, ", region%" PRId64, text->region + 1);
         text_append(out, "</h2><ul>");
         for (int64_t j = 0; j < text->n_turns; j++) {
             text_append(out, "<li><i>");
-            append_escaped(out, text->turns[j].question);
+            corpus_html_escape(out, text->turns[j].question);
             text_append(out, "</i> ");
-            append_escaped(out, text->turns[j].answer);
+            corpus_html_escape(out, text->turns[j].answer);
             text_append(out, "</li>\n");
         }
         text_append(out, "</ul>\n");
     }
 }
 
-static void append_record(struct text_buffer *out, const struct record *record, int64_t number)
+void corpus_html_begin(struct text_buffer *out, const char *title)
+{
+    struct text_buffer escaped = {0};
+    corpus_html_escape(&escaped, title);
+    text_printf(out, head, text_of(&escaped), text_of(&escaped));
+    text_release(&escaped);
+}
+
+void corpus_html_record(struct text_buffer *out, const struct record *record, const char *title,
+                        const char *more)
 {
     text_append(out, "<section>\n");
     append_picture(out, record);
-    text_printf(out, "<div><h2>%" PRId64 ": ", number);
-    append_escaped(out, record->id);
+    text_append(out, "<div><h2>");
+    corpus_html_escape(out, title);
+    text_append(out, ": ");
+    corpus_html_escape(out, record->id);
     text_append(out, " <i>");
-    append_escaped(out, record->source);
+    corpus_html_escape(out, record->source);
     text_append(out, "</i></h2>\n");
+    text_append(out, more);
     append_graph(out, record);
     append_texts(out, record);
     text_append(out, "</div></section>\n");
 }
 
-enum status corpus_html(struct text_buffer *out, const struct corpus *corpus, int64_t first,
-                        int64_t count)
+void corpus_html_end(struct text_buffer *out)
+{
+    text_append(out, "</body></html>\n");
+}
+
+enum status corpus_html(struct text_buffer *out, const struct corpus *corpus,
+                        const int64_t *numbers, int64_t n)
 {
     enum status status = OK;
-    const int64_t left = corpus_size(corpus) - first;
-    const char *name = corpus_name(corpus); /* letters and digits: needs no escape */
-    text_printf(out, head, name, name);
-    if (left <= 0 || first < 0)
-        FAIL(ERR_ARGUMENT, "corpus '%s' has no record %" PRId64 "; it has %" PRId64, name, first,
-             corpus_size(corpus));
-    for (int64_t i = first; i < first + (count < left ? count : left); i++) {
+    corpus_html_begin(out, corpus_name(corpus));
+    for (int64_t i = 0; i < n; i++) {
         struct record record = {0};
-        TRY(corpus_read(corpus, i, &record));
-        append_record(out, &record, i);
+        TRY(corpus_read(corpus, numbers[i], &record));
+        char *title = text_format("%" PRId64, numbers[i]);
+        corpus_html_record(out, &record, title, "");
+        free(title);
         record_release(&record);
     }
-    text_append(out, "</body></html>\n");
+    corpus_html_end(out);
 out:
     return status;
 }

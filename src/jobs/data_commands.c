@@ -10,8 +10,6 @@
 #include "base/log.h"
 #include "base/text_buffer.h"
 #include "corpus/corpus_build.h"
-#include "corpus/corpus_html.h"
-#include "corpus/corpus_inspect.h"
 #include "corpus/scenes.h"
 #include "corpus/shard.h"
 #include "jobs/data_parts.h"
@@ -95,63 +93,6 @@ enum status data_build_command(struct command_call *call)
 out:
     free(identity);
     corpus_stage_release(&stage);
-    comm_end(comm, status);
-    return status;
-}
-
-struct inspect_options {
-    const char *directory, *page;
-    int64_t record; /* -1: all */
-    int64_t count;  /* on the page */
-};
-
-static enum status inspect(const struct inspect_options *options)
-{
-    enum status status = OK;
-    struct corpus *corpus = NULL;
-    struct record record = {0};
-    struct text_buffer text = {0};
-    TRY(corpus_open(&corpus, options->directory));
-    if (options->page != NULL) {
-        const int64_t first = options->record < 0 ? 0 : options->record;
-        TRY(corpus_html(&text, corpus, first, options->count));
-        TRY(file_write_atomic(options->page, text.text, text.length));
-        log_info("wrote %s", options->page);
-        goto out;
-    }
-    if (options->record >= 0) {
-        TRY(corpus_read(corpus, options->record, &record));
-        record_describe(&text, &record);
-    } else {
-        TRY(corpus_summarise(&text, corpus));
-    }
-    TRY(data_print(text_of(&text)));
-out:
-    text_release(&text);
-    record_release(&record);
-    corpus_close(corpus);
-    return status;
-}
-
-enum status data_inspect_command(struct command_call *call)
-{
-    enum status status = OK;
-    struct comm *comm = NULL;
-    struct inspect_options options = {.record = -1, .count = 20};
-    const struct option_row rows[] = {
-        {"DIR", NULL, OPTION_TEXT, true, 0, 0, &options.directory, "the corpus"},
-        {"--record", "N", OPTION_INTEGER, false, 0, 1e15, &options.record,
-         "one record, counted from 0; default: a summary of all"},
-        {"--html", "FILE", OPTION_TEXT, false, 0, 0, &options.page,
-         "write a page of pictures, graphs and texts instead, from --record on"},
-        {"--count", "N", OPTION_INTEGER, false, 1, 1e4, &options.count, "records on the page"},
-    };
-    const struct data_usage usage = {"data inspect", rows, N_ROWS(rows), NULL};
-    bool help;
-    TRY(data_start(&comm, &usage, call, &help));
-    if (help) goto out;
-    TRY(comm_agree(comm, comm_rank(comm) == 0 ? inspect(&options) : OK));
-out:
     comm_end(comm, status);
     return status;
 }

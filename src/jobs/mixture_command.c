@@ -139,17 +139,18 @@ out:
     return status;
 }
 
-static enum status load(struct run_config *config, const struct mixture_call *call)
+enum status mixture_load(struct run_config *config, const char *path,
+                         const struct option_texts *set)
 {
     enum status status = OK;
     bool mixture = false;
-    char *named = text_format("data.mixture=%s", call->path);
-    const char **overrides = memory_new((size_t)call->set.n + 1, sizeof *overrides);
+    char *named = text_format("data.mixture=%s", path);
+    const char **overrides = memory_new((size_t)set->n + 1, sizeof *overrides);
     int n = 0;
-    TRY(is_mixture(&mixture, call->path));
+    TRY(is_mixture(&mixture, path));
     if (mixture) overrides[n++] = named;
-    for (int64_t i = 0; i < call->set.n; i++) overrides[n++] = call->set.values[i];
-    TRY(run_config_load(config, mixture ? NULL : call->path, overrides, n));
+    for (int64_t i = 0; i < set->n; i++) overrides[n++] = set->values[i];
+    TRY(run_config_load(config, mixture ? NULL : path, overrides, n));
 out:
     free(overrides);
     free(named);
@@ -179,7 +180,7 @@ enum status data_mixture_command(struct command_call *call)
     const bool list = strcmp(own.missing, "list") == 0;
     if (!list && strcmp(own.missing, "refuse") != 0)
         FAIL(ERR_ARGUMENT, "data mixture: --missing is '%s', must be refuse or list", own.missing);
-    TRY(load(&config, &own));
+    TRY(mixture_load(&config, own.path, &own.set));
     n_all = config.data.n_sources;
     if (list) config.data.n_sources = set_aside_missing(&config);
     if (config.data.n_sources > 0) TRY(count_mixture(&config, &own));

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/rate_line.h"
+
 void mixture_count_release(struct mixture_count *count)
 {
     free(count->parts);
@@ -85,17 +87,23 @@ enum status mixture_count_make(struct mixture_count *count_out, const struct mix
 {
     enum status status = OK;
     struct mixture_count count = {.epoch_size = order_epoch_size(mixture->order)};
+    struct rate_line line = {0};
     count.n_counted = n > 0 && n < count.epoch_size ? n : count.epoch_size;
     count.bin_width = max_length / MIXTURE_COUNT_BINS + (max_length % MIXTURE_COUNT_BINS != 0);
     for (int64_t i = 0; i < mixture->n_entries; i++) count.n_parts += mixture->entries[i].n_tasks;
     count.parts = memory_new((size_t)count.n_parts + 1, sizeof *count.parts);
     count.sizes = memory_new((size_t)count.n_counted + 1, sizeof *count.sizes);
     count.target_count = memory_new((size_t)rows->vocab, sizeof *count.target_count);
-    for (int64_t i = 0; i < count.n_counted; i++) TRY(count_item(&count, mixture, rows, i));
+    line = rate_line_begin("mixture", "samples", 0, count.n_counted);
+    for (int64_t i = 0; i < count.n_counted; i++) {
+        TRY(count_item(&count, mixture, rows, i));
+        rate_line_update(&line, i + 1);
+    }
     for (int64_t i = 0; i < count.n_parts; i++) add_part(&count.total, &count.parts[i]);
     *count_out = count;
     count = (struct mixture_count){0};
 out:
+    rate_line_end(&line);
     mixture_count_release(&count);
     return status;
 }

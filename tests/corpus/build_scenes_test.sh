@@ -53,6 +53,10 @@ for python in python3 /usr/bin/python3; do
     "$python" -c 'import h5py' 2>/dev/null || continue
     "$python" tests/corpus/read_shards_check.py "$work/one" || fail "h5py"
     "$python" tests/corpus/read_shards_check.py tests/data/corpus_schema1 || fail "h5py, schema 1"
+    for corpus in "$work/one" tests/data/corpus_schema1; do
+        "$python" tests/corpus/read_shards_compare.py "$corpus" || fail "read_shards.py: $corpus"
+    done
+    [ "$("$python" datasets/read_shards.py "$work/one" | wc -l)" = 50 ] || fail "read_shards.py"
     exit 0
 done
 echo "without h5py: the reader of tests/corpus/read_shards_check.py was not run"

@@ -65,6 +65,7 @@ python=/usr/bin/python3
 if "$python" -c 'import h5py' 2>/dev/null; then
     for corpus in all1 half deep/er/rest; do
         "$python" tests/corpus/read_shards_check.py "$work/$corpus" || fail "h5py: $corpus"
+        "$python" tests/corpus/read_shards_compare.py "$work/$corpus" || fail "h5py: $corpus"
     done
     "$python" tests/corpus/read_shards_check.py "$work/all1" --json >"$work/a"
     "$python" tests/corpus/read_shards_check.py "$work/deep/er/rest" --json | diff - "$work/a" ||
