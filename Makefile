@@ -92,7 +92,7 @@ GOLDEN_SOURCES := $(wildcard tests/golden/*.c)
 GOLDEN_OBJECTS := $(GOLDEN_SOURCES:tests/golden/%.c=$(BUILD)/golden-objects/%.o)
 GOLDEN_TOOL := $(if $(GOLDEN_SOURCES),$(BUILD)/tests/golden)
 
-.PHONY: all help packages tests check check-large check-meshes demo bench lint print-compile format asan install clean
+.PHONY: all help packages tests check check-large check-meshes faults demo bench lint print-compile format asan install clean
 all: robin-dist ## build ./robin-dist (the default)
 
 help: ## this list
@@ -180,6 +180,10 @@ check-large: packages ## the reference tensors of true size, with memory and min
 check-meshes: packages ## the parallel trainer on every mesh and switch, 10,000 random steps, 64 ranks: an hour
 	@$(MAKE) --no-print-directory $(JOBS) all tests
 	@tests/run_meshes.sh $(BUILD)
+
+faults: packages ## kill a run at 200 random instants (KILLS=N, SEED=N), over training, saving and resuming
+	@$(MAKE) --no-print-directory $(JOBS) all
+	@ROBIN_BUILD=$(BUILD) tests/faults/kill_matrix.sh $(or $(KILLS),200) $(SEED)
 
 demo: packages ## train a tiny ROBIN from rendered scenes on 4 ranks and show its scores
 	@$(MAKE) --no-print-directory $(JOBS) all

@@ -303,6 +303,14 @@ const struct config_key config_keys[] = {
      .sentence =
          "before the end of the SLURM allocation the run saves and leaves with code 3: more "
          "than a step and a checkpoint take; 0: the end is not looked at"},
+    {"faults.preflight", CONFIG_CHOICE, AT(faults.preflight), "refuse",
+     .choices = "refuse|warn|off", .unit = "",
+     .sentence = "what follows where 'robin-dist doctor' finds a fault before the first step"},
+    {"faults.clock_s", CONFIG_NUMBER, AT(faults.clock_s), "5", RANGE(0.1, 1e6), .unit = "seconds",
+     .sentence = "by which the clocks of the machines may differ"},
+    {"faults.slow_link", CONFIG_NUMBER, AT(faults.slow_link), "0.1", RANGE(0, 1),
+     .unit = "times the median",
+     .sentence = "below which the bandwidth of a rank is a fault; 0: it is not measured"},
 
     {"decode.batch", CONFIG_INTEGER, AT(decode.batch), "32", RANGE(1, 4096), .unit = "sequences",
      .sentence = "answers that are generated at once, at most"},

@@ -126,8 +126,12 @@ struct config_metrics {
     double peak_gflops; /* per rank; 0: none, -1: to be measured */
 };
 
+enum config_preflight { CONFIG_PREFLIGHT_REFUSE, CONFIG_PREFLIGHT_WARN, CONFIG_PREFLIGHT_OFF };
+
 struct config_faults {
     double watchdog_s, end_margin_s;
+    int preflight;
+    double clock_s, slow_link;
 };
 
 struct config_schedule_keys {

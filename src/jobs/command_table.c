@@ -3,6 +3,7 @@
 #include "jobs/checkpoint_state_commands.h"
 #include "jobs/command.h"
 #include "jobs/data_commands.h"
+#include "jobs/doctor_command.h"
 #include "jobs/help_command.h"
 #include "jobs/integrity_commands.h"
 #include "jobs/mixture_command.h"
@@ -50,6 +51,8 @@ const struct command commands[] = {
     {"plan", "CONFIG.yaml --ranks N [--gpu h200] [option...]",
      "what a run will take: memory of a rank, bytes on the wire, time; --help lists the options",
      plan_command},
+    {"doctor", "[CONFIG.yaml] [--set KEY=VALUE...]",
+     "look whether these machines have what a run needs, alone or under mpirun", doctor_command},
     {"report", "RUN [--html FILE]",
      "what a run or a curriculum came to: a summary, and a page of curves", report_command},
     {"help-config", "[--yaml | key]", "explain the keys of configurations", help_config_command},

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/text_buffer.h"
 #include "jobs/job_mesh.h"
+#include "plan/preflight.h"
 #include "plan/run_plan.h"
 #include "train/mixture.h"
 #include "train/peak_rate.h"
@@ -332,6 +333,7 @@ static enum status prepare(struct train_job *job)
     TRY(placement_print(job->comm, config->threads));
     if (comm_rank(job->comm) == 0) status = run_directory_prepare(config, job->version);
     TRY(comm_agree(job->comm, status));
+    TRY(preflight_check(job->comm, config));
     TRY(comm_agree(job->comm, create_model(job)));
     TRY(create_optimizer(job));
     TRY(start_or_resume(job));
