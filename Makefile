@@ -228,10 +228,15 @@ FUZZ_SECONDS = $(if $(filter command line environment,$(origin SECONDS)),$(SECON
 .PHONY: fuzz fuzz-programs
 fuzz-programs: $(FUZZ_PROGRAMS)
 
-install: all ## copy the program and its configs below PREFIX
+install: all ## copy the program, its configs, launch scripts and a modulefile below PREFIX
 	install -D robin-dist $(DESTDIR)$(PREFIX)/bin/robin-dist
 	cd configs && find . -name '*.yaml' -exec install -D -m 644 {} \
 	    $(DESTDIR)$(PREFIX)/share/robin-dist/configs/{} \;
+	cd launch && install -D -t $(DESTDIR)$(PREFIX)/share/robin-dist/launch \
+	    mpirun.sh slurm_run.sh robin.sbatch robin-srun.sbatch seeds.sbatch submit_stages.sh
+	@mkdir -p $(DESTDIR)$(PREFIX)/share/modulefiles
+	sed 's|@PREFIX@|$(PREFIX)|' launch/modulefile.in \
+	    >$(DESTDIR)$(PREFIX)/share/modulefiles/robin-dist
 
 clean: ## remove build/
 	rm -rf build robin-dist

@@ -11,6 +11,8 @@ export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 export OPENBLAS_NUM_THREADS=${OPENBLAS_NUM_THREADS:-1}
 # Ranks of one container may not read each other's memory; without this Open MPI says so each time.
 export OMPI_MCA_btl_vader_single_copy_mechanism=${OMPI_MCA_btl_vader_single_copy_mechanism:-none}
+# The same of Open MPI 5, whose shared memory has another name.
+export OMPI_MCA_btl_sm_single_copy_mechanism=${OMPI_MCA_btl_sm_single_copy_mechanism:-none}
 # Where a container hides /sys, the topology library says so once per rank.
 export HWLOC_HIDE_ERRORS=${HWLOC_HIDE_ERRORS:-2}
 # More ranks than cores: a rank that waits must let the others work.

@@ -3,6 +3,7 @@
 #
 # usage: launch/setup.sh            installs what is missing (needs root or sudo)
 #        launch/setup.sh --check    only says what is missing; exit code 1 if something is
+#        launch/setup.sh --slurm    what launch/mini-slurm and its test need too: SLURM and munge
 #        launch/setup.sh --fuzz     what `make fuzz` needs too: clang with libFuzzer
 #
 # On a cluster without apt, load modules that give the same: a C compiler, MPI (Open MPI 4.1 or 5),
@@ -28,6 +29,7 @@ packages=(
     procps time
 )
 
+[ "${1:-}" != --slurm ] || packages+=(slurmctld slurmd slurm-client munge)
 [ "${1:-}" != --fuzz ] || packages+=(clang libclang-rt-14-dev)
 
 missing() {
