@@ -23,9 +23,8 @@ extern const char *const probe_form_names[N_PROBE_FORMS];
 extern const char *const probe_class_names[N_PROBE_CLASSES];
 extern const char *const probe_view_names[N_PROBE_VIEWS];
 
-struct scenes_probe { /* everything borrowed */
-    const struct mesh
-        *mesh; /* records are dealt over its data axis; its tensor axis shares a model */
+struct scenes_probe {        /* everything borrowed */
+    const struct mesh *mesh; /* records over the data axis, a model over the tensor axis */
     struct model *model;
     const struct tokenizer *tokenizer;
     const struct corpus *corpus;
