@@ -148,7 +148,7 @@ $(BUILD)/tests/emulation/%.o: tests/emulation/%.cc
 packages: # installs the Debian packages that are missing
 	@launch/setup.sh --check >/dev/null || launch/setup.sh
 
-tests: $(TEST_PROGRAMS) $(FUZZ_PROGRAMS) $(GOLDEN_TOOL) $(if $(filter cuda,$(VARIANT)),,$(BUILD)/emulated/robin-dist) ## build the tests
+tests: $(TEST_PROGRAMS) $(FUZZ_PROGRAMS) $(GOLDEN_TOOL) $(GPU_BENCH) $(if $(filter cuda,$(VARIANT)),,$(BUILD)/emulated/robin-dist) ## build the tests
 GPU_TESTS := $(filter $(BUILD)/tests/kernels/% $(BUILD)/tests/device/%,$(TEST_PROGRAMS))
 $(GPU_TESTS): $(TEST_GPU_OBJECTS)
 $(GPU_TESTS): GPU_LDLIBS := $(TEST_GPU_LDLIBS)
@@ -156,7 +156,11 @@ $(filter-out $(GPU_TESTS),$(TEST_PROGRAMS)): $(GPU_OBJECTS)
 $(TEST_PROGRAMS): $(BUILD)/%: $(BUILD)/%.o $(TEST_SUPPORT_OBJECTS) $(LIBRARY)
 	$(call quiet,link)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LIBRARY) -lcmocka $(LDLIBS) $(GPU_LDLIBS)
 $(BENCH_PROGRAMS): $(BUILD)/%: $(BUILD)/%.o $(TEST_SUPPORT_OBJECTS) $(LIBRARY)
-	$(call quiet,link)$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
+	$(call quiet,link)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LIBRARY) -lcmocka $(LDLIBS) $(GPU_LDLIBS)
+$(BENCH_PROGRAMS): $(GPU_OBJECTS)
+GPU_BENCH := $(BUILD)/tests/gpu/gpu_operations
+$(GPU_BENCH): $(GPU_BENCH).o $(TEST_GPU_OBJECTS) $(LIBRARY)
+	$(call quiet,link)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) $(TEST_GPU_LDLIBS)
 $(FUZZ_PROGRAMS): $(BUILD)/%: $(BUILD)/%.o $(FUZZ_OBJECTS) $(LIBRARY)
 	$(call quiet,link)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 $(BUILD)/tests/golden: $(GOLDEN_OBJECTS) $(BUILD)/tests/support/batch_maker.o $(KEEP_LIBRARIES) $(TEST_GPU_OBJECTS) $(LIBRARY)

@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/text_buffer.h"
+#include "base/trace.h"
 #include "comm/comm_state.h"
 
 #define DEFAULT_TIMEOUT_SECONDS 300
@@ -235,6 +236,7 @@ enum status comm_call_begin(struct comm *comm, const struct comm_call *call, int
     const struct watchdog_call seen = {call->what, comm->axis, comm->group, ++comm->sequence};
     if (comm->size > 1) count_call(comm, call);
     *ticket_out = watchdog_enter(comm->shared->watchdog, &seen);
+    trace_push("collective", call->what);
     if (comm->checks != MPI_COMM_NULL && comm->size > 1) TRY(compare_call(comm, call));
 out:
     return status;
@@ -244,6 +246,7 @@ void comm_call_end(struct comm *comm, int64_t ticket, enum status status)
 {
     if (status == ERR_COMM) comm_network_failed(comm);
     watchdog_leave(comm->shared->watchdog, ticket);
+    trace_pop(0);
 }
 
 int64_t comm_counts(const struct comm *comm, struct comm_count *counts, int64_t most)

@@ -293,6 +293,11 @@ const struct config_key config_keys[] = {
      .unit = "GFLOP/s per rank",
      .sentence = "what the MFU is a share of; -1: a matrix product, measured when the run starts; "
                  "0: no MFU"},
+    {"metrics.profile_steps", CONFIG_INTEGER, AT(metrics.profile_steps), "0", RANGE(0, 10000),
+     .unit = "steps",
+     .sentence = "after the first of a call whose phases, kernels and collectives are recorded: a "
+                 "table, and profile/rank-*.json in the run directory for Perfetto; or --profile N "
+                 "on the command line"},
 
     {"faults.watchdog_s", CONFIG_NUMBER, AT(faults.watchdog_s), "300", RANGE(1, 1e6),
      .unit = "seconds",

@@ -124,6 +124,7 @@ struct config_optimizer {
 struct config_metrics {
     bool tensorboard;
     double peak_gflops; /* per rank; 0: none, -1: to be measured */
+    int64_t profile_steps;
 };
 
 enum config_preflight { CONFIG_PREFLIGHT_REFUSE, CONFIG_PREFLIGHT_WARN, CONFIG_PREFLIGHT_OFF };

@@ -364,6 +364,7 @@ static enum status run(struct train_job *job)
         .spike_factor = config->train.spike_factor,
         .max_skipped_steps = config->train.max_skipped_steps,
         .straggler_every = config->train.straggler_every,
+        .profile_steps = config->metrics.profile_steps,
     };
     return train_run(&run, &job->progress);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/text_buffer.h"
+#include "base/trace.h"
 #include "device/stream.h"
 
 static int64_t qkv_width(const struct lm_slice *slice)
@@ -309,9 +310,12 @@ static enum status attend(const struct layer_run *r)
     TRY(linear_apply(r->run, &r->layer->qkv, set->qkv, set->norm_input, t));
     TRY(k->rope(set->qkv, r->lm->cos, r->lm->sin, batch->position, t, slice->heads, slice->kv_heads,
                 slice->head_size, 1, stream));
-    TRY(k->attention_forward(set->attention, set->lse, set->qkv, batch->seq_start,
+    trace_push("kernel", "attention");
+    status =
+        k->attention_forward(set->attention, set->lse, set->qkv, batch->seq_start,
                              batch->n_sequences, t, slice->heads, slice->kv_heads, slice->head_size,
-                             attention_scale(slice), r->activations->attention_workspace, stream));
+                             attention_scale(slice), r->activations->attention_workspace, stream);
+    trace_pop(0);
 out:
     return status;
 }
@@ -461,10 +465,13 @@ static enum status attention_half_backward(const struct layer_run *r, const floa
     TRY(whole_gradient(r, &gradient));
     TRY(linear_add_gradients(r->run, &r->layer->o, gradient, set->attention, a->ones, t));
     TRY(linear_propagate(r->run, &r->layer->o, a->dattention, gradient, t));
-    TRY(k->attention_backward(a->dqkv, a->dattention, set->attention, set->lse, set->qkv,
-                              batch->seq_start, batch->n_sequences, t, slice->heads,
-                              slice->kv_heads, slice->head_size, attention_scale(slice),
-                              a->attention_workspace, stream));
+    trace_push("kernel", "attention gradient");
+    status = k->attention_backward(a->dqkv, a->dattention, set->attention, set->lse, set->qkv,
+                                   batch->seq_start, batch->n_sequences, t, slice->heads,
+                                   slice->kv_heads, slice->head_size, attention_scale(slice),
+                                   a->attention_workspace, stream);
+    trace_pop(0);
+    TRY(status);
     TRY(k->rope(a->dqkv, r->lm->cos, r->lm->sin, batch->position, t, slice->heads, slice->kv_heads,
                 slice->head_size, -1, stream));
     TRY(renew_norm(r, norm, set->norm_input, set->rstd_input, x));

@@ -8,6 +8,7 @@
 
 #include "base/assertion.h"
 #include "base/text_buffer.h"
+#include "base/trace.h"
 #include "device/stream.h"
 
 enum status weights_needed(const struct model_run *run, int64_t stage)
@@ -76,11 +77,19 @@ struct linear linear_find(const struct flat_weights *flat, const char *name, int
                            .in = in};
 }
 
+static double linear_flops(const struct linear *linear, int64_t n)
+{
+    return 2.0 * (double)n * (double)linear->out * (double)linear->in;
+}
+
 enum status linear_apply(const struct model_run *run, const struct linear *linear, float *y,
                          const float *x, int64_t n)
 {
-    return run->kernels->linear_forward(y, x, linear->weight.value, linear->bias.value, n,
-                                        linear->out, linear->in, run->stream);
+    trace_push("kernel", "linear");
+    const enum status status = run->kernels->linear_forward(
+        y, x, linear->weight.value, linear->bias.value, n, linear->out, linear->in, run->stream);
+    trace_pop(linear_flops(linear, n));
+    return status;
 }
 
 enum status linear_add_gradients(const struct model_run *run, const struct linear *linear,
@@ -88,9 +97,13 @@ enum status linear_add_gradients(const struct model_run *run, const struct linea
 {
     float *dw = linear->weight.gradient;
     float *db = linear->bias.gradient;
-    if (dw != NULL)
-        return run->kernels->linear_backward_weight(dw, db, dy, x, n, linear->out, linear->in,
-                                                    run->stream);
+    if (dw != NULL) {
+        trace_push("kernel", "linear weight gradient");
+        const enum status status = run->kernels->linear_backward_weight(
+            dw, db, dy, x, n, linear->out, linear->in, run->stream);
+        trace_pop(linear_flops(linear, n));
+        return status;
+    }
     if (db != NULL)
         return run->kernels->linear_backward_weight(db, NULL, dy, ones, n, linear->out, 1,
                                                     run->stream);
@@ -100,8 +113,11 @@ enum status linear_add_gradients(const struct model_run *run, const struct linea
 enum status linear_propagate(const struct model_run *run, const struct linear *linear, float *dx,
                              const float *dy, int64_t n)
 {
-    return run->kernels->linear_backward_input(dx, dy, linear->weight.value, n, linear->out,
-                                               linear->in, 0, run->stream);
+    trace_push("kernel", "linear input gradient");
+    const enum status status = run->kernels->linear_backward_input(
+        dx, dy, linear->weight.value, n, linear->out, linear->in, 0, run->stream);
+    trace_pop(linear_flops(linear, n));
+    return status;
 }
 
 struct norm norm_find(const struct flat_weights *flat, const char *name, bool has_bias)

@@ -6,6 +6,7 @@
 
 #include "base/assertion.h"
 #include "base/text_buffer.h"
+#include "base/trace.h"
 #include "device/stream.h"
 #include "model/batch_check.h"
 #include "model/batch_share.h"
@@ -546,7 +547,10 @@ static enum status embed(struct model *model, struct passage *passage)
     TRY(view_batch(model, passage, &sizes));
     const int64_t vision = model->table->n_stages - 1;
     TRY(weights_needed(&passage->run, vision));
-    TRY(vision_forward(model, &passage->own, &passage->run));
+    trace_push("part", "vision");
+    status = vision_forward(model, &passage->own, &passage->run);
+    trace_pop(0);
+    TRY(status);
     TRY(observe_vision(model, passage));
     TRY(weights_needed(&passage->run, vision - 1));
     TRY(splice(model, passage));
@@ -559,7 +563,10 @@ static enum status forward(struct model *model, struct passage *passage)
 {
     enum status status = OK;
     TRY(embed(model, passage));
-    TRY(lm_forward(&model->lm, &model->lm_activations, &passage->own, &passage->run));
+    trace_push("part", "language model");
+    status = lm_forward(&model->lm, &model->lm_activations, &passage->own, &passage->run);
+    trace_pop(0);
+    TRY(status);
 out:
     return status;
 }
@@ -571,13 +578,19 @@ static enum status backward(struct model *model, const struct passage *passage)
     struct lm_activations *lm = &model->lm_activations;
     const struct model_run *run = &passage->run;
     if (!model->table->trainable[MODULE_LM] && passage->batch->n_images == 0) goto out;
-    TRY(lm_backward(&model->lm, lm, &passage->own, run));
+    trace_push("part", "language model gradient");
+    status = lm_backward(&model->lm, lm, &passage->own, run);
+    trace_pop(0);
+    TRY(status);
     TRY(lm_rows_gather(lm, lm->partial, lm->gradient, "gradients of rows", run));
     const float *gradient = model->slice.sequence ? lm->partial : lm->gradient;
     struct splice_rows rows = splice_rows_of(model, &passage->own);
     TRY(splice_backward(&rows, gradient, &model->lm.embedding, &passage->own, run));
     gradients_done(run, model->table->n_stages - 2);
-    TRY(vision_backward(model, &passage->own, run));
+    trace_push("part", "vision gradient");
+    status = vision_backward(model, &passage->own, run);
+    trace_pop(0);
+    TRY(status);
 out:
     return status;
 }
@@ -620,8 +633,11 @@ enum status model_step(struct model *model, const struct model_batch *batch, boo
     bool goes_back = with_backward && model->modes.backward;
     TRY(forward(model, &passage));
     TRY(head_rows(model, &passage, goes_back, &rows));
-    TRY(lm_head_loss(&model->head, &model->head_activations, &rows, &passage.own, &passage.run,
-                     result_out));
+    trace_push("part", "head and loss");
+    status = lm_head_loss(&model->head, &model->head_activations, &rows, &passage.own, &passage.run,
+                          result_out);
+    trace_pop(0);
+    TRY(status);
     passage.run.observer = NULL;
     if (goes_back && model->slice.sequence)
         TRY(stream_copy(model->stream, lm->gradient,

@@ -11,6 +11,7 @@
 #include "base/assertion.h"
 #include "base/log.h"
 #include "base/text_buffer.h"
+#include "base/trace.h"
 #include "device/stream.h"
 #include "parallel/reduction_tree.h"
 
@@ -168,7 +169,9 @@ static bool work_once(struct gradient_exchange *exchange)
     const int64_t b = gathers ? exchange->list.n - 1 - exchange->n_gathered : exchange->n_reduced;
     pthread_mutex_unlock(&exchange->mutex);
     const double start = now();
+    trace_push("part", gathers ? "gather bucket" : "reduce bucket");
     const enum status status = gathers ? gather_bucket(exchange, b) : reduce_bucket(exchange, b);
+    trace_pop(0);
     const double seconds = now() - start;
     pthread_mutex_lock(&exchange->mutex);
     note_failure(exchange, status);

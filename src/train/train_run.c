@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/text_buffer.h"
+#include "base/trace.h"
 #include "train/straggler.h"
 #include "train/unigram.h"
 
@@ -253,6 +254,34 @@ out:
     return status;
 }
 
+/* Collective. The first step of a call warms up; the profile_steps after it are recorded. `done` of
+ * this call. */
+static enum status profile(const struct train_run *run, int64_t done)
+{
+    enum status status = OK;
+    char *folder = NULL, *path = NULL;
+    struct comm *comm = run->parts->comm;
+    if (run->profile_steps == 0) return OK;
+    if (done == 1) trace_start();
+    if (done != 1 + run->profile_steps) return OK;
+    trace_stop();
+    folder = path_join(run->run_dir, "profile");
+    path = text_format("%s/rank-%05d.json", folder, comm_rank(comm));
+    status = directory_create(folder);
+    if (status == OK) status = trace_write(path, comm_rank(comm));
+    char *table = trace_table();
+    if (comm_rank(comm) == 0)
+        log_info("profile of %" PRId64 " steps on rank 0; %s opens in Perfetto:\n%s",
+                 run->profile_steps, path, table);
+    free(table);
+    trace_clear();
+    TRY(comm_agree(comm, status));
+out:
+    free(path);
+    free(folder);
+    return status;
+}
+
 enum status train_run(const struct train_run *run, struct run_progress *progress)
 {
     enum status status = OK;
@@ -265,6 +294,7 @@ enum status train_run(const struct train_run *run, struct run_progress *progress
     while (progress->step < run->total_steps) {
         struct stop_requests requests;
         TRY(one_step(run, progress, &tally));
+        TRY(profile(run, progress->step - first));
         TRY(poll_requests(run, &requests));
         const bool last = progress->step == run->total_steps;
         const bool enough = run->stop_after > 0 && progress->step - first >= run->stop_after;

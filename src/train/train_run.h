@@ -26,6 +26,7 @@ struct train_run { /* everything borrowed */
     double spike_factor; /* step_verdict.h */
     int64_t max_skipped_steps; /* of the run; one more ends it */
     int64_t straggler_every;   /* steps between comparisons of the ranks; 0: never */
+    int64_t profile_steps;     /* recorded after the first (base/trace.h); 0: none */
 };
 
 /* Collective. Goes on from *progress until total_steps, and leaves a checkpoint of its last step.

@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "base/text_buffer.h"
+#include "base/trace.h"
 
 const char *const train_phase_names[N_PHASES] = {"data", "model", "reduce", "optimizer"};
 
@@ -65,7 +66,10 @@ static enum status compute_one(const struct train_parts *parts, const struct tra
     struct model_result one;
     struct task_loss *tasks = parts->mesh->tp_rank == 0 ? input->task_loss : NULL;
     exchange_begin_micro(parts->exchange);
-    TRY(model_step(parts->model, &micro->batch, true, task_loss_watch(tasks, micro), &one));
+    trace_push("phase", train_phase_names[PHASE_MODEL]);
+    status = model_step(parts->model, &micro->batch, true, task_loss_watch(tasks, micro), &one);
+    trace_pop(0);
+    TRY(status);
     TRY(exchange_end_micro(parts->exchange));
     if (!isfinite(one.weighted_loss)) warn_not_finite(input->step, micro, one.weighted_loss);
     *loss_out = one.weighted_loss;
@@ -84,7 +88,9 @@ static enum status compute(const struct train_parts *parts, const struct train_i
     TRY(exchange_begin(parts->exchange, input->first_micro, input->first_micro + input->n_micro));
     for (int64_t m = 0; m < input->n_micro; m++) {
         result->seconds[PHASE_MODEL] += lap(clock);
+        trace_push("phase", train_phase_names[PHASE_DATA]);
         status = input->next(input->context, &micro);
+        trace_pop(0);
         if (status != OK) status_add_context("step %" PRId64, input->step);
         result->seconds[PHASE_DATA] += lap(clock);
         const enum status met = any_failed(parts, status != OK, &any);
@@ -157,7 +163,9 @@ static enum status gradients(const struct train_parts *parts, const struct train
     enum status status = OK;
     double *losses = memory_new((size_t)input->n_micro + 1, sizeof *losses);
     status = compute(parts, input, losses, result, clock);
+    trace_push("phase", train_phase_names[PHASE_REDUCE]);
     const enum status reduced = exchange_finish(parts->exchange);
+    trace_pop(0);
     TRY(comm_agree(parts->comm, status == OK ? reduced : status));
     TRY(sum_losses(parts, input, losses, &result->loss));
     TRY(task_loss_reduce(input->task_loss, parts->comm));
@@ -165,6 +173,21 @@ static enum status gradients(const struct train_parts *parts, const struct train
     result->seconds[PHASE_REDUCE] = lap(clock);
 out:
     free(losses);
+    return status;
+}
+
+/* Collective. The norm, the verdict, and, where it allows, the optimizer's step. */
+static enum status update(const struct train_parts *parts, const struct train_input *input,
+                          struct train_result *result)
+{
+    enum status status = OK;
+    TRY(exchange_norm(parts->exchange, parts->optimizer, &result->gradient_norm,
+                      result->module_norm));
+    TRY(judge(parts, input, result));
+    if (result->verdict == STEP_TAKEN)
+        TRY(exchange_update(parts->exchange, parts->optimizer, result->gradient_norm,
+                            result->lr_factor));
+out:
     return status;
 }
 
@@ -177,12 +200,10 @@ enum status train_step(const struct train_parts *parts, const struct train_input
     comm_set_step(parts->comm, input->step);
     (void)lap(&clock);
     TRY(gradients(parts, input, &result, &clock));
-    TRY(exchange_norm(parts->exchange, parts->optimizer, &result.gradient_norm,
-                      result.module_norm));
-    TRY(judge(parts, input, &result));
-    if (result.verdict == STEP_TAKEN)
-        TRY(exchange_update(parts->exchange, parts->optimizer, result.gradient_norm,
-                            result.lr_factor));
+    trace_push("phase", train_phase_names[PHASE_OPTIMIZER]);
+    status = update(parts, input, &result);
+    trace_pop(0);
+    TRY(status);
     result.seconds[PHASE_OPTIMIZER] = lap(&clock);
     *result_out = result;
 out:

@@ -1,0 +1,55 @@
+#!/bin/bash
+# Packs the GPU build and what it needs, so that tests/gpu/run works on an x86-64 Linux machine that
+# has a GPU and its driver and nothing else: no MPI, no HDF5, no CUDA toolkit.
+#
+# usage: tests/gpu/pack.sh OUT.tar
+#
+# On the other machine: tar -xf OUT.tar && cd robin-dist && tests/gpu/run
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+out=$(realpath -m "${1:?usage: tests/gpu/pack.sh OUT.tar}")
+cuda_home=${CUDA_HOME:-/usr/local/cuda}
+golden=${ROBIN_SHARED:-../shared}/golden
+make -j"$(nproc)" CUDA=1 all tests build/cuda/tests/gpu/gpu_operations
+stage=$(mktemp -d)
+trap 'rm -rf "$stage"' EXIT
+top=$stage/robin-dist
+mkdir -p "$top/lib" "$top/build/cuda/tests" "$top/shared/golden"
+
+# ---- programs, scripts, reference tensors ----
+cp build/cuda/robin-dist "$top/build/cuda/"
+cp -r build/cuda/tests/golden "$top/build/cuda/tests/"
+for folder in kernels device gpu; do
+    mkdir -p "$top/build/cuda/tests/$folder"
+    find "build/cuda/tests/$folder" -maxdepth 1 -type f -executable -exec cp {} \
+        "$top/build/cuda/tests/$folder/" \;
+done
+git ls-files -z tests/gpu tests/device tests/jobs/cuda_job_test.sh launch datasets/tokenizer-scenes |
+    xargs -0 cp --parents -t "$top"
+for name in adamw lm_tiny lm_wide lm_packed robin_tiny robin_tiny_bf16 robin_tiny_no_region \
+    robin_tiny_truncated robin_generate train_10_steps; do
+    [ ! -d "$golden/$name" ] || cp -rL "$golden/$name" "$top/shared/golden/"
+done
+
+# ---- libraries ----
+needs() { ldd "$1" 2>/dev/null | awk '$2 == "=>" && $3 ~ /^\// { print $3 }'; }
+mpi=$(dirname "$(readlink -f "$(command -v mpirun)")")
+plugins=$(find /usr/lib -maxdepth 3 -type d \( -path '*openmpi/lib/openmpi*' -o -name 'pmix*' \))
+{
+    for program in build/cuda/robin-dist build/cuda/tests/golden build/cuda/tests/*/*_test \
+        "$mpi"/orterun "$mpi"/orted; do
+        needs "$program"
+    done
+    # shellcheck disable=SC2086
+    find $plugins -name '*.so*' | while read -r file; do needs "$file"; done
+    for name in libcublasLt.so libcudnn libnccl.so; do
+        ls "$cuda_home"/lib64/$name*.so.[0-9]* "$cuda_home"/lib64/$name.[0-9]* 2>/dev/null || true
+    done
+} | sort -u | grep -Ev '/(libc|libm|libdl|librt|libpthread|ld-linux-x86-64|libcuda)\.so' |
+    while read -r file; do cp -Ln "$file" "$top/lib/"; done
+# Open MPI looks for its parts below the folder it was built for.
+tar -ch --ignore-failed-read /usr/bin/mpirun /usr/bin/orted /usr/share/openmpi /etc/openmpi \
+    $plugins /usr/share/pmix* 2>/dev/null | tar -x -C "$top/lib" || true
+tar -C "$stage" -cf "$out" robin-dist
+echo "$out: $(($(stat -c %s "$out") >> 20)) MiB"
