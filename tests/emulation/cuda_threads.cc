@@ -11,6 +11,7 @@
 #include "emulation/emulation_parts.hh"
 
 #ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #endif
 
@@ -18,6 +19,7 @@
 #define WARP        32
 #define MAX_WORDS   16
 #define STACK_BYTES (256 * 1024)
+#define FRAME_BYTES 4096 /* of run_fiber, at most */
 
 namespace
 {
@@ -182,6 +184,10 @@ static void prepare_fiber(fiber *f, unsigned index)
     f->done = false;
     f->exchanges = 0;
     f->fake_stack = nullptr;
+#ifdef __SANITIZE_ADDRESS__
+    /* run_fiber, which had this stack before, never returned: its frame is still marked. */
+    __asan_unpoison_memory_region(stack + STACK_BYTES - FRAME_BYTES, FRAME_BYTES);
+#endif
 #ifdef __x86_64__
     void **top = (void **)(void *)(stack + STACK_BYTES);
     top[-1] = nullptr;
