@@ -80,6 +80,8 @@ LIBRARY := $(BUILD)/librobin.a
 # Every tests/FOLDER/NAME_test.c is one program, every .c under tests/support/ is shared by them,
 # every tests/bench/*.c is one benchmark.
 TEST_SOURCES := $(filter-out tests/support/%,$(wildcard tests/*/*_test.c))
+# With a true GPU there is no emulated one to be tested.
+TEST_SOURCES := $(filter-out $(if $(filter cuda,$(VARIANT)),tests/device/emulation_test.c),$(TEST_SOURCES))
 TEST_PROGRAMS := $(TEST_SOURCES:%.c=$(BUILD)/%)
 TEST_SUPPORT_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/support/*.c))
 BENCH_PROGRAMS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/bench/*.c))

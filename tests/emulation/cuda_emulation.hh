@@ -7,7 +7,8 @@
  *     waits lets the next one run; a barrier that some thread never reaches is an error, not a hang.
  *   - The order of threads and blocks is that of emulation_set_order: a kernel whose answer depends
  *     on it lacks a barrier.
- *   - Shared memory starts as NaN in every block. Device memory is closed to the host between
+ *   - Dynamic shared memory starts as NaN in every block (__shared__ variables keep what they held).
+ *     Device memory is closed to the host between
  *     kernels: code that reads it without a copy dies with a fault.
  *   - Streams are queues: nothing runs before somebody waits, so a missing wait shows.
  *
