@@ -24,7 +24,7 @@ MAX_PARAMETERS = 6
 MAX_BRACES = 5  # the function's own and four inside it
 
 # Names that may stand in several folders.
-SHARED_NAMES = {"README.md", "LICENSE", ".gitignore"}
+SHARED_NAMES = {"README.md", "LICENSE", ".gitignore", "run"}
 # Keys that are spent while a configuration is read.
 READ_BY_CONFIG = {"model.base", "data.without"}
 # Folders of data and of configuration that need no README of their own.
