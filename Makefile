@@ -151,6 +151,7 @@ packages: # installs the Debian packages that are missing
 	@launch/setup.sh --check >/dev/null || launch/setup.sh
 
 tests: $(TEST_PROGRAMS) $(FUZZ_PROGRAMS) $(GOLDEN_TOOL) $(GPU_BENCH) $(if $(filter cuda,$(VARIANT)),,$(BUILD)/emulated/robin-dist) ## build the tests
+tests: $(TEST_PROGRAMS) $(FUZZ_PROGRAMS) $(GOLDEN_TOOL) $(BUILD)/tests/teacher_server $(if $(filter cuda,$(VARIANT)),,$(BUILD)/emulated/robin-dist) ## build the tests
 GPU_TESTS := $(filter $(BUILD)/tests/kernels/% $(BUILD)/tests/device/%,$(TEST_PROGRAMS))
 $(GPU_TESTS): $(TEST_GPU_OBJECTS)
 $(GPU_TESTS): GPU_LDLIBS := $(TEST_GPU_LDLIBS)
@@ -168,6 +169,11 @@ $(FUZZ_PROGRAMS): $(BUILD)/%: $(BUILD)/%.o $(FUZZ_OBJECTS) $(LIBRARY)
 $(BUILD)/tests/golden: $(GOLDEN_OBJECTS) $(BUILD)/tests/support/batch_maker.o $(KEEP_LIBRARIES) $(TEST_GPU_OBJECTS) $(LIBRARY)
 	@mkdir -p $(@D)
 	$(call quiet,link)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) $(TEST_GPU_LDLIBS)
+# The test's teacher is build/VARIANT/tests/teacher_server, for scripts and for the demo.
+TEACHER_SERVER := $(BUILD)/tests/teacher_server
+$(TEACHER_SERVER): $(BUILD)/tests/sgedit/teacher_server_main.o $(TEST_SUPPORT_OBJECTS) $(GPU_OBJECTS) $(LIBRARY)
+	@mkdir -p $(@D)
+	$(call quiet,link)$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
 $(BUILD)/golden-objects/%.o: tests/golden/%.c
 	@mkdir -p $(@D)
 	$(call quiet,compile)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<

@@ -24,7 +24,12 @@ struct config_strings {
 };
 
 /* A choice is stored as the position of its word in the row's choices: these follow that order. */
-enum config_job { CONFIG_JOB_TRAIN, CONFIG_JOB_EVALUATE, CONFIG_JOB_CURRICULUM };
+enum config_job {
+    CONFIG_JOB_TRAIN,
+    CONFIG_JOB_EVALUATE,
+    CONFIG_JOB_CURRICULUM,
+    CONFIG_JOB_GENERATE
+};
 enum config_device { CONFIG_DEVICE_CPU, CONFIG_DEVICE_CUDA };
 enum config_kernels { CONFIG_KERNELS_CPU, CONFIG_KERNELS_REF };
 enum config_image_mode { CONFIG_IMAGE_PAD, CONFIG_IMAGE_SQUASH };
@@ -170,6 +175,69 @@ struct config_evaluate {
     int64_t n_margins;
 };
 
+enum config_generate_task { CONFIG_GENERATE_EDIT, CONFIG_GENERATE_CURATE };
+enum config_drafter { CONFIG_DRAFTER_MODEL, CONFIG_DRAFTER_RECORDED, CONFIG_DRAFTER_CORPUS };
+enum config_filter_kind {
+    CONFIG_FILTER_SPATIAL,
+    CONFIG_FILTER_DEPTH,
+    CONFIG_FILTER_REGION_IOU,
+    CONFIG_FILTER_JUDGE
+};
+
+struct config_filter { /* one row of generate.filters */
+    int kind;
+    double threshold;
+    struct config_strings predicates;
+};
+
+enum config_unedited { CONFIG_UNEDITED_SKIP, CONFIG_UNEDITED_KEEP };
+
+struct config_generate {
+    int task;
+    char *corpus, *out, *name;
+    int64_t records;
+    int drafter;
+    char *drafts, *proposals, *depth;
+    int64_t in_flight, min_added, min_subjects;
+    double sync_seconds, max_failed;
+    int unedited;
+    struct config_filter *filters;
+    int64_t n_filters;
+    bool share_pictures;
+    int64_t shard_records, samples;
+};
+
+enum config_teacher_kind {
+    CONFIG_TEACHER_NONE,
+    CONFIG_TEACHER_HTTP,
+    CONFIG_TEACHER_BATCH,
+    CONFIG_TEACHER_ANNOTATIONS
+};
+enum config_verifier_kind {
+    CONFIG_VERIFIER_TEACHER,
+    CONFIG_VERIFIER_ANNOTATIONS,
+    CONFIG_VERIFIER_ROBIN
+};
+
+struct config_teacher {
+    int kind;
+    char *url, *model, *key_env, *key_file, *ca_file, *detail;
+    double temperature;
+    int64_t max_tokens, image_side, image_tokens;
+    int64_t in_flight, requests_per_minute, tokens_per_minute;
+    double timeout_seconds, backoff_seconds, max_backoff_seconds;
+    int64_t tries, answers;
+    int64_t budget_calls, budget_tokens;
+    double budget_money, price_in, price_out, noise;
+    int64_t batch_requests, batch_bytes;
+    double poll_seconds;
+};
+
+struct config_verifier {
+    int kind;
+    double noise;
+};
+
 struct config_stage {          /* one row of curriculum.stages */
     char *config;              /* file, from the folder of the curriculum's own */
     char *name;                /* "": the file's, without .yaml */
@@ -189,6 +257,7 @@ struct run_config { /* zeroed is releasable */
     char *run_dir;
     int64_t threads; /* per rank */
     int device, kernels;
+    bool log_debug;
     struct config_model model;
     char *tokenizer; /* a directory; "" for none */
     bool unmask_template_tokens;
@@ -202,6 +271,9 @@ struct run_config { /* zeroed is releasable */
     struct config_faults faults;
     struct config_decode decode;
     struct config_evaluate evaluate;
+    struct config_generate generate;
+    struct config_teacher teacher;
+    struct config_verifier verifier;
     struct config_curriculum curriculum;
 };
 

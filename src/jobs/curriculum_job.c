@@ -202,7 +202,7 @@ out:
 static enum status write_journal(const struct curriculum *all)
 {
     enum status status = OK;
-    static const char *const jobs[] = {"train", "evaluate", "curriculum"};
+    static const char *const jobs[] = {"train", "evaluate", "curriculum", "generate"};
     json_t *root = json_object(), *rows = json_array();
     for (int64_t i = 0; i < all->n; i++) {
         const struct stage *stage = &all->stages[i];

@@ -5,8 +5,10 @@
 
 #include "base/file.h"
 #include "base/text_buffer.h"
+#include "base/log.h"
 #include "jobs/curriculum_job.h"
 #include "jobs/evaluate_job.h"
+#include "jobs/generate_job.h"
 #include "jobs/train_job.h"
 
 enum status run_single_job(struct comm *comm, const struct run_config *config,
@@ -15,6 +17,7 @@ enum status run_single_job(struct comm *comm, const struct run_config *config,
     switch ((enum config_job)config->job) {
     case CONFIG_JOB_TRAIN: return train_job_run(comm, config, call);
     case CONFIG_JOB_EVALUATE: return evaluate_job(comm, config, &call->started);
+    case CONFIG_JOB_GENERATE: return generate_job_run(comm, config, call);
     case CONFIG_JOB_CURRICULUM: break;
     }
     return status_fail(ERR_ARGUMENT, "job curriculum cannot be part of another job");
@@ -52,6 +55,7 @@ enum status run_job_command(struct command_call *call)
         run_config_load(&config, call->arguments[0], (const char *const *)overrides, n_overrides);
     TRY(comm_agree(comm, status));
     comm_set_timeout(comm, config.faults.watchdog_s);
+    if (config.log_debug) log_set_level(LOG_DEBUG);
     if (config.job == CONFIG_JOB_CURRICULUM)
         TRY(curriculum_job_run(comm, &config, call));
     else

@@ -17,6 +17,7 @@ static char *essence(const struct run_config *config)
     copy.run_dir = nothing;
     copy.threads = 1;
     copy.device = CONFIG_DEVICE_CPU; /* a run may move between CPUs and GPUs */
+    copy.log_debug = false;
     copy.data.loader_threads = copy.data.prefetch = copy.data.prefetch_bytes = 1;
     copy.train.save_every = copy.train.stop_after = 0;
     copy.train.keep_last = copy.train.log_every = 1;

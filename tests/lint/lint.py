@@ -44,7 +44,8 @@ OWNED = [
     (r"\byaml_(parser|event|emitter|document)_", ("src/config",), "libyaml"),
     (r"\b(jpeg_|png_)[a-z]", ("src/image",), "libjpeg and libpng"),
     (r"\bcblas_", ("kernels",), "BLAS"),
-    (r"\bcairo_", ("src/report", "src/corpus"), "cairo"),
+    (r"\bcairo_", ("src/report", "src/corpus", "src/sgedit"), "cairo"),
+    (r"\bcurl_[a-z]", ("src/sgedit",), "libcurl"),
 ]
 
 findings = []

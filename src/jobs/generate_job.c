@@ -1,0 +1,288 @@
+/* Wiring of a generation: corpus, journal, drafter, teacher, loop, output. */
+#include "jobs/generate_job.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/random.h"
+#include "base/text_buffer.h"
+#include "corpus/corpus_index.h"
+#include "sgedit/annotations_teacher.h"
+#include "sgedit/chat_teacher.h"
+#include "sgedit/generate_output.h"
+#include "sgedit/generate_run.h"
+#include "train/stop_signals.h"
+
+struct generate_job { /* zeroed is releasable, but for the signals */
+    struct comm *comm;
+    const struct run_config *config;
+    struct corpus *corpus;
+    struct journal *journal;
+    struct shared_counters *counters;
+    struct drafter drafter;
+    struct teacher teacher, verifier;
+    struct teacher_limits limits;
+    struct chat_counts chat;
+    struct stop_signals signals;
+    char *identity;
+    int64_t n_items;
+};
+
+/* ---- what the results depend on ---- */
+
+static void append_filters(struct text_buffer *out, const struct config_generate *config)
+{
+    for (int64_t i = 0; i < config->n_filters; i++) {
+        const struct config_filter *filter = &config->filters[i];
+        text_printf(out, " filter %d %g", filter->kind, filter->threshold);
+        for (int64_t j = 0; j < filter->predicates.n; j++)
+            text_printf(out, " '%s'", filter->predicates.values[j]);
+    }
+}
+
+/* One line; what only says how fast or how dear a run may be is not in it. */
+static enum status make_identity(struct generate_job *job)
+{
+    enum status status = OK;
+    const struct config_generate *generate = &job->config->generate;
+    const struct config_teacher *teacher = &job->config->teacher;
+    struct corpus_index index = {0};
+    struct text_buffer out = {0};
+    TRY(corpus_index_read(&index, generate->corpus));
+    text_printf(&out,
+                "generate task %d corpus %08x records %" PRId64
+                " drafter %d '%s' '%s' seed %" PRId64 " proposals '%s' depth '%s' added %" PRId64
+                " subjects %" PRId64 " unedited %d",
+                generate->task, index.crc, job->n_items, generate->drafter, generate->drafts,
+                job->config->train.init, job->config->seed, generate->proposals, generate->depth,
+                generate->min_added, generate->min_subjects, generate->unedited);
+    text_printf(&out,
+                " teacher %d '%s' temperature %g max %" PRId64 " side %" PRId64 " detail '%s' "
+                "noise %g verifier %d %g",
+                teacher->kind, teacher->model, teacher->temperature, teacher->max_tokens,
+                teacher->image_side, teacher->detail, teacher->noise, job->config->verifier.kind,
+                job->config->verifier.noise);
+    append_filters(&out, generate);
+    job->identity = text_take(&out);
+out:
+    text_release(&out);
+    corpus_index_release(&index);
+    return status;
+}
+
+/* ---- opening ---- */
+
+static bool has_judge(const struct config_generate *config)
+{
+    for (int64_t i = 0; i < config->n_filters; i++)
+        if (config->filters[i].kind == CONFIG_FILTER_JUDGE) return true;
+    return false;
+}
+
+static bool has_filter(const struct config_generate *config, enum config_filter_kind kind)
+{
+    for (int64_t i = 0; i < config->n_filters; i++)
+        if (config->filters[i].kind == (int)kind) return true;
+    return false;
+}
+
+static enum status check_keys(const struct run_config *config)
+{
+    enum status status = OK;
+    const struct config_generate *generate = &config->generate;
+    if (generate->corpus[0] == '\0') FAIL(ERR_ARGUMENT, "job generate needs generate.corpus");
+    if (generate->drafter == CONFIG_DRAFTER_RECORDED && generate->drafts[0] == '\0')
+        FAIL(ERR_ARGUMENT, "generate.drafter is recorded: generate.drafts must name the file");
+    if (has_filter(generate, CONFIG_FILTER_DEPTH) && generate->depth[0] == '\0')
+        FAIL(ERR_ARGUMENT, "generate.filters has depth: generate.depth must name the directory");
+    if (has_filter(generate, CONFIG_FILTER_REGION_IOU) && generate->proposals[0] == '\0')
+        FAIL(ERR_ARGUMENT,
+             "generate.filters has region_iou: generate.proposals must name the directory");
+    if (has_judge(generate) && config->verifier.kind == CONFIG_VERIFIER_TEACHER &&
+        config->teacher.kind == CONFIG_TEACHER_NONE)
+        FAIL(ERR_ARGUMENT,
+             "generate.filters has judge, and there is neither teacher nor verifier to ask");
+out:
+    return status;
+}
+
+static enum status open_corpus(struct generate_job *job)
+{
+    enum status status = OK;
+    const struct config_generate *generate = &job->config->generate;
+    TRY(check_keys(job->config));
+    TRY(corpus_open(&job->corpus, generate->corpus));
+    job->n_items = corpus_size(job->corpus);
+    if (generate->records > job->n_items)
+        FAIL(ERR_ARGUMENT, "%s holds %" PRId64 " records; generate.records is %" PRId64,
+             generate->corpus, job->n_items, generate->records);
+    if (generate->records > 0) job->n_items = generate->records;
+    TRY(make_identity(job));
+    TRY_WHERE(directory_create(job->config->run_dir), "run_dir");
+out:
+    return status;
+}
+
+/* The configuration beside what comes of it; the key is not in it. */
+static enum status write_config(const struct generate_job *job, const char *version)
+{
+    enum status status = OK;
+    char *path = path_join(job->config->run_dir, "config.yaml");
+    char *version_path = path_join(job->config->run_dir, "version.txt");
+    char *text = run_config_write(job->config), *version_text = text_format("%s\n", version);
+    TRY_WHERE(file_write_atomic(path, text, strlen(text)), "run_dir");
+    TRY_WHERE(file_write_atomic(version_path, version_text, strlen(version_text)), "run_dir");
+out:
+    free(version_text);
+    free(text);
+    free(version_path);
+    free(path);
+    return status;
+}
+
+static enum status open_drafter(struct generate_job *job)
+{
+    const struct config_generate *generate = &job->config->generate;
+    if (generate->drafter == CONFIG_DRAFTER_RECORDED)
+        return recorded_drafter_create(&job->drafter, generate->drafts, job->n_items);
+    if (generate->drafter == CONFIG_DRAFTER_CORPUS) return corpus_drafter_create(&job->drafter);
+    return status_fail(ERR_UNSUPPORTED, "generate.drafter model is not there yet");
+}
+
+static enum status open_teachers(struct generate_job *job)
+{
+    enum status status = OK;
+    const struct run_config *config = job->config;
+    const uint64_t seed = (uint64_t)config->seed;
+    const struct annotations_options teacher = {config->teacher.noise, seed};
+    const struct annotations_options verifier = {config->verifier.noise, seed + 1};
+    job->limits = (struct teacher_limits){.counters = job->counters,
+                                          .first = COUNT_LIMITS,
+                                          .config = &config->teacher,
+                                          .price_factor = 1};
+    if (config->teacher.kind == CONFIG_TEACHER_HTTP)
+        TRY(chat_teacher_create(&job->teacher, &config->teacher, &job->limits, &job->chat));
+    if (config->teacher.kind == CONFIG_TEACHER_ANNOTATIONS)
+        TRY(annotations_teacher_create(&job->teacher, &teacher));
+    if (has_judge(&config->generate) && config->verifier.kind == CONFIG_VERIFIER_ANNOTATIONS)
+        TRY(annotations_teacher_create(&job->verifier, &verifier));
+out:
+    return status;
+}
+
+/* Rank 0 brings in what earlier starts did; nobody asks before. */
+static enum status begin_counters(struct generate_job *job)
+{
+    enum status status = OK;
+    const struct journal_totals *totals = journal_totals(job->journal);
+    if (comm_rank(job->comm) == 0) {
+        TRY(shared_counters_add(job->counters, COUNT_DONE, totals->n_final, NULL));
+        TRY(teacher_limits_begin(&job->limits, totals));
+        log_info("journal: %" PRId64 " of %" PRId64 " pictures are done, %" PRId64
+                 " calls were answered%s",
+                 totals->n_final, job->n_items, totals->n_calls,
+                 totals->cut_bytes > 0 ? "; an unfinished end was cut" : "");
+        if (totals->n_open > 0)
+            log_warn("%" PRId64 " calls were in flight when an earlier start ended; they may be "
+                     "paid for twice",
+                     totals->n_open);
+    }
+out:
+    return status;
+}
+
+/* ---- running ---- */
+
+static bool stop_wanted(void *context)
+{
+    const struct stop_signals *signals = context;
+    return stop_signals_poll(signals).stop;
+}
+
+static enum status run(struct generate_job *job)
+{
+    enum status status = OK;
+    struct generate_run loop = {
+        .comm = job->comm,
+        .tools = {.config = job->config,
+                  .corpus = job->corpus,
+                  .journal = job->journal,
+                  .drafter = &job->drafter},
+        .journal = job->journal,
+        .counters = job->counters,
+        .run_dir = job->config->run_dir,
+        .n_items = job->n_items,
+        .stop_wanted = stop_wanted,
+        .stop_context = &job->signals,
+    };
+    if (job->teacher.name != NULL) loop.tools.teacher = &job->teacher;
+    loop.tools.verifier = job->verifier.name != NULL ? &job->verifier : loop.tools.teacher;
+    TRY(generate_run(&loop));
+    TRY(journal_gather(job->journal, job->comm));
+    const struct generate_output output = {
+        .comm = job->comm,
+        .config = job->config,
+        .corpus = job->corpus,
+        .journal = job->journal,
+        .drafter = job->drafter.name,
+        .teacher = job->teacher.name != NULL ? job->teacher.name : "",
+        .identity = job->identity,
+        .n_items = job->n_items,
+    };
+    TRY(generate_output(&output));
+out:
+    return status;
+}
+
+static void release(struct generate_job *job)
+{
+    if (job->drafter.release != NULL) job->drafter.release(job->drafter.context);
+    if (job->teacher.release != NULL) job->teacher.release(job->teacher.context);
+    if (job->verifier.release != NULL) job->verifier.release(job->verifier.context);
+    shared_counters_destroy(job->counters);
+    journal_close(job->journal);
+    corpus_close(job->corpus);
+    stop_signals_close(&job->signals);
+    free(job->identity);
+}
+
+static enum status open_journal(struct generate_job *job)
+{
+    enum status status = OK;
+    char *directory = path_join(job->config->run_dir, "journal");
+    const struct journal_options options = {
+        .directory = directory,
+        .identity = hash_fnv1a(job->identity, strlen(job->identity)),
+        .n_items = job->n_items,
+    };
+    TRY(journal_open(&job->journal, job->comm, &options));
+out:
+    free(directory);
+    return status;
+}
+
+enum status generate_job_run(struct comm *comm, const struct run_config *config,
+                             struct command_call *call)
+{
+    enum status status = OK;
+    struct generate_job job = {.comm = comm, .config = config, .signals = {.fd = -1}};
+    status = stop_signals_open(&job.signals);
+    if (status == OK) status = open_corpus(&job);
+    TRY(comm_agree(comm, status));
+    TRY(open_journal(&job));
+    TRY(shared_counters_create(&job.counters, comm, N_GENERATE_COUNTERS));
+    status = open_drafter(&job);
+    if (status == OK) status = open_teachers(&job);
+    if (status == OK) status = begin_counters(&job);
+    TRY(comm_agree(comm, status));
+    if (comm_rank(comm) == 0) status = write_config(&job, call->version);
+    TRY(comm_agree(comm, status));
+    call->started = true;
+    TRY(run(&job));
+out:
+    release(&job);
+    return status;
+}
