@@ -95,6 +95,7 @@ GOLDEN_OBJECTS := $(GOLDEN_SOURCES:tests/golden/%.c=$(BUILD)/golden-objects/%.o)
 GOLDEN_TOOL := $(if $(GOLDEN_SOURCES),$(BUILD)/tests/golden)
 
 .PHONY: all help packages tests check check-large check-meshes faults demo bench lint print-compile format asan install clean
+.PHONY: all help packages tests check check-large check-meshes check-kills demo bench lint print-compile format asan install clean
 all: robin-dist ## build ./robin-dist (the default)
 
 help: ## this list
@@ -196,6 +197,9 @@ check-meshes: packages ## the parallel trainer on every mesh and switch, 10,000 
 faults: packages ## kill a run at 200 random instants (KILLS=N, SEED=N), over training, saving and resuming
 	@$(MAKE) --no-print-directory $(JOBS) all
 	@ROBIN_BUILD=$(BUILD) tests/faults/kill_matrix.sh $(or $(KILLS),200) $(SEED)
+check-kills: packages ## generation killed 100 times (KILLS=N): same bytes, nothing finished paid for twice; ten minutes
+	@$(MAKE) --no-print-directory $(JOBS) all tests
+	@KILLS=$(or $(KILLS),100) ROBIN_BUILD=$(BUILD) tests/sgedit/generate_kill_test.sh
 
 demo: packages ## train a tiny ROBIN from rendered scenes on 4 ranks and show its scores
 	@$(MAKE) --no-print-directory $(JOBS) all

@@ -11,6 +11,7 @@
 #include "base/text_buffer.h"
 #include "corpus/corpus_index.h"
 #include "sgedit/annotations_teacher.h"
+#include "sgedit/batch_teacher.h"
 #include "sgedit/chat_teacher.h"
 #include "sgedit/generate_output.h"
 #include "sgedit/generate_run.h"
@@ -165,6 +166,11 @@ static enum status open_teachers(struct generate_job *job)
                                           .price_factor = 1};
     if (config->teacher.kind == CONFIG_TEACHER_HTTP)
         TRY(chat_teacher_create(&job->teacher, &config->teacher, &job->limits, &job->chat));
+    if (config->teacher.kind == CONFIG_TEACHER_BATCH) {
+        job->limits.price_factor = 0.5;
+        TRY(batch_teacher_create(&job->teacher, &config->teacher, &job->limits, job->journal,
+                                 &job->chat));
+    }
     if (config->teacher.kind == CONFIG_TEACHER_ANNOTATIONS)
         TRY(annotations_teacher_create(&job->teacher, &teacher));
     if (has_judge(&config->generate) && config->verifier.kind == CONFIG_VERIFIER_ANNOTATIONS)

@@ -36,7 +36,8 @@ struct chat_teacher {
     double ask_again; /* the limits said so */
 };
 
-char *chat_error_code(const char *body, size_t size)
+/* "insufficient_quota" or whatever code an error body names; "" none; to free(). */
+static char *chat_error_code(const char *body, size_t size)
 {
     json_error_t error;
     json_t *root = json_loadb(body, size, 0, &error);

@@ -20,7 +20,4 @@ struct chat_counts { /* of this start of the run, this rank */
 enum status chat_teacher_create(struct teacher *teacher_out, const struct config_teacher *config,
                                 struct teacher_limits *limits, struct chat_counts *counts);
 
-/* "insufficient_quota" or whatever code an error body names; "" none; to free(). */
-char *chat_error_code(const char *body, size_t size);
-
 #endif

@@ -39,7 +39,8 @@ out:
     return status;
 }
 
-bool generate_is_left_out(const struct edit_graph *graph, const struct run_config *config)
+/* It failed, and what is left is not wanted. */
+static bool is_left_out(const struct edit_graph *graph, const struct run_config *config)
 {
     if (graph->failure == NULL) return false;
     return graph->n_objects == 0 || config->generate.unedited == CONFIG_UNEDITED_SKIP;
@@ -165,7 +166,7 @@ static enum status make_record(void *context, int64_t item, struct record *recor
     int64_t *number = NULL;
     TRY(generate_read_item(&graph, &source, output, item));
     note->reason = "failed";
-    if (generate_is_left_out(&graph, output->config))
+    if (is_left_out(&graph, output->config))
         FAIL(ERR_FORMAT, "%s: %s", source.id, graph.failure);
     note->reason = NULL;
     number = memory_new((size_t)graph.n_objects + 1, sizeof *number);
@@ -258,7 +259,7 @@ static enum status add_item_lines(const struct generate_output *output, int64_t 
     struct edit_graph graph = {0};
     struct record record = {0};
     TRY(generate_read_item(&graph, &record, output, item));
-    const bool left_out = generate_is_left_out(&graph, output->config);
+    const bool left_out = is_left_out(&graph, output->config);
     generate_report_add(report, &graph, left_out);
     ledger_line(ledger, &record, &graph);
     if (left_out) goto out;

@@ -31,7 +31,4 @@ enum status generate_output(const struct generate_output *output);
 enum status generate_read_item(struct edit_graph *graph_out, struct record *record_out,
                                const struct generate_output *output, int64_t item);
 
-/* Whether it is left out: it failed, and what is left is not wanted. */
-bool generate_is_left_out(const struct edit_graph *graph, const struct run_config *config);
-
 #endif

@@ -50,10 +50,8 @@ static char *path_of(const struct journal *journal, int64_t file)
 
 static void add_batch(struct journal *journal, journal_place place)
 {
-    const int64_t n = journal->n_batches;
-    if ((n & (n - 1)) == 0) /* grows at powers of two */
-        journal->batches =
-            memory_resize(journal->batches, n == 0 ? 1 : 2 * (size_t)n, sizeof *journal->batches);
+    journal->batches =
+        memory_resize(journal->batches, (size_t)journal->n_batches + 1, sizeof *journal->batches);
     journal->batches[journal->n_batches++] = place;
 }
 
@@ -347,11 +345,6 @@ journal_place journal_last(const struct journal *journal, int64_t item)
 int journal_is_final(const struct journal *journal, int64_t item)
 {
     return journal->is_final[item];
-}
-
-int64_t journal_unsynced(const struct journal *journal)
-{
-    return journal->n_unsynced;
 }
 
 int64_t journal_n_batches(const struct journal *journal)

@@ -81,8 +81,6 @@ int journal_is_final(const struct journal *journal, int64_t item);
 enum status journal_append(struct journal *journal, const struct journal_frame *frame);
 /* All that was appended is on the disk when this returns: one fdatasync for many frames. */
 enum status journal_sync(struct journal *journal);
-/* Frames appended since the last sync. */
-int64_t journal_unsynced(const struct journal *journal);
 
 /* Reads a frame and checks it. Thread-safe beside other reads. ERR_FORMAT names file and byte. */
 enum status journal_read(const struct journal *journal, journal_place place,

@@ -134,15 +134,29 @@ out:
     return status;
 }
 
+enum status teacher_limits_reserve(struct teacher_limits *limits, struct teacher_cost most)
+{
+    return take_budgets(limits, most);
+}
+
+enum status teacher_limits_count(struct teacher_limits *limits, struct teacher_cost most,
+                                 struct teacher_cost real, bool paid)
+{
+    enum status status = OK;
+    const struct teacher_cost count = paid ? real : (struct teacher_cost){0};
+    TRY(add(limits, TEACHER_COUNT_TOKENS, count.tokens - most.tokens, NULL));
+    TRY(add(limits, TEACHER_COUNT_NANO, count.nano - most.nano, NULL));
+    if (!paid) TRY(add(limits, TEACHER_COUNT_CALLS, -1, NULL));
+out:
+    return status;
+}
+
 enum status teacher_limits_settle(struct teacher_limits *limits, struct teacher_cost most,
                                   struct teacher_cost real, bool paid)
 {
     enum status status = OK;
-    const struct teacher_cost count = paid ? real : (struct teacher_cost){0};
     TRY(add(limits, TEACHER_COUNT_FLYING, -1, NULL));
-    TRY(add(limits, TEACHER_COUNT_TOKENS, count.tokens - most.tokens, NULL));
-    TRY(add(limits, TEACHER_COUNT_NANO, count.nano - most.nano, NULL));
-    if (!paid) TRY(add(limits, TEACHER_COUNT_CALLS, -1, NULL));
+    TRY(teacher_limits_count(limits, most, real, paid));
 out:
     return status;
 }

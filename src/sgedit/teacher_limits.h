@@ -47,4 +47,9 @@ enum status teacher_limits_admit(struct teacher_limits *limits, struct teacher_c
 enum status teacher_limits_settle(struct teacher_limits *limits, struct teacher_cost most,
                                   struct teacher_cost real, bool paid);
 
+/* The budget alone, of calls that wait in a batch: taken, and what it came to. */
+enum status teacher_limits_reserve(struct teacher_limits *limits, struct teacher_cost most);
+enum status teacher_limits_count(struct teacher_limits *limits, struct teacher_cost most,
+                                 struct teacher_cost real, bool paid);
+
 #endif

@@ -32,15 +32,24 @@ static int parse(struct teacher_server_options *options, int n, char **arguments
     struct teacher_server_faults *faults = &options->faults;
     double seed = 0, delay = 0, slow = 3000, port = 0, expire = 0;
     const struct number_name names[] = {
-        {"noise", &options->noise},         {"seed", &seed},
-        {"delay_ms", &delay},               {"slow_ms", &slow},
-        {"port", &port},                    {"expire_first_batch", &expire},
-        {"rate_limit", &faults->rate_limit}, {"error_500", &faults->error_500},
-        {"overload_503", &faults->overload_503}, {"timeout", &faults->timeout},
-        {"half_body", &faults->half_body},  {"reset", &faults->reset},
-        {"drip", &faults->drip},            {"huge", &faults->huge},
-        {"broken_json", &faults->broken_json}, {"wrong_schema", &faults->wrong_schema},
-        {"refusal", &faults->refusal},      {"wrong_ids", &faults->wrong_ids},
+        {"noise", &options->noise},
+        {"seed", &seed},
+        {"delay_ms", &delay},
+        {"slow_ms", &slow},
+        {"port", &port},
+        {"expire_first_batch", &expire},
+        {"rate_limit", &faults->rate_limit},
+        {"error_500", &faults->error_500},
+        {"overload_503", &faults->overload_503},
+        {"timeout", &faults->timeout},
+        {"half_body", &faults->half_body},
+        {"reset", &faults->reset},
+        {"drip", &faults->drip},
+        {"huge", &faults->huge},
+        {"broken_json", &faults->broken_json},
+        {"wrong_schema", &faults->wrong_schema},
+        {"refusal", &faults->refusal},
+        {"wrong_ids", &faults->wrong_ids},
     };
     for (int i = 0; i < n; i++) {
         if (strncmp(arguments[i], "key=", 4) == 0)

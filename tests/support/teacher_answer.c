@@ -105,7 +105,8 @@ static void add_relations(struct edit_graph *graph, int64_t subject, const json_
     }
 }
 
-static enum status read_graph(struct edit_graph *graph, const char *text, const struct record *record)
+static enum status read_graph(struct edit_graph *graph, const char *text,
+                              const struct record *record)
 {
     enum status status = OK;
     static const char title[] = "Generated Scene Graph:\n";

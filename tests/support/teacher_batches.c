@@ -133,11 +133,25 @@ static void work_on(struct teacher_batches *batches, struct teacher_server *serv
 
 static char *batch_json(const struct batch_state *batch)
 {
-    json_t *root = json_pack("{s:s, s:s, s:s?, s:s?}", "id", batch->id, "status", batch->status,
-                             "output_file_id", batch->output, "error_file_id", batch->errors);
+    json_t *root = json_pack("{s:s, s:s, s:s, s:s?, s:s?}", "id", batch->id, "input_file_id",
+                             batch->input, "status", batch->status, "output_file_id", batch->output,
+                             "error_file_id", batch->errors);
     char *text = json_dumps(root, JSON_COMPACT);
     json_decref(root);
     return text;
+}
+
+static char *list_batches(const struct teacher_batches *batches)
+{
+    struct text_buffer out = {0};
+    text_append(&out, "{\"data\":[");
+    for (int64_t i = 0; i < batches->n_batches; i++) {
+        char *one = batch_json(&batches->batches[i]);
+        text_printf(&out, "%s%s", i > 0 ? "," : "", one);
+        free(one);
+    }
+    text_append(&out, "]}");
+    return text_take(&out);
 }
 
 static char *create_batch(struct teacher_batches *batches, const struct text_buffer *body,
@@ -151,8 +165,9 @@ static char *create_batch(struct teacher_batches *batches, const struct text_buf
         const int64_t n = batches->n_batches++;
         batches->batches =
             memory_resize(batches->batches, (size_t)batches->n_batches, sizeof *batches->batches);
-        batches->batches[n] = (struct batch_state){
-            .id = text_format("batch-%" PRId64, n), .input = text_copy(input), .status = "validating"};
+        batches->batches[n] = (struct batch_state){.id = text_format("batch-%" PRId64, n),
+                                                   .input = text_copy(input),
+                                                   .status = "validating"};
         *code_out = 200;
         text = batch_json(&batches->batches[n]);
     }
@@ -197,6 +212,9 @@ char *teacher_batches_answer(struct teacher_batches *batches, struct teacher_ser
                               : text_format("{\"id\":\"%s\"}", add_file(batches, upload));
     } else if (posts && strcmp(url, "/v1/batches") == 0) {
         text = create_batch(batches, body, code_out);
+    } else if (strcmp(url, "/v1/batches") == 0) {
+        text = list_batches(batches);
+        *code_out = 200;
     } else if (strncmp(url, "/v1/batches/", 12) == 0) {
         text = poll_batch(batches, server, url + 12, code_out);
     } else if (strncmp(url, "/v1/files/", 10) == 0) {

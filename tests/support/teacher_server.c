@@ -123,10 +123,10 @@ static enum MHD_Result respond_error(struct MHD_Connection *connection, unsigned
 
 struct partial { /* a body that is not given as it should */
     char *text;
-    size_t whole;   /* what Content-Length says */
-    size_t end;     /* where it stops with an error */
-    int pause_ms;   /* between bytes */
-    bool endless;   /* the text again and again */
+    size_t whole; /* what Content-Length says */
+    size_t end;   /* where it stops with an error */
+    int pause_ms; /* between bytes */
+    bool endless; /* the text again and again */
 };
 
 static ssize_t give_part(void *context, uint64_t at, char *bytes, size_t room)
@@ -154,8 +154,8 @@ static enum MHD_Result respond_partial(struct MHD_Connection *connection, struct
 {
     struct partial *kept = memory_new(1, sizeof *kept);
     *kept = partial;
-    struct MHD_Response *response = MHD_create_response_from_callback(
-        partial.whole, 64 << 10, give_part, kept, free_partial);
+    struct MHD_Response *response =
+        MHD_create_response_from_callback(partial.whole, 64 << 10, give_part, kept, free_partial);
     const enum MHD_Result result = MHD_queue_response(connection, 200, response);
     MHD_destroy_response(response);
     return result;
