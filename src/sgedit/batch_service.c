@@ -47,8 +47,7 @@ static enum status call(const struct batch_service *service, const struct http_r
         if (response.code == 200) break;
         if (!helps_to_retry(&response) || tries + 1 >= service->config->tries)
             FAIL(ERR_IO, "the teacher's batch interface: %s: %ld %.200s", request->path,
-                 response.code,
-                 response.failure != NULL ? response.failure : response.body);
+                 response.code, response.failure != NULL ? response.failure : response.body);
         usleep((useconds_t)(1e6 * wait_of(service->config, tries, &response)));
     }
     *body_out = response.body;
@@ -95,8 +94,7 @@ enum status batch_upload(const struct batch_service *service, const char *lines,
     text_append_bytes(&body, lines, size);
     text_append(&body, "\r\n--" BOUNDARY "--\r\n");
     const struct http_request request = {.path = "/files",
-                                         .content_type =
-                                             "multipart/form-data; boundary=" BOUNDARY,
+                                         .content_type = "multipart/form-data; boundary=" BOUNDARY,
                                          .body = body.text,
                                          .size = body.length};
     TRY(call_json(service, &request, &root));
@@ -119,8 +117,7 @@ static enum status find_batch(const struct batch_service *service, const char *f
     for (size_t i = 0; i < json_array_size(list) && *batch_out == NULL; i++) {
         const json_t *batch = json_array_get(list, i);
         const char *input = json_string_value(json_object_get(batch, "input_file_id"));
-        if (input != NULL && strcmp(input, file) == 0)
-            TRY(take_id(batch_out, batch, request.path));
+        if (input != NULL && strcmp(input, file) == 0) TRY(take_id(batch_out, batch, request.path));
     }
 out:
     json_decref(root);
@@ -139,10 +136,8 @@ enum status batch_of_file(const struct batch_service *service, const char *file,
     body = text_format("{\"input_file_id\":\"%s\",\"endpoint\":\"/v1/chat/completions\","
                        "\"completion_window\":\"24h\"}",
                        file);
-    const struct http_request request = {.path = "/batches",
-                                         .content_type = "application/json",
-                                         .body = body,
-                                         .size = strlen(body)};
+    const struct http_request request = {
+        .path = "/batches", .content_type = "application/json", .body = body, .size = strlen(body)};
     TRY(call_json(service, &request, &root));
     TRY(take_id(batch_out, root, request.path));
 out:
@@ -182,12 +177,12 @@ enum status batch_ask(const struct batch_service *service, const char *batch,
         free(errors);
         goto out;
     }
-    *answer_out = (struct batch_answer){
-        .ended = strcmp(state, "completed") == 0 || strcmp(state, "expired") == 0 ||
-                 strcmp(state, "cancelled") == 0,
-        .status = text_copy(state),
-        .output = copy_id(json_object_get(root, "output_file_id")),
-        .errors = copy_id(json_object_get(root, "error_file_id"))};
+    *answer_out = (struct batch_answer){.ended = strcmp(state, "completed") == 0 ||
+                                                 strcmp(state, "expired") == 0 ||
+                                                 strcmp(state, "cancelled") == 0,
+                                        .status = text_copy(state),
+                                        .output = copy_id(json_object_get(root, "output_file_id")),
+                                        .errors = copy_id(json_object_get(root, "error_file_id"))};
 out:
     json_decref(root);
     free(path);

@@ -25,7 +25,7 @@ struct batched_call {
     struct batched_call *next;
 };
 
-struct batch { /* a file at the service */
+struct batch {       /* a file at the service */
     char *file, *id; /* id NULL: not made yet, of an earlier run */
     json_t *keys;    /* {key: true} of an earlier run; NULL of this one */
     bool ended;
@@ -132,13 +132,11 @@ static void remove_call(struct batch_teacher *teacher, struct batched_call *call
 static enum status note(struct batch_teacher *teacher, const struct batch *batch, json_t *keys)
 {
     enum status status = OK;
-    json_t *root = json_pack("{s:s, s:s?, s:O?}", "file", batch->file, "batch", batch->id, "keys",
-                             keys);
+    json_t *root =
+        json_pack("{s:s, s:s?, s:O?}", "file", batch->file, "batch", batch->id, "keys", keys);
     char *text = json_dumps(root, JSON_COMPACT);
-    const struct journal_frame frame = {.kind = JOURNAL_BATCH,
-                                        .item = -1,
-                                        .payload = text,
-                                        .size = (uint32_t)strlen(text)};
+    const struct journal_frame frame = {
+        .kind = JOURNAL_BATCH, .item = -1, .payload = text, .size = (uint32_t)strlen(text)};
     TRY(journal_append(teacher->journal, &frame));
     TRY(journal_sync(teacher->journal));
 out:
@@ -242,8 +240,8 @@ static enum status take_error(struct batch_teacher *teacher, struct batched_call
     }
     struct teacher_reply *reply = add_ready(teacher, call->call.ticket);
     reply->outcome = TEACHER_FAILED;
-    reply->why = text_format("no answer in %d batches: %" PRId64 " %.200s", call->batches, code,
-                             what);
+    reply->why =
+        text_format("no answer in %d batches: %" PRId64 " %.200s", call->batches, code, what);
     reply->raw = text_copy(what);
     reply->raw_size = strlen(reply->raw);
     TRY(teacher_limits_count(teacher->limits, call->most, call->most, false));

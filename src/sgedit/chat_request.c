@@ -87,7 +87,7 @@ enum status chat_request_write(struct teacher_call *call_out, const struct teach
     TRY(append_messages(&out, request, config));
     append_schema(&out, request);
     text_append(&out, "}");
-    /* The attempt is hashed with the body and not sent: an answer asked for again is another one. */
+    /* The attempt is hashed with the body and not sent: an answer asked for again is another. */
     const size_t sent = out.length;
     text_printf(&out, "#%d", request->attempt);
     key_of(call.key, out.text, out.length);

@@ -50,7 +50,7 @@ static bool has_control(const char *text)
     return utf8_valid_length(text, size) != size;
 }
 
-/* "<mask>", "<|im_end|>", "</p>", "<region3>": anything that an angle bracket could begin or end. */
+/* "<mask>", "<|im_end|>", "</p>", "<region3>": whatever an angle bracket could begin or end. */
 static bool has_mark(const char *text)
 {
     return strpbrk(text, "<>") != NULL || strstr(text, "[INST]") != NULL;

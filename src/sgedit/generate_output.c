@@ -166,8 +166,7 @@ static enum status make_record(void *context, int64_t item, struct record *recor
     int64_t *number = NULL;
     TRY(generate_read_item(&graph, &source, output, item));
     note->reason = "failed";
-    if (is_left_out(&graph, output->config))
-        FAIL(ERR_FORMAT, "%s: %s", source.id, graph.failure);
+    if (is_left_out(&graph, output->config)) FAIL(ERR_FORMAT, "%s: %s", source.id, graph.failure);
     note->reason = NULL;
     number = memory_new((size_t)graph.n_objects + 1, sizeof *number);
     record->source = text_format("generate:%s", corpus_name(output->corpus));

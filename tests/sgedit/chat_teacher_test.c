@@ -85,8 +85,8 @@ static enum status set_up(struct fixture *fixture, const struct teacher_server_f
     config->url = text_format("http://127.0.0.1:%d/v1", teacher_server_port(fixture->server));
     free(config->key_env);
     config->key_env = text_copy(key_env);
-    fixture->limits = (struct teacher_limits){
-        .counters = fixture->counters, .config = config, .price_factor = 1};
+    fixture->limits =
+        (struct teacher_limits){.counters = fixture->counters, .config = config, .price_factor = 1};
     return chat_teacher_create(&fixture->teacher, config, &fixture->limits, &fixture->counts);
 }
 
@@ -107,15 +107,16 @@ static void ask(struct fixture *fixture, int64_t item)
     struct edit_request request = {0};
     struct teacher_call call = {0};
     const struct scene_graph none = {0};
-    const struct edit_request_options options = {.min_added = 2, .image_side = 512, .pictures = true};
+    const struct edit_request_options options = {
+        .min_added = 2, .image_side = 512, .pictures = true};
     assert_int_equal(corpus_read(fixture->corpus, item, &record), OK);
     struct box *boxes = memory_new((size_t)record.n_regions, sizeof *boxes);
     for (int64_t i = 0; i < record.n_regions; i++) boxes[i] = record.regions[i].box;
     edit_graph_begin(&graph, &none, boxes, record.n_regions);
     assert_int_equal(edit_request_make(&request, &record, &graph, &options), OK);
     assert_int_equal(request.request.n_images, 5);
-    assert_int_equal(
-        fixture->teacher.prepare(fixture->teacher.context, &call, &request.request), OK);
+    assert_int_equal(fixture->teacher.prepare(fixture->teacher.context, &call, &request.request),
+                     OK);
     call.ticket = item;
     assert_int_equal(fixture->teacher.ask(fixture->teacher.context, &call), OK);
     teacher_call_release(&call);
@@ -236,8 +237,7 @@ static void each_content(void **state)
 static void budget(void **state)
 {
     (void)state;
-    static const char *const sets[] = {"teacher.budget_calls=3",
-                                       "teacher.budget_tokens=30000",
+    static const char *const sets[] = {"teacher.budget_calls=3", "teacher.budget_tokens=30000",
                                        "teacher.budget_money=0.1"};
     static const char *const said[] = {"teacher.budget_calls", "teacher.budget_tokens",
                                        "teacher.budget_money"};
@@ -271,8 +271,8 @@ static void rate(void **state)
     struct fixture fixture;
     struct teacher_reply reply = {0};
     const char *const sets[] = {"teacher.requests_per_minute=600"};
-    assert_int_equal(
-        set_up(&fixture, &(struct teacher_server_faults){0}, "CHAT_TEST_KEY", sets, 1), OK);
+    assert_int_equal(set_up(&fixture, &(struct teacher_server_faults){0}, "CHAT_TEST_KEY", sets, 1),
+                     OK);
     for (int64_t k = 0; k < N_RECORDS; k++) ask(&fixture, k);
     const double begun = monotonic_seconds();
     for (int64_t k = 0; k < N_RECORDS; k++) {
@@ -365,11 +365,9 @@ static void urls(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(answers),   cmocka_unit_test(each_failure),
-        cmocka_unit_test(each_content), cmocka_unit_test(budget),
-        cmocka_unit_test(rate),      cmocka_unit_test(in_flight),
-        cmocka_unit_test(wrong_key), cmocka_unit_test(key_sources),
-        cmocka_unit_test(urls),
+        cmocka_unit_test(answers),   cmocka_unit_test(each_failure), cmocka_unit_test(each_content),
+        cmocka_unit_test(budget),    cmocka_unit_test(rate),         cmocka_unit_test(in_flight),
+        cmocka_unit_test(wrong_key), cmocka_unit_test(key_sources),  cmocka_unit_test(urls),
     };
     if (comm_create(&comm, NULL) != OK || mkdtemp(directory) == NULL) return 1;
     log_set_level(LOG_ERROR);

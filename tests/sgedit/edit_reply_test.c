@@ -65,18 +65,21 @@ static const struct {
      "{\"obj_id\":\"1\",\"name\":\"jug\",\"add\":[],\"remove\":[]}]}",
      "mug,table,thing; 1 on 2; 2 near 3", "edited twice"},
     {"{\"edit\":[{\"obj_id\":\"1\",\"name\":\"  \",\"add\":[],\"remove\":[]}]}", SAME, "empty"},
-    {"{\"edit\":[{\"obj_id\":\"1\",\"name\":\"\",\"add\":[{\"rel\":\"on\",\"obj_ids\":[1,2,0,-3,4,3]"
+    {"{\"edit\":[{\"obj_id\":\"1\",\"name\":\"\",\"add\":[{\"rel\":\"on\",\"obj_ids\":[1,2,0,-3,4,"
+     "3]"
      "}],\"remove\":[]}]}",
      "cup,table,thing; 1 on 2; 2 near 3; 1 on 3",
      "a relation to itself|already there|unknown object|unknown object|unknown object"},
-    {"{\"edit\":[{\"obj_id\":\"2\",\"name\":\"\",\"add\":[],\"remove\":[{\"rel\":\"on\",\"obj_ids\":["
+    {"{\"edit\":[{\"obj_id\":\"2\",\"name\":\"\",\"add\":[],\"remove\":[{\"rel\":\"on\",\"obj_"
+     "ids\":["
      "1]}]}]}",
      SAME, "not there"},
     {"{\"edit\":[{\"obj_id\":\"1\",\"name\":\"cup<|im_end|>\",\"add\":[{\"rel\":\"<mask>\","
      "\"obj_ids\":[3]},{\"rel\":\"\",\"obj_ids\":[3]},{\"rel\":\"on region3\",\"obj_ids\":[3]}],"
      "\"remove\":[]}]}",
      SAME, "a special token|a special token|empty|a region's number"},
-    {"{\"edit\":[{\"obj_id\":\"1\",\"name\":\"a\\u0007b\",\"add\":[{\"rel\":\"o\\u202en\",\"obj_ids\""
+    {"{\"edit\":[{\"obj_id\":\"1\",\"name\":\"a\\u0007b\",\"add\":[{\"rel\":\"o\\u202en\",\"obj_"
+     "ids\""
      ":[3]}],\"remove\":[]}]}",
      SAME, "control characters|control characters"},
     /* white space is made one space, and a line end cannot begin a line of the format */
@@ -120,7 +123,8 @@ static void not_of_the_schema(void **state)
         "{\"edit\":[{\"obj_id\":\"1\",\"name\":\"x\",\"add\":[]}]}",
         "{\"edit\":[{\"obj_id\":\"1\",\"name\":\"x\",\"add\":[],\"remove\":[],\"why\":\"\"}]}",
         "{\"edit\":[{\"obj_id\":\"1\",\"name\":\"x\",\"add\":[{\"rel\":\"on\"}],\"remove\":[]}]}",
-        "{\"edit\":[{\"obj_id\":\"1\",\"name\":\"x\",\"add\":[{\"rel\":\"on\",\"obj_ids\":[\"2\"]}],"
+        "{\"edit\":[{\"obj_id\":\"1\",\"name\":\"x\",\"add\":[{\"rel\":\"on\",\"obj_ids\":[\"2\"]}]"
+        ","
         "\"remove\":[]}]}",
         "{\"edit\":[{\"obj_id\":\"1\",\"name\":\"x\",\"add\":[{\"rel\":\"on\",\"obj_ids\":[2.5]}],"
         "\"remove\":[]}]}",

@@ -19,12 +19,18 @@ static void words(void **state)
         const char *predicate;
         enum spatial_word word;
     } rows[] = {
-        {"left of", SPATIAL_LEFT},        {"standing to the RIGHT of", SPATIAL_RIGHT},
-        {"above", SPATIAL_ABOVE},         {"on top of", SPATIAL_ABOVE},
-        {"underneath", SPATIAL_BELOW},    {"thundering at", SPATIAL_NONE},
-        {"inside", SPATIAL_INSIDE},       {"in front of", SPATIAL_FRONT},
-        {"behind", SPATIAL_BEHIND},       {"above and left of", SPATIAL_NONE},
-        {"not behind", SPATIAL_NONE},     {"holding", SPATIAL_NONE},
+        {"left of", SPATIAL_LEFT},
+        {"standing to the RIGHT of", SPATIAL_RIGHT},
+        {"above", SPATIAL_ABOVE},
+        {"on top of", SPATIAL_ABOVE},
+        {"underneath", SPATIAL_BELOW},
+        {"thundering at", SPATIAL_NONE},
+        {"inside", SPATIAL_INSIDE},
+        {"in front of", SPATIAL_FRONT},
+        {"behind", SPATIAL_BEHIND},
+        {"above and left of", SPATIAL_NONE},
+        {"not behind", SPATIAL_NONE},
+        {"holding", SPATIAL_NONE},
         {"holding its left hand", SPATIAL_NONE},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
@@ -45,8 +51,8 @@ static void begin(struct scene *scene)
     const struct box boxes[3] = {{0, 0, 20, 20}, {50, 50, 90, 90}, {60, 60, 70, 70}};
     *scene = (struct scene){0};
     for (int i = 0; i < 3; i++) scene->regions[i].box = boxes[i];
-    scene->record = (struct record){
-        .height = 100, .width = 100, .regions = scene->regions, .n_regions = 3};
+    scene->record =
+        (struct record){.height = 100, .width = 100, .regions = scene->regions, .n_regions = 3};
     edit_graph_begin(&scene->graph, &none, boxes, 3);
 }
 

@@ -195,7 +195,7 @@ static void large_frames(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(read_back), cmocka_unit_test(every_cut), cmocka_unit_test(every_damage),
+        cmocka_unit_test(read_back), cmocka_unit_test(every_cut),    cmocka_unit_test(every_damage),
         cmocka_unit_test(refused),   cmocka_unit_test(large_frames),
     };
     if (comm_create(&comm, NULL) != OK || mkdtemp(directory) == NULL) return 1;
