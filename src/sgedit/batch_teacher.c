@@ -329,7 +329,9 @@ static enum status poll_batch(struct batch_teacher *teacher, int64_t number)
     }
     TRY(batch_ask(&teacher->service, batch->id, &answer));
     if (!answer.ended) goto out;
-    log_info("teacher: batch %s is %s", batch->id, answer.status);
+    if (strcmp(answer.status, "completed") != 0)
+        log_warn("teacher: batch %s is %s; calls without a result go into the next", batch->id,
+                 answer.status);
     batch->ended = true;
     TRY(take_file(teacher, answer.output, number));
     TRY(take_file(teacher, answer.errors, number));
