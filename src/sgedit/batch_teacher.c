@@ -47,7 +47,11 @@ struct batch_teacher {
     int64_t n_batches, n_waiting, waiting_bytes;
     double last_ask, last_poll;
     struct ready_reply *ready;
+    json_t *known; /* {key: line}: results of earlier runs' batches that nobody asked for yet */
 };
+
+static enum status take_line(struct batch_teacher *teacher, const json_t *line, int64_t number);
+#define BATCH_KNOWN (-2) /* of a call whose result is in `known` */
 
 static enum status prepare(void *context, struct teacher_call *call_out,
                            const struct teacher_request *request)
@@ -100,8 +104,16 @@ static enum status ask(void *context, struct teacher_call *given)
     chat_key_text(call->key, call->call.key);
     call->next = teacher->calls;
     teacher->calls = call;
-    wait_for_batch(teacher, call);
     teacher->counts->sent++;
+    json_t *line = json_incref(json_object_get(teacher->known, call->key));
+    if (line == NULL) {
+        wait_for_batch(teacher, call);
+        goto out;
+    }
+    call->batch = BATCH_KNOWN;
+    json_object_del(teacher->known, call->key);
+    status = take_line(teacher, line, BATCH_KNOWN);
+    json_decref(line);
 out:
     return status;
 }
@@ -150,7 +162,7 @@ static json_t *gather(struct batch_teacher *teacher, struct text_buffer *lines, 
 {
     json_t *keys = json_object();
     for (struct batched_call *at = teacher->calls; at != NULL; at = at->next) {
-        if (at->batch >= 0) continue;
+        if (at->batch != -1) continue;
         const size_t size = lines->length + at->call.size + 200;
         const bool first = json_object_size(keys) == 0;
         if (!first && ((int64_t)size > teacher->config->batch_bytes ||
@@ -256,6 +268,9 @@ static enum status take_line(struct batch_teacher *teacher, const json_t *line, 
     enum status status = OK;
     const char *key = json_string_value(json_object_get(line, "custom_id"));
     struct batched_call *call = key == NULL ? NULL : find_call(teacher, key);
+    const bool earlier = number >= 0 && teacher->batches[number].keys != NULL;
+    if (call == NULL && key != NULL && earlier)
+        json_object_set(teacher->known, key, (json_t *)(uintptr_t)line);
     if (call == NULL || call->batch != number) return OK; /* answered before, or not ours */
     const json_t *response = json_object_get(line, "response");
     const json_t *body = json_object_get(response, "body");
@@ -428,6 +443,7 @@ static void release(void *context)
         free(teacher->ready);
         teacher->ready = next;
     }
+    json_decref(teacher->known);
     free(teacher->batches);
     free(teacher);
 }
@@ -443,8 +459,11 @@ enum status batch_teacher_create(struct teacher *teacher_out, const struct confi
                                          .key_file = config->key_file,
                                          .ca_file = config->ca_file,
                                          .timeout_seconds = config->timeout_seconds};
-    *teacher = (struct batch_teacher){
-        .config = config, .limits = limits, .journal = journal, .counts = counts};
+    *teacher = (struct batch_teacher){.config = config,
+                                      .limits = limits,
+                                      .journal = journal,
+                                      .counts = counts,
+                                      .known = json_object()};
     TRY(http_client_create(&teacher->service.client, &options));
     teacher->service.config = config;
     TRY(read_notes(teacher));
