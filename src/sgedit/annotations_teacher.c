@@ -103,6 +103,7 @@ static json_t *edits(const struct answering *answering)
 {
     json_t *list = json_array();
     for (int64_t i = 0; i < answering->request->graph->n_objects; i++) {
+        if (answering->request->graph->objects[i].dropped) continue;
         json_t *edit = edit_of(answering, i);
         if (edit != NULL) json_array_append_new(list, edit);
     }
@@ -124,13 +125,64 @@ static json_t *judgements(const struct answering *answering)
     return json_pack("{s:o}", "answers", list);
 }
 
+/* The first relation of the truth with those words decides the category. */
+static const char *kind_of(const struct record *record, const struct scene_relation *relation)
+{
+    for (int64_t i = 0; i < record->n_relations; i++) {
+        const struct record_relation *known = &record->relations[i];
+        if (record->objects[known->subject].region == relation->subject &&
+            record->objects[known->object].region == relation->object &&
+            strcmp(known->predicate, relation->predicate) == 0 && known->kind[0] != '\0')
+            return known->kind;
+    }
+    return "spatial";
+}
+
+static json_t *subject_of(const struct answering *answering, int64_t subject)
+{
+    const struct scene_graph *truth = &answering->truth;
+    json_t *relations = json_array();
+    for (int64_t i = 0; i < truth->n_relations; i++) {
+        const struct scene_relation *relation = &truth->relations[i];
+        if (relation->subject != subject || errs(answering, 7, (uint64_t)i, 0)) continue;
+        json_array_append_new(relations, json_pack("{s:s, s:I, s:s}", "category",
+                                                   kind_of(answering->request->record, relation),
+                                                   "obj_id", (json_int_t)(relation->object + 1),
+                                                   "predicate", relation->predicate));
+    }
+    char *text = text_format("There is a thing here: %s.", truth->objects[subject].name);
+    json_t *row = json_pack("{s:I, s:s, s:o}", "obj_id", (json_int_t)(subject + 1), "description",
+                            text, "relations", relations);
+    free(text);
+    return row;
+}
+
+static json_t *subjects(const struct answering *answering)
+{
+    json_t *list = json_array();
+    for (int64_t i = 0; i < answering->request->graph->n_objects; i++)
+        if (!answering->request->graph->objects[i].dropped)
+            json_array_append_new(list, subject_of(answering, i));
+    return json_pack("{s:o}", "subjects", list);
+}
+
+static json_t *answer_of(const struct answering *answering)
+{
+    switch (answering->request->task) {
+    case TEACHER_JUDGE: return judgements(answering);
+    case TEACHER_COMPLETE: return subjects(answering);
+    case TEACHER_EDIT: break;
+    }
+    return edits(answering);
+}
+
 char *annotations_answer(const struct teacher_request *request,
                          const struct annotations_options *options)
 {
     struct answering answering = {
         request, options, {0}, random_stream(options->seed, request->record->id)};
     truth_graph(&answering.truth, request->record);
-    json_t *root = request->task == TEACHER_JUDGE ? judgements(&answering) : edits(&answering);
+    json_t *root = answer_of(&answering);
     ASSERT(root != NULL, "an answer could not be made");
     char *text = json_dumps(root, JSON_COMPACT);
     ASSERT(text != NULL, "an answer could not be written");

@@ -147,7 +147,7 @@ static void apply_one(const struct applying *applying, const char *predicate, in
     const struct edit_triple triple = {applying->object, id - 1, predicate, ""};
     struct edit_relation *there = NULL;
     const char *why = NULL;
-    if (id < 1 || id > graph->n_objects)
+    if (id < 1 || id > graph->n_objects || graph->objects[id - 1].dropped)
         why = "unknown object";
     else if (triple.object == triple.subject)
         why = "a relation to itself";
@@ -180,12 +180,13 @@ static void apply_relations(const struct applying *applying, const json_t *list,
 }
 
 /* "7" -> 6; -1 for anything that is no number of an object. */
-static int64_t object_of(const char *id, int64_t n_objects)
+static int64_t object_of(const char *id, const struct edit_graph *graph)
 {
     const size_t digits = strspn(id, "0123456789");
     if (digits == 0 || digits > 9 || id[digits] != '\0' || id[0] == '0') return -1;
     const int64_t number = strtoll(id, NULL, 10);
-    return number >= 1 && number <= n_objects ? number - 1 : -1;
+    const bool is = number >= 1 && number <= graph->n_objects;
+    return is && !graph->objects[number - 1].dropped ? number - 1 : -1;
 }
 
 enum status edit_reply_apply(struct edit_graph *graph, const char *reply, const char *by)
@@ -198,7 +199,7 @@ enum status edit_reply_apply(struct edit_graph *graph, const char *reply, const 
     for (size_t i = 0; i < json_array_size(edits); i++) {
         const json_t *edit = json_array_get(edits, i);
         const char *id = json_string_value(json_object_get(edit, "obj_id"));
-        const struct applying applying = {graph, by, object_of(id, graph->n_objects)};
+        const struct applying applying = {graph, by, object_of(id, graph)};
         if (applying.object < 0 || seen[applying.object]) {
             char *what = text_format("object \"%.20s\"", id);
             edit_graph_refuse(graph, what, applying.object < 0 ? "unknown object" : "edited twice");

@@ -8,7 +8,6 @@
 #include "base/assertion.h"
 #include "base/text_buffer.h"
 #include "sgedit/edit_reply.h"
-#include "sgedit/overlay.h"
 
 void edit_request_release(struct edit_request *request)
 {
@@ -39,10 +38,11 @@ static const char edit_system[] =
     "itself. Lists may be empty.";
 
 /* Python's way to write text, which the graph is given in. */
-static void append_object(struct text_buffer *out, const struct edit_graph *graph, int64_t i)
+static void append_object(struct text_buffer *out, const struct edit_graph *graph, int64_t i,
+                          bool first_of_all)
 {
     const struct edit_object *object = &graph->objects[i];
-    text_printf(out, "%s%" PRId64 ": {'name': ", i == 0 ? "" : ", ", i + 1);
+    text_printf(out, "%s%" PRId64 ": {'name': ", first_of_all ? "" : ", ", i + 1);
     scene_graph_write_string(out, object->name);
     text_printf(out, ", 'bbox': [%.0f, %.0f, %.0f, %.0f], 'rel': {", object->box.x1, object->box.y1,
                 object->box.x2, object->box.y2);
@@ -79,39 +79,61 @@ static const char *caption_of(const struct record *record)
     return "";
 }
 
-static char *edit_user(const struct record *record, const struct edit_graph *graph)
+char *edit_request_words(const struct record *record, const struct edit_graph *graph)
 {
     struct text_buffer out = {0};
+    bool first = true;
     text_printf(&out, "Caption:%s\n\nImage Size (width, height): (%" PRId64 ", %" PRId64 ")\n",
                 caption_of(record), record->width, record->height);
     text_append(&out, "Generated Scene Graph:\n{");
-    for (int64_t i = 0; i < graph->n_objects; i++) append_object(&out, graph, i);
+    for (int64_t i = 0; i < graph->n_objects; i++) {
+        if (graph->objects[i].dropped) continue;
+        append_object(&out, graph, i, first);
+        first = false;
+    }
     text_append(&out, "}");
     return text_take(&out);
 }
 
-static enum status add_drawing(struct edit_request *request, const struct record *record,
-                               const struct overlay_style *style)
+/* The regions of things that are still there; to free(). */
+static int64_t *present_regions(const struct edit_graph *graph, int64_t *n_out)
+{
+    int64_t *regions = memory_new((size_t)graph->n_objects + 1, sizeof *regions);
+    *n_out = 0;
+    for (int64_t i = 0; i < graph->n_objects; i++)
+        if (!graph->objects[i].dropped) regions[(*n_out)++] = i;
+    return regions;
+}
+
+enum status edit_request_add_drawing(struct edit_request *request,
+                                     const struct overlay_style *style)
 {
     enum status status = OK;
     size_t size = 0;
+    int64_t *present = NULL;
+    struct overlay_style shown = *style;
     const int n = request->request.n_images;
-    TRY(overlay_draw(&request->drawn[n], &size, record, style));
+    if (style->only == NULL) {
+        present = present_regions(request->request.graph, &shown.n_only);
+        shown.only = present;
+    }
+    TRY(overlay_draw(&request->drawn[n], &size, request->request.record, &shown));
     request->request.images[n] = (struct teacher_image){request->drawn[n], size};
     request->request.n_images++;
 out:
+    free(present);
     return status;
 }
 
-static void begin(struct edit_request *request, const struct record *record,
-                  const struct edit_graph *graph, enum teacher_task task)
+void edit_request_begin(struct edit_request *request, const struct record *record,
+                        const struct edit_graph *graph, enum teacher_task task)
 {
     *request = (struct edit_request){.request = {.task = task, .record = record, .graph = graph}};
     request->request.images[0] = (struct teacher_image){record->image, record->image_size};
     request->request.n_images = record->image_size > 0 ? 1 : 0;
 }
 
-static void finish(struct edit_request *request, const char *schema_name)
+void edit_request_finish(struct edit_request *request, const char *schema_name)
 {
     request->request.system = request->system;
     request->request.user = request->user;
@@ -124,16 +146,16 @@ enum status edit_request_make(struct edit_request *request, const struct record 
                               const struct edit_request_options *options)
 {
     enum status status = OK;
-    begin(request, record, graph, TEACHER_EDIT);
+    edit_request_begin(request, record, graph, TEACHER_EDIT);
     for (int i = 0; i < 4 && options->pictures; i++) {
         const struct overlay_style style = {
             .polygons = i % 2 == 1, .reversed = i >= 2, .longest_side = options->image_side};
-        TRY(add_drawing(request, record, &style));
+        TRY(edit_request_add_drawing(request, &style));
     }
     request->system = text_format(edit_system, options->min_added);
-    request->user = edit_user(record, graph);
+    request->user = edit_request_words(record, graph);
     request->schema = edit_reply_schema();
-    finish(request, "scene_graph_edits");
+    edit_request_finish(request, "scene_graph_edits");
 out:
     if (status != OK) edit_request_release(request);
     return status;
@@ -202,16 +224,16 @@ enum status judge_request_make(struct edit_request *request, const struct record
 {
     enum status status = OK;
     int64_t n_regions = 0, *regions = regions_of(graph, relations, n, &n_regions);
-    begin(request, record, graph, TEACHER_JUDGE);
+    edit_request_begin(request, record, graph, TEACHER_JUDGE);
     request->request.relations = relations;
     request->request.n_relations = n;
     const struct overlay_style style = {
         .longest_side = options->image_side, .only = regions, .n_only = n_regions};
-    if (options->pictures) TRY(add_drawing(request, record, &style));
+    if (options->pictures) TRY(edit_request_add_drawing(request, &style));
     request->system = text_copy(judge_system);
     request->user = judge_user(record, graph, relations, n);
     request->schema = judge_schema();
-    finish(request, "statements");
+    edit_request_finish(request, "statements");
 out:
     free(regions);
     if (status != OK) edit_request_release(request);

@@ -3,6 +3,7 @@
 #define ROBIN_SGEDIT_EDIT_REQUEST_H
 
 #include "base/status.h"
+#include "sgedit/overlay.h"
 #include "sgedit/teacher.h"
 
 struct edit_request { /* owns what the teacher's request borrows; zeroed is releasable */
@@ -18,6 +19,17 @@ struct edit_request_options {
     int64_t image_side; /* of the drawn pictures, at most */
     bool pictures;      /* false: a teacher that looks at none */
 };
+
+/* What all requests are made of. `begin` gives the picture as it is, `add_drawing` one more;
+ * `words` are the caption, the size and the graph, to free(); `finish` points the request at what
+ * was made. */
+void edit_request_begin(struct edit_request *request, const struct record *record,
+                        const struct edit_graph *graph, enum teacher_task task);
+/* style->only is set here where it is NULL: things that were dropped are not drawn. */
+enum status edit_request_add_drawing(struct edit_request *request,
+                                     const struct overlay_style *style);
+char *edit_request_words(const struct record *record, const struct edit_graph *graph);
+void edit_request_finish(struct edit_request *request, const char *schema_name);
 
 /* Improve the graph: five pictures (the original; masks and boxes; outlines; both drawn in the
  * reverse order), the caption if there is one, the size, the graph. */

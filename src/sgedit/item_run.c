@@ -9,6 +9,7 @@
 #include "base/json_file.h"
 #include "base/log.h"
 #include "base/text_buffer.h"
+#include "sgedit/complete_request.h"
 #include "sgedit/edit_reply.h"
 #include "sgedit/filters.h"
 
@@ -73,6 +74,11 @@ static const struct stored_reply *find_stored(const struct item *item)
     return NULL;
 }
 
+static bool completes(const struct item_tools *tools)
+{
+    return tools->config->generate.task == CONFIG_GENERATE_CURATE;
+}
+
 /* Asks: what an earlier run was answered counts; else the call waits for who runs the items. */
 static enum status ask(struct item *item, const struct item_tools *tools, struct teacher *whom)
 {
@@ -84,7 +90,10 @@ static enum status ask(struct item *item, const struct item_tools *tools, struct
         .image_side = config->image_side,
         .pictures = whom->paid,
     };
-    if (item->stage == ITEM_EDITING)
+    if (item->stage == ITEM_EDITING && completes(tools))
+        TRY(complete_request_make(&request, &item->record, &item->graph,
+                                  tools->config->generate.min_subjects, &options));
+    else if (item->stage == ITEM_EDITING)
         TRY(edit_request_make(&request, &item->record, &item->graph, &options));
     else
         TRY(judge_request_make(&request, &item->record, &item->graph, item->judged, item->n_judged,
@@ -121,8 +130,9 @@ static enum status filter_next(struct item *item, const struct item_tools *tools
         item->stage = ITEM_ENDED;
         return OK;
     }
-    if (config->filters[item->filter].kind != CONFIG_FILTER_JUDGE) {
-        TRY(filter_apply(&filtering, item->filter));
+    const int kind = config->filters[item->filter].kind;
+    if (kind != CONFIG_FILTER_JUDGE) { /* regions were judged before anybody edited */
+        if (kind != CONFIG_FILTER_REGION_IOU) TRY(filter_apply(&filtering, item->filter));
         item->filter++;
         return OK;
     }
@@ -160,6 +170,18 @@ static enum status advance(struct item *item, const struct item_tools *tools)
 
 /* ---- what comes ---- */
 
+/* Nobody is asked about things that no proposal supports. */
+static enum status filter_regions_first(struct item *item, const struct item_tools *tools)
+{
+    enum status status = OK;
+    const struct config_generate *config = &tools->config->generate;
+    const struct filtering filtering = filtering_of(item, tools);
+    for (int64_t i = 0; i < config->n_filters; i++)
+        if (config->filters[i].kind == CONFIG_FILTER_REGION_IOU) TRY(filter_apply(&filtering, i));
+out:
+    return status;
+}
+
 static enum status begin_graph(struct item *item, const struct draft *draft,
                                const struct item_tools *tools)
 {
@@ -172,6 +194,7 @@ static enum status begin_graph(struct item *item, const struct draft *draft,
     free(boxes);
     if (tools->config->generate.proposals[0] != '\0')
         TRY(proposals_read(&item->proposals, tools->config->generate.proposals, record));
+    TRY(filter_regions_first(item, tools));
     item->stage = ITEM_EDITING;
 out:
     return status;
@@ -188,12 +211,17 @@ out:
 }
 
 /* ERR_FORMAT: not an answer to what was asked. */
-static enum status use_answer(struct item *item, const struct teacher_reply *reply)
+static enum status use_answer(struct item *item, const struct teacher_reply *reply,
+                              const struct item_tools *tools)
 {
     enum status status = OK;
     int *answers = NULL;
     if (item->stage == ITEM_EDITING) {
-        TRY(edit_reply_apply(&item->graph, reply->content, item->asked->name));
+        if (completes(tools))
+            TRY(complete_reply_apply(&item->graph, reply->content,
+                                     tools->config->generate.min_subjects));
+        else
+            TRY(edit_reply_apply(&item->graph, reply->content, item->asked->name));
         item->stage = ITEM_FILTERING;
         goto out;
     }
@@ -220,7 +248,7 @@ static void judge_reply(struct item *item, const struct teacher_reply *reply,
 {
     const char *why = reply->why;
     if (reply->outcome == TEACHER_ANSWERED) {
-        if (use_answer(item, reply) == OK) {
+        if (use_answer(item, reply, tools) == OK) {
             item->attempt = 0;
             return;
         }

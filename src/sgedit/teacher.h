@@ -61,6 +61,7 @@ struct teacher_call { /* a request made ready: what is sent and what it is known
     char *body;
     size_t size;
     int64_t ticket;
+    int64_t local;                 /* of the model's verifier: its own number of the call */
     int64_t tokens_in, tokens_out; /* that it is taken to cost at most */
 };
 void teacher_call_release(struct teacher_call *call);

@@ -115,7 +115,7 @@ static enum status read_graph(struct edit_graph *graph, const char *text,
     json_error_t error;
     char *json_text = json_of_python(at == NULL ? "" : at + strlen(title));
     json_t *root = json_loads(json_text, JSON_REJECT_DUPLICATES, &error);
-    if (!json_is_object(root) || (int64_t)json_object_size(root) != record->n_regions)
+    if (!json_is_object(root))
         FAIL(ERR_FORMAT, "the words hold no graph of %d objects", (int)record->n_regions);
     edit_graph_begin(graph, &(struct scene_graph){0}, boxes, record->n_regions);
     for (int64_t i = 0; i < record->n_regions; i++) {
@@ -123,6 +123,8 @@ static enum status read_graph(struct edit_graph *graph, const char *text,
         const json_t *object = json_object_get(root, id);
         const char *name = json_string_value(json_object_get(object, "name"));
         free(id);
+        graph->objects[i].dropped = object == NULL;
+        if (object == NULL) continue;
         if (name == NULL || json_array_size(json_object_get(object, "bbox")) != 4)
             FAIL(ERR_FORMAT, "object %d has no name or box", (int)i + 1);
         free(graph->objects[i].name);
@@ -184,9 +186,10 @@ enum status teacher_answer(char **content_out, const struct teacher_pictures *pi
         request.relations = asked;
         request.n_relations = graph.n_relations;
     } else {
-        request.task = TEACHER_EDIT;
-        if (json_is_object(part_of(body, 5)) == 0)
-            FAIL(ERR_FORMAT, "an edit is asked for with five pictures");
+        const bool edits = strcmp(schema, "subjects") != 0;
+        request.task = edits ? TEACHER_EDIT : TEACHER_COMPLETE;
+        if (!json_is_object(part_of(body, edits ? 5 : 2)))
+            FAIL(ERR_FORMAT, "an edit is asked for with five pictures, a completion with two");
         TRY(read_graph(&graph, text, &record));
     }
     *content_out = annotations_answer(&request, &options);
