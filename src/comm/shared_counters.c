@@ -60,7 +60,7 @@ void shared_counters_destroy(struct shared_counters *counters)
  * the library serve what others ask of this rank, which an operation on an own counter need not. */
 static int64_t enter(struct shared_counters *counters, const char *what)
 {
-    const struct watchdog_call call = {what, counters->comm->axis, 0};
+    const struct watchdog_call call = {.name = what, .axis = counters->comm->axis};
     int found = 0;
     MPI_Iprobe(MPI_ANY_SOURCE, MPI_ANY_TAG, counters->comm->ranks, &found, MPI_STATUS_IGNORE);
     return watchdog_enter(counters->comm->shared->watchdog, &call);

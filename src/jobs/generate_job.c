@@ -17,7 +17,7 @@
 #include "sgedit/generate_run.h"
 #include "train/stop_signals.h"
 
-struct generate_job { /* zeroed is releasable, but for the signals */
+struct generate_job { /* zeroed is releasable */
     struct comm *comm;
     const struct run_config *config;
     struct corpus *corpus;
@@ -27,7 +27,7 @@ struct generate_job { /* zeroed is releasable, but for the signals */
     struct teacher teacher, verifier;
     struct teacher_limits limits;
     struct chat_counts chat;
-    struct stop_signals signals;
+    struct stop_signals own, *signals; /* of a curriculum, or own */
     char *identity;
     int64_t n_items;
 };
@@ -204,7 +204,7 @@ out:
 
 static bool stop_wanted(void *context)
 {
-    const struct stop_signals *signals = context;
+    struct stop_signals *signals = context;
     return stop_signals_poll(signals).stop;
 }
 
@@ -222,7 +222,7 @@ static enum status run(struct generate_job *job)
         .run_dir = job->config->run_dir,
         .n_items = job->n_items,
         .stop_wanted = stop_wanted,
-        .stop_context = &job->signals,
+        .stop_context = job->signals,
     };
     if (job->teacher.name != NULL) loop.tools.teacher = &job->teacher;
     loop.tools.verifier = job->verifier.name != NULL ? &job->verifier : loop.tools.teacher;
@@ -251,7 +251,7 @@ static void release(struct generate_job *job)
     shared_counters_destroy(job->counters);
     journal_close(job->journal);
     corpus_close(job->corpus);
-    stop_signals_close(&job->signals);
+    stop_signals_close(&job->own);
     free(job->identity);
 }
 
@@ -274,10 +274,13 @@ enum status generate_job_run(struct comm *comm, const struct run_config *config,
                              struct command_call *call)
 {
     enum status status = OK;
-    struct generate_job job = {.comm = comm, .config = config, .signals = {.fd = -1}};
-    status = stop_signals_open(&job.signals);
-    if (status == OK) status = open_corpus(&job);
-    TRY(comm_agree(comm, status));
+    struct generate_job job = {.comm = comm, .config = config, .signals = call->signals};
+    if (job.signals == NULL) {
+        job.signals = &job.own;
+        TRY(comm_agree(comm, stop_signals_open(&job.own)));
+        TRY(stop_signals_watch_end(&job.own, comm, config->faults.end_margin_s));
+    }
+    TRY(comm_agree(comm, open_corpus(&job)));
     TRY(open_journal(&job));
     TRY(shared_counters_create(&job.counters, comm, N_GENERATE_COUNTERS));
     status = open_drafter(&job);

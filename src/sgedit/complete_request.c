@@ -33,16 +33,16 @@ static json_t *complete_schema(void)
     json_t *names = json_array();
     for (size_t i = 0; i < N_CATEGORIES; i++)
         json_array_append_new(names, json_string(categories[i]));
-    json_t *relation = json_pack(
-        "{s:s, s:[s,s,s], s:b, s:{s:{s:s, s:o}, s:{s:s}, s:{s:s}}}", "type", "object", "required",
-        "category", "obj_id", "predicate", "additionalProperties", 0, "properties", "category",
-        "type", "string", "enum", names, "obj_id", "type", "integer", "predicate", "type",
-        "string");
-    json_t *subject = json_pack(
-        "{s:s, s:[s,s,s], s:b, s:{s:{s:s}, s:{s:s}, s:{s:s, s:o}}}", "type", "object", "required",
-        "obj_id", "description", "relations", "additionalProperties", 0, "properties", "obj_id",
-        "type", "integer", "description", "type", "string", "relations", "type", "array", "items",
-        relation);
+    json_t *relation =
+        json_pack("{s:s, s:[s,s,s], s:b, s:{s:{s:s, s:o}, s:{s:s}, s:{s:s}}}", "type", "object",
+                  "required", "category", "obj_id", "predicate", "additionalProperties", 0,
+                  "properties", "category", "type", "string", "enum", names, "obj_id", "type",
+                  "integer", "predicate", "type", "string");
+    json_t *subject =
+        json_pack("{s:s, s:[s,s,s], s:b, s:{s:{s:s}, s:{s:s}, s:{s:s, s:o}}}", "type", "object",
+                  "required", "obj_id", "description", "relations", "additionalProperties", 0,
+                  "properties", "obj_id", "type", "integer", "description", "type", "string",
+                  "relations", "type", "array", "items", relation);
     json_t *schema = json_pack("{s:s, s:[s], s:b, s:{s:{s:s, s:o}}}", "type", "object", "required",
                                "subjects", "additionalProperties", 0, "properties", "subjects",
                                "type", "array", "items", subject);
@@ -118,8 +118,8 @@ static enum status check(const json_t *root, const struct edit_graph *graph, int
     const json_t *subjects = json_object_get(root, "subjects");
     bool *seen = memory_new((size_t)graph->n_objects + 1, sizeof *seen);
     int64_t n = 0;
-    const int64_t present = n_present(graph), least = min_subjects < present ? min_subjects
-                                                                              : present;
+    const int64_t present = n_present(graph),
+                  least = min_subjects < present ? min_subjects : present;
     if (!json_is_array(subjects)) FAIL(ERR_FORMAT, "the reply must be an object with 'subjects'");
     for (size_t i = 0; i < json_array_size(subjects); i++) {
         const json_t *subject = json_array_get(subjects, i);
@@ -190,7 +190,8 @@ enum status complete_reply_apply(struct edit_graph *graph, const char *reply, in
     TRY(check(root, graph, min_subjects));
     const json_t *subjects = json_object_get(root, "subjects");
     for (size_t i = 0; i < json_array_size(subjects); i++) {
-        const json_t *subject = json_array_get(subjects, i), *id = json_object_get(subject, "obj_id");
+        const json_t *subject = json_array_get(subjects, i),
+                     *id = json_object_get(subject, "obj_id");
         const json_t *relations = json_object_get(subject, "relations");
         const int64_t object = index_of(graph, id);
         if (object < 0) {
