@@ -387,6 +387,16 @@ const struct config_key config_keys[] = {
      .sentence =
          "who writes the first graph: the model of train.init, the file generate.drafts, or "
          "the annotations of the corpus itself"},
+    {"generate.draft_mode", CONFIG_CHOICE, AT(generate.draft_mode), "per_object",
+     .choices = "per_object|holistic", .unit = "",
+     .sentence = "drafter model: asked about each region (its description, then its relations), or "
+                 "once for the whole graph"},
+    {"generate.temperature", CONFIG_NUMBER, AT(generate.temperature), "0.5", RANGE(0, 10),
+     .unit = "", .sentence = "drafter model: of its draws; 0: the likeliest token"},
+    {"generate.top_p", CONFIG_NUMBER, AT(generate.top_p), "0.95", RANGE(0, 1), .unit = "",
+     .sentence = "drafter model: the likeliest tokens that together have this probability"},
+    {"generate.max_tokens", CONFIG_INTEGER, AT(generate.max_tokens), "0", RANGE(0, 1000000),
+     .unit = "tokens", .sentence = "drafter model: of an answer, at most; 0: the mode's own"},
     {"generate.drafts", CONFIG_STRING, AT(generate.drafts), "''", .unit = "",
      .sentence = "JSON lines in the order of the corpus' records: {image_id, objects: [name], "
                  "relations: [[subject, object, predicate]]}, objects[i] being region i"},

@@ -177,6 +177,7 @@ struct config_evaluate {
 
 enum config_generate_task { CONFIG_GENERATE_EDIT, CONFIG_GENERATE_CURATE };
 enum config_drafter { CONFIG_DRAFTER_MODEL, CONFIG_DRAFTER_RECORDED, CONFIG_DRAFTER_CORPUS };
+enum config_draft_mode { CONFIG_DRAFT_PER_OBJECT, CONFIG_DRAFT_HOLISTIC };
 enum config_filter_kind {
     CONFIG_FILTER_SPATIAL,
     CONFIG_FILTER_DEPTH,
@@ -196,7 +197,9 @@ struct config_generate {
     int task;
     char *corpus, *out, *name;
     int64_t records;
-    int drafter;
+    int drafter, draft_mode;
+    double temperature, top_p;
+    int64_t max_tokens;
     char *drafts, *proposals, *depth;
     int64_t in_flight, min_added, min_subjects;
     double sync_seconds, max_failed;

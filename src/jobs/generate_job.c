@@ -10,6 +10,7 @@
 #include "base/random.h"
 #include "base/text_buffer.h"
 #include "corpus/corpus_index.h"
+#include "jobs/generate_model.h"
 #include "sgedit/annotations_teacher.h"
 #include "sgedit/batch_teacher.h"
 #include "sgedit/chat_teacher.h"
@@ -25,6 +26,7 @@ struct generate_job { /* zeroed is releasable */
     struct shared_counters *counters;
     struct drafter drafter;
     struct teacher teacher, verifier;
+    struct generate_model model; /* of train.init, where it drafts or judges */
     struct teacher_limits limits;
     struct chat_counts chat;
     struct stop_signals own, *signals; /* of a curriculum, or own */
@@ -60,6 +62,8 @@ static enum status make_identity(struct generate_job *job)
                 generate->task, index.crc, job->n_items, generate->drafter, generate->drafts,
                 job->config->train.init, job->config->seed, generate->proposals, generate->depth,
                 generate->min_added, generate->min_subjects, generate->unedited);
+    text_printf(&out, " mode %d temperature %g top_p %g tokens %" PRId64, generate->draft_mode,
+                generate->temperature, generate->top_p, generate->max_tokens);
     text_printf(&out,
                 " teacher %d '%s' temperature %g max %" PRId64 " side %" PRId64 " detail '%s' "
                 "noise %g verifier %d %g",
@@ -88,6 +92,12 @@ static bool has_filter(const struct config_generate *config, enum config_filter_
     for (int64_t i = 0; i < config->n_filters; i++)
         if (config->filters[i].kind == (int)kind) return true;
     return false;
+}
+
+static bool needs_model(const struct run_config *config)
+{
+    return config->generate.drafter == CONFIG_DRAFTER_MODEL ||
+           (has_judge(&config->generate) && config->verifier.kind == CONFIG_VERIFIER_ROBIN);
 }
 
 static enum status check_keys(const struct run_config *config)
@@ -150,7 +160,8 @@ static enum status open_drafter(struct generate_job *job)
     if (generate->drafter == CONFIG_DRAFTER_RECORDED)
         return recorded_drafter_create(&job->drafter, generate->drafts, job->n_items);
     if (generate->drafter == CONFIG_DRAFTER_CORPUS) return corpus_drafter_create(&job->drafter);
-    return status_fail(ERR_UNSUPPORTED, "generate.drafter model is not there yet");
+    job->drafter = model_drafter(job->model.teacher);
+    return OK;
 }
 
 static enum status open_teachers(struct generate_job *job)
@@ -173,6 +184,8 @@ static enum status open_teachers(struct generate_job *job)
     }
     if (config->teacher.kind == CONFIG_TEACHER_ANNOTATIONS)
         TRY(annotations_teacher_create(&job->teacher, &teacher));
+    if (has_judge(&config->generate) && config->verifier.kind == CONFIG_VERIFIER_ROBIN)
+        job->verifier = model_verifier(job->model.teacher);
     if (has_judge(&config->generate) && config->verifier.kind == CONFIG_VERIFIER_ANNOTATIONS)
         TRY(annotations_teacher_create(&job->verifier, &verifier));
 out:
@@ -248,6 +261,7 @@ static void release(struct generate_job *job)
     if (job->drafter.release != NULL) job->drafter.release(job->drafter.context);
     if (job->teacher.release != NULL) job->teacher.release(job->teacher.context);
     if (job->verifier.release != NULL) job->verifier.release(job->verifier.context);
+    generate_model_close(&job->model);
     shared_counters_destroy(job->counters);
     journal_close(job->journal);
     corpus_close(job->corpus);
@@ -283,6 +297,7 @@ enum status generate_job_run(struct comm *comm, const struct run_config *config,
     TRY(comm_agree(comm, open_corpus(&job)));
     TRY(open_journal(&job));
     TRY(shared_counters_create(&job.counters, comm, N_GENERATE_COUNTERS));
+    if (needs_model(config)) TRY(generate_model_open(&job.model, comm, config));
     status = open_drafter(&job);
     if (status == OK) status = open_teachers(&job);
     if (status == OK) status = begin_counters(&job);

@@ -1,0 +1,91 @@
+/* See generate_model.h. */
+#include "jobs/generate_model.h"
+
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/text_buffer.h"
+#include "generate/grammar.h"
+
+/* The least probability of the first judge that names one. */
+static double least_yes(const struct config_generate *config)
+{
+    for (int64_t i = 0; i < config->n_filters; i++)
+        if (config->filters[i].kind == CONFIG_FILTER_JUDGE && config->filters[i].threshold >= 0)
+            return config->filters[i].threshold;
+    return 0.5;
+}
+
+static struct model_limits limits_of(const struct run_config *config)
+{
+    return (struct model_limits){.max_images = 1,
+                                 .max_regions = GRAMMAR_MAX_REGIONS - 1,
+                                 .max_sequences = 1,
+                                 .max_tokens = config->model.lm_max_positions,
+                                 .max_targets = 1};
+}
+
+static struct engine_options engine_options_of(const struct run_config *config)
+{
+    struct engine_options options = engine_options_default();
+    options.image_mode =
+        config->data.image_mode == CONFIG_IMAGE_PAD ? IMAGE_MODE_PAD : IMAGE_MODE_SQUASH;
+    options.seed = (uint64_t)config->seed;
+    options.images = config->generate.in_flight;
+    return options;
+}
+
+static struct model_teacher_options teacher_options_of(const struct generate_model *model,
+                                                       const struct run_config *config)
+{
+    const struct config_generate *generate = &config->generate;
+    struct model_teacher_options options = {
+        .engine = model->engine,
+        .tokenizer = model->tokenizer,
+        .draft = ask_options_default(generate->draft_mode == CONFIG_DRAFT_HOLISTIC
+                                         ? ASK_HOLISTIC
+                                         : ASK_PER_OBJECT),
+        .judge = ask_options_default(ASK_YES_NO),
+        .region_mode = config->data.region_mode,
+        .least_yes = least_yes(generate),
+        .name = model->name,
+    };
+    options.draft.constrained = true;
+    options.draft.temperature = generate->temperature;
+    options.draft.top_p = generate->top_p;
+    if (generate->max_tokens > 0) options.draft.max_tokens = generate->max_tokens;
+    return options;
+}
+
+enum status generate_model_open(struct generate_model *model, struct comm *comm,
+                                const struct run_config *config)
+{
+    enum status status = OK;
+    if (config->train.init[0] == '\0')
+        FAIL(ERR_ARGUMENT, "the model drafts or judges: train.init must name its checkpoint");
+    model->name = text_format("robin:%s", config->train.init);
+    TRY(comm_agree(comm, tokenizer_open(&model->tokenizer, config->tokenizer)));
+    status = run_model_size(&model->model, config, false);
+    model->model.options.limits = limits_of(config);
+    if (status == OK) status = run_model_create(&model->model, config);
+    TRY(comm_agree(comm, status));
+    const struct train_parts parts = {.comm = comm, .model = model->model.model};
+    TRY(run_take_init(&parts, config));
+    const struct engine_options options = engine_options_of(config);
+    status = engine_create(&model->engine, model->model.model, model->tokenizer, &options);
+    TRY(comm_agree(comm, status));
+    const struct model_teacher_options teacher = teacher_options_of(model, config);
+    TRY(model_teacher_create(&model->teacher, &teacher));
+out:
+    return status;
+}
+
+void generate_model_close(struct generate_model *model)
+{
+    model_teacher_destroy(model->teacher);
+    engine_destroy(model->engine);
+    run_model_release(&model->model);
+    tokenizer_close(model->tokenizer);
+    free(model->name);
+    *model = (struct generate_model){0};
+}
