@@ -82,8 +82,8 @@ out:
     return status;
 }
 
-enum status batch_upload(const struct batch_service *service, const char *lines, size_t size,
-                         char **file_out)
+enum status batch_service_upload(const struct batch_service *service, const char *lines,
+                                 size_t size, char **file_out)
 {
     enum status status = OK;
     struct text_buffer body = {0};
@@ -124,8 +124,8 @@ out:
     return status;
 }
 
-enum status batch_of_file(const struct batch_service *service, const char *file, bool look,
-                          char **batch_out)
+enum status batch_service_make(const struct batch_service *service, const char *file, bool look,
+                               char **batch_out)
 {
     enum status status = OK;
     json_t *root = NULL;
@@ -160,8 +160,8 @@ static char *copy_id(const json_t *value)
     return text != NULL && strpbrk(text, "/?#% ") == NULL ? text_copy(text) : NULL;
 }
 
-enum status batch_ask(const struct batch_service *service, const char *batch,
-                      struct batch_answer *answer_out)
+enum status batch_service_ask(const struct batch_service *service, const char *batch,
+                              struct batch_answer *answer_out)
 {
     enum status status = OK;
     json_t *root = NULL;
@@ -189,8 +189,8 @@ out:
     return status;
 }
 
-enum status batch_fetch(const struct batch_service *service, const char *file, char **text_out,
-                        size_t *size_out)
+enum status batch_service_fetch(const struct batch_service *service, const char *file,
+                                char **text_out, size_t *size_out)
 {
     char *path = text_format("/files/%s/content", file);
     const struct http_request request = {.path = path, .max_reply = HTTP_MAX_FILE_BYTES};

@@ -13,11 +13,11 @@ struct batch_service {
 };
 
 /* Uploads the lines; the file's id, to free(). */
-enum status batch_upload(const struct batch_service *service, const char *lines, size_t size,
-                         char **file_out);
+enum status batch_service_upload(const struct batch_service *service, const char *lines,
+                                 size_t size, char **file_out);
 /* The batch of that file: with `look` one that is there, else a new one; its id, to free(). */
-enum status batch_of_file(const struct batch_service *service, const char *file, bool look,
-                          char **batch_out);
+enum status batch_service_make(const struct batch_service *service, const char *file, bool look,
+                               char **batch_out);
 
 struct batch_answer { /* zeroed is releasable */
     bool ended;       /* completed, expired or cancelled: what there is can be fetched */
@@ -25,10 +25,10 @@ struct batch_answer { /* zeroed is releasable */
 };
 void batch_answer_release(struct batch_answer *answer);
 /* ERR_IO for a batch that failed as a whole: it was not taken. */
-enum status batch_ask(const struct batch_service *service, const char *batch,
-                      struct batch_answer *answer_out);
+enum status batch_service_ask(const struct batch_service *service, const char *batch,
+                              struct batch_answer *answer_out);
 /* A file's lines, to free(). */
-enum status batch_fetch(const struct batch_service *service, const char *file, char **text_out,
-                        size_t *size_out);
+enum status batch_service_fetch(const struct batch_service *service, const char *file,
+                                char **text_out, size_t *size_out);
 
 #endif

@@ -189,9 +189,9 @@ static enum status send_batch(struct batch_teacher *teacher)
     struct text_buffer lines = {0};
     json_t *keys = gather(teacher, &lines, teacher->n_batches);
     struct batch *batch = add_batch(teacher);
-    TRY(batch_upload(&teacher->service, lines.text, lines.length, &batch->file));
+    TRY(batch_service_upload(&teacher->service, lines.text, lines.length, &batch->file));
     TRY(note(teacher, batch, keys));
-    TRY(batch_of_file(&teacher->service, batch->file, false, &batch->id));
+    TRY(batch_service_make(&teacher->service, batch->file, false, &batch->id));
     TRY(note(teacher, batch, NULL));
     log_info("teacher: batch %s of %zu calls, %.1f MB", batch->id, json_object_size(keys),
              (double)lines.length / 1e6);
@@ -293,7 +293,7 @@ static enum status take_file(struct batch_teacher *teacher, const char *file, in
     json_t *line = NULL;
     int64_t n = 0;
     if (file == NULL) return OK;
-    TRY(batch_fetch(&teacher->service, file, &text, &size));
+    TRY(batch_service_fetch(&teacher->service, file, &text, &size));
     http_client_blank(teacher->service.client, text, size);
     for (const char *at = text; at < text + size; n++) {
         const char *end = memchr(at, '\n', size - (size_t)(at - text));
@@ -339,10 +339,10 @@ static enum status poll_batch(struct batch_teacher *teacher, int64_t number)
     struct batch *batch = &teacher->batches[number];
     struct batch_answer answer = {0};
     if (batch->id == NULL) {
-        TRY(batch_of_file(&teacher->service, batch->file, true, &batch->id));
+        TRY(batch_service_make(&teacher->service, batch->file, true, &batch->id));
         TRY(note(teacher, batch, NULL));
     }
-    TRY(batch_ask(&teacher->service, batch->id, &answer));
+    TRY(batch_service_ask(&teacher->service, batch->id, &answer));
     if (!answer.ended) goto out;
     if (strcmp(answer.status, "completed") != 0)
         log_warn("teacher: batch %s is %s; calls without a result go into the next", batch->id,

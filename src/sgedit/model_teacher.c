@@ -12,7 +12,7 @@
 
 struct asked { /* of the engine, until it answers */
     bool used, is_draft;
-    int64_t item;   /* draft: the item; else the ticket */
+    int64_t item; /* draft: the item; else the ticket */
     char *id;
     int64_t n_regions, height, width;
 };
@@ -65,8 +65,7 @@ static int64_t take_tag(struct model_teacher *model)
 {
     for (int64_t i = 0; i < model->n_asked; i++)
         if (!model->asked[i].used) return i;
-    model->asked =
-        memory_resize(model->asked, (size_t)model->n_asked + 1, sizeof *model->asked);
+    model->asked = memory_resize(model->asked, (size_t)model->n_asked + 1, sizeof *model->asked);
     model->asked[model->n_asked] = (struct asked){0};
     return model->n_asked++;
 }
@@ -150,9 +149,8 @@ static enum status read_verdicts(struct model_teacher *model, const struct asked
     json_t *answers = json_array();
     for (int64_t i = 0; i < result->n_branches; i++) {
         const double yes = result->branches[i].answers[0].yes;
-        json_array_append_new(answers,
-                              json_pack("{s:I, s:b}", "statement", (json_int_t)(i + 1), "yes",
-                                        (int)(yes >= model->options.least_yes)));
+        json_array_append_new(answers, json_pack("{s:I, s:b}", "statement", (json_int_t)(i + 1),
+                                                 "yes", (int)(yes >= model->options.least_yes)));
     }
     json_t *root = json_pack("{s:o}", "answers", answers);
     char *content = json_dumps(root, JSON_COMPACT);
