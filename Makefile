@@ -94,8 +94,7 @@ GOLDEN_SOURCES := $(wildcard tests/golden/*.c)
 GOLDEN_OBJECTS := $(GOLDEN_SOURCES:tests/golden/%.c=$(BUILD)/golden-objects/%.o)
 GOLDEN_TOOL := $(if $(GOLDEN_SOURCES),$(BUILD)/tests/golden)
 
-.PHONY: all help packages tests check check-large check-meshes faults demo bench lint print-compile format asan install clean
-.PHONY: all help packages tests check check-large check-meshes check-kills demo bench lint print-compile format asan install clean
+.PHONY: all help packages tests check check-large check-meshes check-kills faults demo bench lint print-compile format asan install clean
 all: robin-dist ## build ./robin-dist (the default)
 
 help: ## this list
@@ -151,8 +150,7 @@ $(BUILD)/tests/emulation/%.o: tests/emulation/%.cc
 packages: # installs the Debian packages that are missing
 	@launch/setup.sh --check >/dev/null || launch/setup.sh
 
-tests: $(TEST_PROGRAMS) $(FUZZ_PROGRAMS) $(GOLDEN_TOOL) $(GPU_BENCH) $(if $(filter cuda,$(VARIANT)),,$(BUILD)/emulated/robin-dist) ## build the tests
-tests: $(TEST_PROGRAMS) $(FUZZ_PROGRAMS) $(GOLDEN_TOOL) $(BUILD)/tests/teacher_server $(if $(filter cuda,$(VARIANT)),,$(BUILD)/emulated/robin-dist) ## build the tests
+tests: $(TEST_PROGRAMS) $(FUZZ_PROGRAMS) $(GOLDEN_TOOL) $(BUILD)/tests/teacher_server $(GPU_BENCH) $(if $(filter cuda,$(VARIANT)),,$(BUILD)/emulated/robin-dist) ## build the tests
 GPU_TESTS := $(filter $(BUILD)/tests/kernels/% $(BUILD)/tests/device/%,$(TEST_PROGRAMS))
 $(GPU_TESTS): $(TEST_GPU_OBJECTS)
 $(GPU_TESTS): GPU_LDLIBS := $(TEST_GPU_LDLIBS)
@@ -197,6 +195,7 @@ check-meshes: packages ## the parallel trainer on every mesh and switch, 10,000 
 faults: packages ## kill a run at 200 random instants (KILLS=N, SEED=N), over training, saving and resuming
 	@$(MAKE) --no-print-directory $(JOBS) all
 	@ROBIN_BUILD=$(BUILD) tests/faults/kill_matrix.sh $(or $(KILLS),200) $(SEED)
+
 check-kills: packages ## generation killed 100 times (KILLS=N): same bytes, nothing finished paid for twice; ten minutes
 	@$(MAKE) --no-print-directory $(JOBS) all tests
 	@KILLS=$(or $(KILLS),100) ROBIN_BUILD=$(BUILD) tests/sgedit/generate_kill_test.sh

@@ -5,7 +5,7 @@
 
 #include "base/log.h"
 #include "base/text_buffer.h"
-#include "generate/grammar.h"
+#include "generate/engine_setup.h"
 
 /* The least probability of the first judge that names one. */
 static double least_yes(const struct config_generate *config)
@@ -14,25 +14,6 @@ static double least_yes(const struct config_generate *config)
         if (config->filters[i].kind == CONFIG_FILTER_JUDGE && config->filters[i].threshold >= 0)
             return config->filters[i].threshold;
     return 0.5;
-}
-
-static struct model_limits limits_of(const struct run_config *config)
-{
-    return (struct model_limits){.max_images = 1,
-                                 .max_regions = GRAMMAR_MAX_REGIONS - 1,
-                                 .max_sequences = 1,
-                                 .max_tokens = config->model.lm_max_positions,
-                                 .max_targets = 1};
-}
-
-static struct engine_options engine_options_of(const struct run_config *config)
-{
-    struct engine_options options = engine_options_default();
-    options.image_mode =
-        config->data.image_mode == CONFIG_IMAGE_PAD ? IMAGE_MODE_PAD : IMAGE_MODE_SQUASH;
-    options.seed = (uint64_t)config->seed;
-    options.images = config->generate.in_flight;
-    return options;
 }
 
 static struct model_teacher_options teacher_options_of(const struct generate_model *model,
@@ -44,7 +25,7 @@ static struct model_teacher_options teacher_options_of(const struct generate_mod
         .tokenizer = model->tokenizer,
         .draft = ask_options_default(
             generate->draft_mode == CONFIG_DRAFT_HOLISTIC ? ASK_HOLISTIC : ASK_PER_OBJECT),
-        .judge = ask_options_default(ASK_YES_NO),
+        .judge = ask_options_from(config, ASK_YES_NO),
         .region_mode = config->data.region_mode,
         .least_yes = least_yes(generate),
         .name = model->name,
@@ -65,12 +46,12 @@ enum status generate_model_open(struct generate_model *model, struct comm *comm,
     model->name = text_format("robin:%s", config->train.init);
     TRY(comm_agree(comm, tokenizer_open(&model->tokenizer, config->tokenizer)));
     status = run_model_size(&model->model, config, false);
-    model->model.options.limits = limits_of(config);
+    model->model.options.limits = engine_model_limits(config);
     if (status == OK) status = run_model_create(&model->model, config);
     TRY(comm_agree(comm, status));
     const struct train_parts parts = {.comm = comm, .model = model->model.model};
     TRY(run_take_init(&parts, config));
-    const struct engine_options options = engine_options_of(config);
+    const struct engine_options options = engine_options_from(config);
     status = engine_create(&model->engine, model->model.model, model->tokenizer, &options);
     TRY(comm_agree(comm, status));
     const struct model_teacher_options teacher = teacher_options_of(model, config);

@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "base/file.h"
-#include "base/text_buffer.h"
 #include "base/log.h"
+#include "base/text_buffer.h"
 #include "jobs/curriculum_job.h"
 #include "jobs/evaluate_job.h"
 #include "jobs/generate_job.h"
