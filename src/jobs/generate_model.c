@@ -23,8 +23,8 @@ static struct model_teacher_options teacher_options_of(const struct generate_mod
     struct model_teacher_options options = {
         .engine = model->engine,
         .tokenizer = model->tokenizer,
-        .draft = ask_options_default(
-            generate->draft_mode == CONFIG_DRAFT_HOLISTIC ? ASK_HOLISTIC : ASK_PER_OBJECT),
+        .draft = ask_options_from(
+            config, generate->draft_mode == CONFIG_DRAFT_HOLISTIC ? ASK_HOLISTIC : ASK_PER_OBJECT),
         .judge = ask_options_from(config, ASK_YES_NO),
         .region_mode = config->data.region_mode,
         .least_yes = least_yes(generate),

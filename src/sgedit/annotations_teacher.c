@@ -8,7 +8,7 @@
 #include "base/assertion.h"
 #include "base/random.h"
 #include "base/text_buffer.h"
-#include "sgedit/chat_request.h"
+#include "sgedit/chat_body.h"
 #include "sgedit/truth.h"
 
 /* ---- answers ---- */

@@ -11,7 +11,7 @@
 #include "base/log.h"
 #include "base/text_buffer.h"
 #include "sgedit/batch_service.h"
-#include "sgedit/chat_request.h"
+#include "sgedit/chat_body.h"
 
 #define QUIET_SECONDS 0.5 /* without another call, after which a file that is not full goes too */
 #define MAX_TRIES     5   /* batches that a call may be put into */
@@ -57,7 +57,7 @@ static enum status prepare(void *context, struct teacher_call *call_out,
                            const struct teacher_request *request)
 {
     const struct batch_teacher *teacher = context;
-    return chat_request_write(call_out, request, teacher->config);
+    return chat_body_write(call_out, request, teacher->config);
 }
 
 static struct batch *add_batch(struct batch_teacher *teacher)

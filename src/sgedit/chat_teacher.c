@@ -10,7 +10,7 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "base/text_buffer.h"
-#include "sgedit/chat_request.h"
+#include "sgedit/chat_body.h"
 #include "sgedit/http_client.h"
 
 struct waiting { /* a call until its reply */
@@ -53,7 +53,7 @@ static enum status prepare(void *context, struct teacher_call *call_out,
                            const struct teacher_request *request)
 {
     const struct chat_teacher *teacher = context;
-    return chat_request_write(call_out, request, teacher->config);
+    return chat_body_write(call_out, request, teacher->config);
 }
 
 static enum status ask(void *context, struct teacher_call *call)

@@ -8,7 +8,7 @@
 #include "base/assertion.h"
 #include "base/text_buffer.h"
 #include "corpus/region_mask.h"
-#include "sgedit/chat_request.h"
+#include "sgedit/chat_body.h"
 
 struct asked { /* of the engine, until it answers */
     bool used, is_draft;

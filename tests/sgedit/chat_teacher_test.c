@@ -20,7 +20,7 @@
 #include "corpus/scenes.h"
 #include "corpus/shard.h"
 #include "sgedit/api_key.h"
-#include "sgedit/chat_request.h"
+#include "sgedit/chat_body.h"
 #include "sgedit/chat_teacher.h"
 #include "sgedit/edit_request.h"
 #include "sgedit/http_client.h"

@@ -1,5 +1,5 @@
 /* Written piece by piece: a picture in base64 inside a JSON tree would be in memory three times. */
-#include "sgedit/chat_request.h"
+#include "sgedit/chat_body.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -74,8 +74,8 @@ static void key_of(unsigned char *key, const void *bytes, size_t size)
     memcpy(key, hash.words, JOURNAL_KEY_BYTES);
 }
 
-enum status chat_request_write(struct teacher_call *call_out, const struct teacher_request *request,
-                               const struct config_teacher *config)
+enum status chat_body_write(struct teacher_call *call_out, const struct teacher_request *request,
+                            const struct config_teacher *config)
 {
     enum status status = OK;
     struct text_buffer out = {0};
