@@ -213,8 +213,8 @@ static void test_alone(void **state)
     check_failure("work alone", 3, 1, "step 17, before any collective: cannot read corpora/y");
 }
 
-/* Of a wait the line says itself how long it was (not measured here: a machine under load takes long
- * to start and to end ranks): not before 0.9 of the 2 seconds allowed, and not long after them. */
+/* Of a wait the line says itself how long it was (not measured here: a machine under load takes
+ * long to start and to end ranks): not before 0.9 of the 2 seconds allowed, not long after them. */
 static void check_seconds(const char *said)
 {
     const double seconds = strtod(said, NULL);
