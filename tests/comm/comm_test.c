@@ -214,12 +214,12 @@ static void test_alone(void **state)
 }
 
 /* Of a wait the line says itself how long it was (not measured here: a machine under load takes
- * long to start and to end ranks): not before 0.9 of the 2 seconds allowed, not long after them. */
+ * long to start and to end ranks): not before 0.9 of the 2 seconds allowed, nor many times them. */
 static void check_seconds(const char *said)
 {
     const double seconds = strtod(said, NULL);
-    if (!(seconds >= 1.8 && seconds <= 4)) print_message("waited: %s\n", said);
-    assert_true(seconds >= 1.8 && seconds <= 4);
+    if (!(seconds >= 1.7 && seconds <= 12)) print_message("waited: %s\n", said);
+    assert_true(seconds >= 1.7 && seconds <= 12);
 }
 
 /* One line that begins and goes on so, and nothing else. */
