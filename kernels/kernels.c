@@ -41,6 +41,8 @@ static const struct {
     ENTRY(relu_forward),
     ENTRY(relu_backward),
     ENTRY(add),
+    ENTRY(widen),
+    ENTRY(narrow),
     ENTRY(patch_unfold),
     ENTRY(patch_fold),
     ENTRY(depthwise7_forward),
@@ -75,12 +77,28 @@ _Static_assert(sizeof(struct kernels) - offsetof(struct kernels, linear_forward)
                    N_ENTRIES * sizeof(any_entry),
                "the list of entries must name every entry of struct kernels");
 
+static const struct kernels *const tables[] = {
+    &kernels_ref,      &kernels_cpu,      &kernels_cuda,
+    &kernels_ref_bf16, &kernels_cpu_bf16, &kernels_cuda_bf16,
+};
+
+#define N_TABLES (sizeof tables / sizeof tables[0])
+
 const struct kernels *kernels_find(const char *name)
 {
-    static const struct kernels *const tables[] = {&kernels_ref, &kernels_cpu, &kernels_cuda,
-                                                   &kernels_cuda_bf16};
-    for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++)
+    for (size_t i = 0; i < N_TABLES; i++)
         if (tables[i] != NULL && strcmp(tables[i]->name, name) == 0) return tables[i];
+    return NULL;
+}
+
+const struct kernels *kernels_in(const struct kernels *kernels, enum dtype dtype)
+{
+    const size_t n = strcspn(kernels->name, "-");
+    if (kernels->dtype == dtype) return kernels;
+    for (size_t i = 0; i < N_TABLES; i++)
+        if (tables[i] != NULL && tables[i]->dtype == dtype && strcspn(tables[i]->name, "-") == n &&
+            strncmp(tables[i]->name, kernels->name, n) == 0)
+            return tables[i];
     return NULL;
 }
 

@@ -60,7 +60,7 @@ struct token_choice {
 };
 
 struct kernels {
-    const char *name;   /* "ref", "cpu", "cuda", "cuda-bf16" */
+    const char *name;   /* "ref", "cpu", "cuda"; the same in bf16: "ref-bf16" ... */
     const char *device; /* "cpu" or "cuda": whose memory its pointers lead to (device/device.h) */
     enum dtype dtype;
 
@@ -157,6 +157,10 @@ struct kernels {
                                  struct stream *stream);
     /* y [N] += x [N] */
     enum status (*add)(void *y, const void *x, int64_t n, struct stream *stream);
+    /* out [N] = x [N]: from the table's type to fp32, which is exact; and from fp32 to the table's,
+     * rounded to the nearest, ties to even. */
+    enum status (*widen)(float *out, const void *x, int64_t n, struct stream *stream);
+    enum status (*narrow)(void *out, const float *x, int64_t n, struct stream *stream);
 
     /* ---- convolutions ---- */
 
@@ -283,12 +287,19 @@ struct kernels {
 
 extern const struct kernels kernels_ref;
 extern const struct kernels kernels_cpu;
+/* Of bf16 tensors, by the fp32 functions of those two: arithmetic and sums as there, every result
+ * rounded once. What a GPU's bf16 is compared with; not made to be fast. */
+extern const struct kernels kernels_ref_bf16;
+extern const struct kernels kernels_cpu_bf16;
 /* Not linked into builds without CUDA: their address is NULL there. Pointers are a GPU's. */
 extern const struct kernels kernels_cuda __attribute__((weak));      /* fp32, no TF32 */
 extern const struct kernels kernels_cuda_bf16 __attribute__((weak)); /* sums in fp32 */
 
-/* The table called "ref", "cpu", "cuda" or "cuda-bf16"; NULL if this build has none so called. */
+/* The table called "ref", "cpu", "cuda", or one of these with "-bf16"; NULL if this build has none
+ * so called. */
 const struct kernels *kernels_find(const char *name);
+/* The table of the same backend for tensors of that type; NULL if there is none. */
+const struct kernels *kernels_in(const struct kernels *kernels, enum dtype dtype);
 /* Whether its pointers are a GPU's, which the host cannot follow. */
 bool kernels_on_gpu(const struct kernels *kernels);
 /* Comma-separated names of entries that are NULL, but for those of decoding, to free(); NULL if the

@@ -66,6 +66,8 @@ enum status cpu_swiglu_forward(void *out, const void *gate_up, int64_t n, int64_
 enum status cpu_swiglu_backward(void *dgate_up, const void *dout, const void *gate_up, int64_t n,
                                 int64_t f, struct stream *stream);
 enum status cpu_add(void *y, const void *x, int64_t n, struct stream *stream);
+enum status cpu_widen(float *out, const void *x, int64_t n, struct stream *stream);
+enum status cpu_narrow(void *out, const float *x, int64_t n, struct stream *stream);
 
 /* ---- convolutions (patch_cpu.c, depthwise7_cpu.c, layer_scale_cpu.c) ---- */
 enum status cpu_patch_unfold(void *out, const void *in, int64_t b, int64_t y, int64_t x, int64_t c,

@@ -38,6 +38,8 @@ const struct kernels kernels_cpu = {
     .swiglu_forward = cpu_swiglu_forward,
     .swiglu_backward = cpu_swiglu_backward,
     .add = cpu_add,
+    .widen = cpu_widen,
+    .narrow = cpu_narrow,
 
     /* convolutions */
     .patch_unfold = cpu_patch_unfold,

@@ -2,6 +2,7 @@
 #include "cpu.h"
 
 #include <float.h>
+#include <string.h>
 
 #include "blocks.h"
 #include "vector.h"
@@ -128,4 +129,26 @@ enum status cpu_add(void *y, const void *x, int64_t n, struct stream *stream)
     struct add a = {y, x, n};
     run_blocks(stream, n, LIGHT_BLOCK_ELEMENTS, add_block, &a);
     return OK;
+}
+
+static void copy_block(void *argument, int64_t block, int worker)
+{
+    (void)worker;
+    const struct add *a = argument;
+    const int64_t first = block * LIGHT_BLOCK_ELEMENTS;
+    const int64_t end = smaller(a->n, first + LIGHT_BLOCK_ELEMENTS);
+    memcpy(a->y + first, a->x + first, (size_t)(end - first) * sizeof *a->y);
+}
+
+/* Tensors of this table are fp32 already. */
+enum status cpu_widen(float *out, const void *x, int64_t n, struct stream *stream)
+{
+    struct add a = {out, x, n};
+    run_blocks(stream, n, LIGHT_BLOCK_ELEMENTS, copy_block, &a);
+    return OK;
+}
+
+enum status cpu_narrow(void *out, const float *x, int64_t n, struct stream *stream)
+{
+    return cpu_widen(out, x, n, stream);
 }

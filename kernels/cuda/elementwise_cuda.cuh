@@ -122,6 +122,44 @@ static enum status add(void *y, const void *x, int64_t n, struct stream *stream)
     return map("add", (real *)y, (const real *)y, (const real *)x, n, sum_both(), stream);
 }
 
+/* Between number types, four elements a thread where addresses allow. */
+template <typename TO, typename FROM, int N>
+static __global__ void convert_kernel(TO *out, const FROM *x, int64_t n)
+{
+    const int64_t first = ((int64_t)blockIdx.x * MAP_THREADS + threadIdx.x) * N;
+    if (first + N <= n) {
+        const pack<FROM, N> from = load_pack<N>(x + first);
+        pack<TO, N> to;
+        for (int i = 0; i < N; i++) to.at[i] = from_float<TO>(to_float(from.at[i]));
+        store_pack(out + first, to);
+    } else {
+        for (int64_t i = first; i < n; i++) out[i] = from_float<TO>(to_float(x[i]));
+    }
+}
+
+template <typename TO, typename FROM>
+static enum status convert(const char *what, TO *out, const FROM *x, int64_t n,
+                           struct stream *stream)
+{
+    const bool wide = ((uintptr_t)out | (uintptr_t)x) % 16 == 0;
+    const int per_thread = wide ? 4 : 1; /* 16 bytes of fp32 */
+    auto kernel = wide ? convert_kernel<TO, FROM, 4> : convert_kernel<TO, FROM, 1>;
+    if (n == 0) return OK;
+    LAUNCH(kernel, dim3(blocks_of(n, (int64_t)MAP_THREADS * per_thread)), dim3(MAP_THREADS), 0,
+           stream, out, x, n);
+    return launched(what);
+}
+
+static enum status widen(float *out, const void *x, int64_t n, struct stream *stream)
+{
+    return convert("widen", out, (const real *)x, n, stream);
+}
+
+static enum status narrow(void *out, const float *x, int64_t n, struct stream *stream)
+{
+    return convert("narrow", (real *)out, x, n, stream);
+}
+
 static enum status scale(float *x, int64_t n, double factor, struct stream *stream)
 {
     const times f = {(float)factor};

@@ -34,7 +34,8 @@
                                                                                                    \
         .swiglu_forward = swiglu_forward, .swiglu_backward = swiglu_backward,                      \
         .gelu_forward = gelu_forward, .gelu_backward = gelu_backward,                              \
-        .relu_forward = relu_forward, .relu_backward = relu_backward, .add = add,                  \
+        .relu_forward = relu_forward, .relu_backward = relu_backward, .add = add, .widen = widen,  \
+        .narrow = narrow,                                                                          \
                                                                                                    \
         .patch_unfold = patch_unfold, .patch_fold = patch_fold,                                    \
         .depthwise7_forward = depthwise7_forward,                                                  \

@@ -38,6 +38,8 @@ const struct kernels kernels_ref = {
     .relu_forward = ref_relu_forward,
     .relu_backward = ref_relu_backward,
     .add = ref_add,
+    .widen = ref_widen,
+    .narrow = ref_narrow,
 
     /* convolutions */
     .patch_unfold = ref_patch_unfold,

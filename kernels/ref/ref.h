@@ -58,6 +58,8 @@ enum status ref_swiglu_forward(void *out, const void *gate_up, int64_t n, int64_
 enum status ref_swiglu_backward(void *dgate_up, const void *dout, const void *gate_up, int64_t n,
                                 int64_t f, struct stream *stream);
 enum status ref_add(void *y, const void *x, int64_t n, struct stream *stream);
+enum status ref_widen(float *out, const void *x, int64_t n, struct stream *stream);
+enum status ref_narrow(void *out, const float *x, int64_t n, struct stream *stream);
 
 /* activation_ref.c */
 enum status ref_gelu_forward(void *out, const void *x, int64_t n, struct stream *stream);

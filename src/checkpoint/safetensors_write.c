@@ -7,19 +7,11 @@
 #include <string.h>
 
 #include "base/assertion.h"
+#include "base/bf16.h"
 #include "base/file.h"
 #include "base/text_buffer.h"
 
 #define CHUNK_ELEMENTS 65536
-
-static uint16_t bf16_of(float value)
-{
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    if (isnan(value)) return (uint16_t)(bits >> 16 | 0x40);
-    bits += 0x7FFF + (bits >> 16 & 1);
-    return (uint16_t)(bits >> 16);
-}
 
 /* Round to nearest even, subnormals included; what overflows becomes infinite. */
 static uint16_t f16_of(float value)
@@ -90,7 +82,7 @@ static enum status write_tensor(struct atomic_file *file, const struct safetenso
         int64_t count = n - first < CHUNK_ELEMENTS ? n - first : CHUNK_ELEMENTS;
         for (int64_t i = 0; i < count; i++) {
             float value = tensor->data[first + i];
-            half[i] = dtype == DTYPE_BF16 ? bf16_of(value) : f16_of(value);
+            half[i] = dtype == DTYPE_BF16 ? bf16_from_float(value) : f16_of(value);
             if (dtype == DTYPE_F16 && isfinite(value) && (half[i] & 0x7FFF) == 0x7C00)
                 FAIL(ERR_LIMIT, "%s[%lld] is %g, beyond what F16 can hold; export as BF16 or F32",
                      tensor->name, (long long)(first + i), (double)value);

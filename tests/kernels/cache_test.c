@@ -84,9 +84,9 @@ static void tables_release(struct tables *t)
 /* Stores key j of sequence q from row q * length + j of `keys` [sequences * length, H + 2 KV, D];
  * keys of the prefix are those of sequence 0. */
 static void fill(const struct kernels *k, void *cache, const struct scene *s,
-                 const struct tables *t, const float *keys, struct stream *stream)
+                 const struct tables *t, const void *keys, struct stream *stream)
 {
-    const int64_t row = (s->h + 2 * s->kv) * s->d;
+    const size_t row = (size_t)((s->h + 2 * s->kv) * s->d) * dtype_size(k->dtype);
     int32_t *slot = calloc((size_t)s->length, sizeof *slot);
     for (int64_t q = 0; q < s->n_sequences; q++) {
         for (int64_t j = 0; j < s->length; j++)
@@ -94,8 +94,9 @@ static void fill(const struct kernels *k, void *cache, const struct scene *s,
                                 j % s->block);
         kernel_ok(
             k->cache_store(cache, keys, slot, s->prefix, s->h, s->kv, s->d, s->block, stream));
-        kernel_ok(k->cache_store(cache, keys + (q * s->length + s->prefix) * row, slot + s->prefix,
-                                 s->length - s->prefix, s->h, s->kv, s->d, s->block, stream));
+        const void *own = (const char *)keys + (size_t)(q * s->length + s->prefix) * row;
+        kernel_ok(k->cache_store(cache, own, slot + s->prefix, s->length - s->prefix, s->h, s->kv,
+                                 s->d, s->block, stream));
     }
     free(slot);
 }
@@ -124,9 +125,9 @@ static void call(struct kernel_run *run)
     struct tables t;
     tables_make(&t, &s, true);
     const int64_t row = (s.h + 2 * s.kv) * s.d;
-    const float *keys = kernel_input(run, "keys", s.n_sequences * s.length * row, -2, 2);
-    const float *qkv = kernel_input(run, "qkv", s.n_sequences * s.rows * row, -2, 2);
-    float *out = kernel_output(run, "out", s.n_sequences * s.rows * s.h * s.d, s.length + s.d);
+    const void *keys = kernel_input(run, "keys", s.n_sequences * s.length * row, -2, 2);
+    const void *qkv = kernel_input(run, "qkv", s.n_sequences * s.rows * row, -2, 2);
+    void *out = kernel_output(run, "out", s.n_sequences * s.rows * s.h * s.d, s.length + s.d);
     void *cache = kernel_workspace(run, run->kernels->cache_bytes(t.n_blocks, s.block, s.kv, s.d));
     fill(run->kernels, cache, &s, &t, keys, run->stream);
     kernel_ok(run->kernels->attention_cached(out, qkv, cache, &t.rows, s.n_sequences * s.rows, s.h,

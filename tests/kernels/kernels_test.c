@@ -13,8 +13,21 @@ static void tables_are_found_by_name(void **state)
     (void)state;
     assert_ptr_equal(kernels_find("ref"), &kernels_ref);
     assert_ptr_equal(kernels_find("cpu"), &kernels_cpu);
+    assert_ptr_equal(kernels_find("ref-bf16"), &kernels_ref_bf16);
     assert_null(kernels_find("gpu"));
     assert_null(kernels_find(""));
+}
+
+static void tables_of_a_backend_lead_to_each_other(void **state)
+{
+    (void)state;
+    struct kernels own = kernels_ref;
+    own.name = "own";
+    assert_ptr_equal(kernels_in(&kernels_ref, DTYPE_F32), &kernels_ref);
+    assert_ptr_equal(kernels_in(&kernels_ref, DTYPE_BF16), &kernels_ref_bf16);
+    assert_ptr_equal(kernels_in(&kernels_cpu_bf16, DTYPE_F32), &kernels_cpu);
+    assert_null(kernels_in(&kernels_cpu, DTYPE_F16));
+    assert_null(kernels_in(&own, DTYPE_BF16));
 }
 
 static void missing_entries_are_named(void **state)
@@ -42,6 +55,10 @@ static void no_table_has_gaps(void **state)
     (void)state;
     assert_null(kernels_missing(&kernels_ref));
     assert_null(kernels_missing_decoding(&kernels_ref));
+    assert_null(kernels_missing(&kernels_ref_bf16));
+    assert_null(kernels_missing_decoding(&kernels_ref_bf16));
+    assert_null(kernels_missing(&kernels_cpu_bf16));
+    assert_null(kernels_missing_decoding(&kernels_cpu_bf16));
     assert_null(kernels_missing_decoding(&kernels_cpu));
     char *missing = kernels_missing(&kernels_cpu);
     if (missing != NULL) fail_msg("cpu lacks %s", missing);
@@ -51,6 +68,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tables_are_found_by_name),
+        cmocka_unit_test(tables_of_a_backend_lead_to_each_other),
         cmocka_unit_test(missing_entries_are_named),
         cmocka_unit_test(no_table_has_gaps),
     };

@@ -11,12 +11,12 @@
 
 #include <cmocka.h>
 
+#include "base/bf16.h"
 #include "base/random.h"
 #include "base/text_buffer.h"
 #include "device/device.h"
 #include "device/stream.h"
 #include "emulation/emulation.h"
-#include "support/bf16.h"
 
 #define GUARD_BYTES 128
 #define GUARD_VALUE 0xA5
@@ -425,7 +425,7 @@ static double test_table(const struct kernel_test *test, const struct call *call
 {
     double worst = 0;
     /* ref is slow and knows no threads: one comparison with itself, pointers off, is enough. */
-    const bool is_ref = call->kernels == &kernels_ref;
+    const bool is_ref = call->kernels == &kernels_ref || call->kernels == &kernels_ref_bf16;
     for (int off_by_one = is_ref; off_by_one <= 1; off_by_one++) {
         struct call one = *call;
         one.off_by_one = off_by_one != 0;
@@ -469,7 +469,7 @@ static double test_sizes(const struct kernel_test *test, struct call *call, cons
 void kernel_test_run(const struct kernel_test *test, const int64_t *sizes, size_t n_sizes,
                      size_t n_dims)
 {
-    static const char *const tables[] = {"ref", "cpu", "cuda", "cuda-bf16"};
+    static const char *const tables[] = {"ref", "cpu", "cuda", "ref-bf16", "cpu-bf16", "cuda-bf16"};
     (void)kernel_seed();
     assert_true(has_entry(&kernels_ref, test));
     for (size_t t = 0; t < sizeof tables / sizeof tables[0]; t++) {

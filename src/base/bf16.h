@@ -1,6 +1,6 @@
-/* bf16 on the host, for tests: the upper half of an fp32. */
-#ifndef ROBIN_TESTS_SUPPORT_BF16_H
-#define ROBIN_TESTS_SUPPORT_BF16_H
+/* bf16 on the host: the upper half of an fp32. */
+#ifndef ROBIN_BASE_BF16_H
+#define ROBIN_BASE_BF16_H
 
 #include <math.h>
 #include <stdint.h>
@@ -19,7 +19,7 @@ static inline uint16_t bf16_from_float(float value)
 {
     uint32_t bits;
     memcpy(&bits, &value, sizeof bits);
-    if (isnan(value)) return 0x7fff;
+    if (isnan(value)) return (uint16_t)(bits >> 16 | 0x40);
     return (uint16_t)((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
 }
 
