@@ -146,6 +146,8 @@ void comm_destroy(struct comm *comm)
     if (!last) return;
     MPI_Comm_free(&shared->world);
     MPI_Finalize();
+    /* A launcher kills the others as soon as one has left with a code that is not 0: so none leaves
+     * before all have come out of MPI_Finalize. */
     watchdog_stop(shared->watchdog);
     pthread_mutex_destroy(&shared->mutex);
     free(shared->counts);

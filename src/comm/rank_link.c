@@ -20,7 +20,7 @@
 
 #define JOIN_MS          2000 /* for one address */
 #define STRANGERS        16   /* connections beyond the ranks' own */
-#define STRANGER_SECONDS 5.0  /* to say who they are */
+#define STRANGER_SECONDS 60.0 /* to say who they are: ranks of a loaded machine take their time */
 #define PARTING_SECONDS  0.5
 #define RECORD_BYTES     sizeof(struct rank_report)
 
@@ -55,12 +55,10 @@ static struct rank_link *link_new(int most, int size, uint64_t token)
 
 /* A connection closed over unread bytes is reset, and the last record may be lost with it: so the
  * other end is heard out. It closes as soon as it has read that record. */
-static void part(int fd)
+static void part(int fd, double end)
 {
     char rest[4096];
     struct pollfd polled = {.fd = fd, .events = POLLIN};
-    shutdown(fd, SHUT_WR);
-    const double end = monotonic_seconds() + PARTING_SECONDS;
     while (monotonic_seconds() < end && poll(&polled, 1, 20) >= 0) {
         const ssize_t got = recv(fd, rest, sizeof rest, MSG_DONTWAIT);
         if (got == 0 || (got < 0 && errno != EAGAIN && errno != EWOULDBLOCK)) break;
@@ -71,7 +69,9 @@ static void part(int fd)
 void rank_link_close(struct rank_link *link)
 {
     if (link == NULL) return;
-    for (int i = 0; i < link->n; i++) part(link->connections[i].fd);
+    const double end = monotonic_seconds() + PARTING_SECONDS;
+    for (int i = 0; i < link->n; i++) shutdown(link->connections[i].fd, SHUT_WR);
+    for (int i = 0; i < link->n; i++) part(link->connections[i].fd, end);
     if (link->listener >= 0) close(link->listener);
     pthread_mutex_destroy(&link->mutex);
     free(link->connections);
@@ -283,7 +283,7 @@ static bool serve(struct rank_link *link, struct rank_seen *seen, int64_t now_ms
         const double age = monotonic_seconds() - connection->since;
         if (keep && (connection->rank >= 0 || age < STRANGER_SECONDS)) continue;
         const int rank = connection->rank;
-        if (rank >= 0 && seen[rank].state != SEEN_LEAVING) seen[rank].state = SEEN_GONE;
+        if (rank >= 0 && seen[rank].state == SEEN_ALIVE) seen[rank].state = SEEN_GONE;
         drop_connection(link, i);
     }
     return ending;

@@ -83,17 +83,13 @@ static int64_t quiet_of(const struct rank_seen *seen, int64_t now_ms)
     return seen->report.quiet_ms + silence_of(seen, now_ms);
 }
 
-/* Whether all members of the waiter's communicator have done nothing for so long. */
-static bool all_are_quiet(const struct rank_seen *seen, int n, int waiter, int64_t now_ms,
-                          int64_t limit_ms)
+/* Whether nobody has done anything for so long. Also not who has left, or is no member of the
+ * communicator that the waiter was in when it reported: it may have come out of it since. */
+static bool all_are_quiet(const struct rank_seen *seen, int n, int64_t now_ms, int64_t limit_ms)
 {
-    for (int rank = 0; rank < n; rank++) {
-        bool member = false;
-        for (int i = 0; i < seen[rank].report.n_groups; i++)
-            member |= seen[rank].report.groups[i].group == seen[waiter].report.inside.group;
-        if (member && is_watched(&seen[rank]) && quiet_of(&seen[rank], now_ms) < limit_ms)
+    for (int rank = 0; rank < n; rank++)
+        if (seen[rank].state != SEEN_NEVER && quiet_of(&seen[rank], now_ms) < limit_ms)
             return false;
-    }
     return true;
 }
 
@@ -106,7 +102,7 @@ static struct verdict follow(const struct rank_seen *seen, int n, int64_t now_ms
     if (waiter < 0 || waited_by(&seen[waiter], now_ms) < limit_ms) return fine;
     for (int hops = 0; hops < n; hops++) {
         const int late = late_rank(seen, n, waiter, now_ms);
-        if (late < 0 && !all_are_quiet(seen, n, waiter, now_ms, limit_ms)) return fine;
+        if (late < 0 && !all_are_quiet(seen, n, now_ms, limit_ms)) return fine;
         if (late < 0) return (struct verdict){VERDICT_NO_END, waiter, -1};
         if (quiet_of(&seen[late], now_ms) < limit_ms) return fine;
         if (seen[late].report.inside_ms < 0) return (struct verdict){VERDICT_STUCK, late, waiter};

@@ -16,7 +16,7 @@
 
 #define WAKE_MS      100  /* a launcher that notices a dead rank kills the others within a second */
 #define MOST_WAKE_MS 1000 /* what one wake adds to the clock at most: beyond it we were stopped */
-#define NAMED_WITHIN 0.9  /* of the timeout */
+#define NAMED_WITHIN 0.9  /* of the timeout; the rest is more than one wake adds */
 #define MEETING_MS   2000 /* for rank 0 to answer the first report */
 #define SECOND_MS    2000 /* who speaks if the lowest rank does not: by then a launcher has acted */
 
@@ -35,11 +35,12 @@ struct watchdog {
     pthread_t thread;
     atomic_bool heard;            /* of rank 0, or this is rank 0 */
     atomic_bool stopping, spoken; /* SPOKEN: why the run ends has been said by some rank */
+    atomic_bool left, parted;     /* LEFT: this rank is done; PARTED: so are those it waits for */
     double last_wake;
     int64_t last_report_ms;
     uint64_t beats;        /* when last looked at */
     pthread_mutex_t mutex; /* of everything below */
-    int64_t clock_ms, moved_ms, limit_ms;
+    int64_t clock_ms, moved_ms, limit_ms, most_wake_ms;
     int64_t first_blame_ms; /* -1: all was well when last looked at */
     int64_t step;           /* -1 before the first */
     int64_t n_calls;        /* so far; the last of them are kept, and all that have not come back */
@@ -182,11 +183,19 @@ static char *waiter_text(const struct watchdog *watchdog, int waiter)
     return text_format("; rank %d waits at %s", waiter, watchdog->seen[waiter].report.place);
 }
 
+/* For how long a rank is in its oldest collective. Mutex held. */
+static double waited_seconds(const struct watchdog *watchdog, int rank)
+{
+    if (rank < 0) return 0;
+    const struct rank_seen *seen = &watchdog->seen[rank];
+    return (double)(seen->report.inside_ms + watchdog->clock_ms - seen->heard_ms) / 1000;
+}
+
 static char *verdict_text(const struct watchdog *watchdog, struct verdict verdict)
 {
     const struct rank_seen *seen = &watchdog->seen[verdict.rank];
-    const double limit_s = (double)watchdog->limit_ms / 1000;
     const double silent_s = (double)(watchdog->clock_ms - seen->heard_ms) / 1000;
+    const double waited_s = waited_seconds(watchdog, verdict.rank);
     char *who = text_format("rank %d of %d (%s, process %d)", verdict.rank, watchdog->options.size,
                             host_of(watchdog, verdict.rank), seen->report.pid);
     char *text = NULL, *waiter = waiter_text(watchdog, verdict.waiter);
@@ -200,21 +209,21 @@ static char *verdict_text(const struct watchdog *watchdog, struct verdict verdic
                            seen->report.place, silent_text(watchdog, verdict.rank), waiter);
         break;
     case VERDICT_STUCK:
-        text =
-            text_format("%s is stuck at %s; rank %d has waited %.1f seconds for it in %s%s", who,
-                        seen->report.place, verdict.waiter, limit_s,
-                        watchdog->seen[verdict.waiter].report.call, state_text(seen->report.state));
+        text = text_format(
+            "%s is stuck at %s; rank %d has waited %.1f seconds for it in %s%s", who,
+            seen->report.place, verdict.waiter, waited_seconds(watchdog, verdict.waiter),
+            watchdog->seen[verdict.waiter].report.call, state_text(seen->report.state));
         break;
     case VERDICT_CIRCLE:
         text = text_format("%s is at %s for %.1f seconds, and ranks wait for each other in "
                            "different collectives",
-                           who, seen->report.place, limit_s);
+                           who, seen->report.place, waited_s);
         break;
     case VERDICT_NO_END:
     case VERDICT_FINE:
         text = text_format("%s is at %s for %.1f seconds; no rank is late there: the network or "
                            "the MPI library hangs",
-                           who, seen->report.place, limit_s);
+                           who, seen->report.place, waited_s);
         break;
     }
     free(waiter);
@@ -242,8 +251,9 @@ static char *judge_alone(const struct watchdog *watchdog)
  * speak. NULL: all is well. Mutex held. */
 static char *judge(struct watchdog *watchdog)
 {
-    if (watchdog->options.link == NULL) return judge_alone(watchdog);
     const int rank = watchdog->options.rank;
+    if (watchdog->options.link == NULL || (rank > 0 && watchdog->seen[0].state == SEEN_NEVER))
+        return judge_alone(watchdog);
     const int64_t now = watchdog->clock_ms, patience = rank > 1 ? SECOND_MS + 100 * rank : 0;
     if (rank == 0) watchdog->seen[0].heard_ms = now;
     const struct verdict verdict =
@@ -266,7 +276,8 @@ static void advance_clock(struct watchdog *watchdog)
     const double now = monotonic_seconds();
     const int64_t passed = (int64_t)((now - watchdog->last_wake) * 1000);
     watchdog->last_wake = now;
-    watchdog->clock_ms += passed < MOST_WAKE_MS ? passed : MOST_WAKE_MS;
+    const int64_t most = watchdog->most_wake_ms;
+    watchdog->clock_ms += passed < most ? passed : most;
     const uint64_t beats = heartbeat_count();
     if (beats != watchdog->beats) watchdog->moved_ms = watchdog->clock_ms;
     watchdog->beats = beats;
@@ -280,16 +291,33 @@ static void report_if_due(struct watchdog *watchdog)
     const int64_t now = watchdog->clock_ms;
     const bool due = rank_link_met(link) ||
                      now - watchdog->last_report_ms >= REPORT_MS + watchdog->options.size / 2;
-    struct rank_report report = own_report(watchdog, REPORT_ALIVE);
+    const bool first = watchdog->options.rank == 0, left = watchdog->left;
+    /* rank 0 is waited for until all have left: it says so only then */
+    struct rank_report report =
+        own_report(watchdog, left && !first ? REPORT_LEAVING : REPORT_ALIVE);
     pthread_mutex_unlock(&watchdog->mutex);
     report.state = state;
-    if (watchdog->options.rank == 0) {
+    if (first) {
         watchdog->seen[0].report = report;
-        watchdog->seen[0].state = SEEN_ALIVE;
+        watchdog->seen[0].state = left ? SEEN_LEAVING : SEEN_ALIVE;
     }
     if (!due) return;
     watchdog->last_report_ms = now;
     rank_link_send(link, &report);
+}
+
+/* Whether this rank is done and nobody whom it waits for has still to be. A rank 0 that is gone was
+ * done: it does not leave before it has heard that of this one. */
+static bool all_have_left(const struct watchdog *watchdog)
+{
+    const int rank = watchdog->options.rank;
+    if (!watchdog->left) return false;
+    if (watchdog->spoken) return true; /* the run is being ended */
+    if (rank > 0) return watchdog->seen[0].state != SEEN_ALIVE;
+    for (int other = 1; other < watchdog->n_seen; other++)
+        if (watchdog->seen[other].state == SEEN_ALIVE || watchdog->seen[other].state == SEEN_GONE)
+            return false; /* who is gone without a word is named */
+    return true;
 }
 
 static void *watch(void *argument)
@@ -307,6 +335,8 @@ static void *watch(void *argument)
         pthread_mutex_unlock(&watchdog->mutex);
         if (link != NULL) report_if_due(watchdog);
         watchdog->heard = watchdog->seen[0].state != SEEN_NEVER;
+        if (all_have_left(watchdog)) watchdog->parted = true;
+        if (watchdog->parted) break;
         pthread_mutex_lock(&watchdog->mutex);
         if (!watchdog->stopping && !watchdog->spoken) sentence = judge(watchdog);
         pthread_mutex_unlock(&watchdog->mutex);
@@ -378,9 +408,11 @@ out:
 void watchdog_stop(struct watchdog *watchdog)
 {
     if (watchdog == NULL) return;
-    watchdog->stopping = true;
-    pthread_join(watchdog->thread, NULL);
-    tell(watchdog, REPORT_LEAVING);
+    watchdog->left = true;
+    if (watchdog->options.link == NULL) watchdog->stopping = true;
+    if (watchdog->options.rank > 0) tell(watchdog, REPORT_LEAVING);
+    pthread_join(watchdog->thread, NULL); /* ends when all have left */
+    if (watchdog->options.rank == 0) tell(watchdog, REPORT_LEAVING);
     release(watchdog);
 }
 
@@ -388,7 +420,10 @@ void watchdog_set_timeout(struct watchdog *watchdog, double seconds)
 {
     if (watchdog == NULL) return;
     pthread_mutex_lock(&watchdog->mutex);
+    const int64_t rest_ms = (int64_t)(seconds * 1000 * (1 - NAMED_WITHIN));
     watchdog->limit_ms = (int64_t)(seconds * 1000 * NAMED_WITHIN);
+    watchdog->most_wake_ms = rest_ms < MOST_WAKE_MS ? rest_ms : MOST_WAKE_MS;
+    if (watchdog->most_wake_ms < WAKE_MS) watchdog->most_wake_ms = WAKE_MS;
     pthread_mutex_unlock(&watchdog->mutex);
 }
 

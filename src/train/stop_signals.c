@@ -90,6 +90,8 @@ void stop_signals_close(struct stop_signals *signals)
     eventfd_write(signals->wake, 1);
     pthread_join(signals->thread, NULL);
     close(signals->wake);
+    for (int i = 0; i < signals->pipe.n; i++)
+        if (signals->pipe.signals[i] != SIGINT) signals->pipe.before[i].sa_handler = SIG_IGN;
     signal_pipe_close(&signals->pipe);
 }
 

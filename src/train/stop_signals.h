@@ -31,7 +31,8 @@ struct stop_requests {
     bool checkpoint, stop;
 };
 
-/* Takes over the four until they are given back. */
+/* Takes over the four. Closed, INT is given back and the others are ignored from then on: the work
+ * is done or saved, and a second request must not make a failure of a process about to leave. */
 enum status stop_signals_open(struct stop_signals *signals);
 void stop_signals_close(struct stop_signals *signals);
 

@@ -104,12 +104,64 @@ static void test_nobody_late(void **state)
     check(VERDICT_NO_END, 0);
     seen[3].report.quiet_ms = 200; /* it has only now come there */
     check(VERDICT_FINE, 0);
+    all_well(); /* 3 came, and all have left, but for 1, of which nothing newer is known */
+    for (int rank = 0; rank < N; rank++) {
+        waits(rank, WORLD, 6, rank == 1 ? 5000 : 100);
+        if (rank != 1) seen[rank].state = SEEN_LEAVING;
+    }
+    check(VERDICT_FINE, 0);
+    for (int rank = 0; rank < N; rank++) seen[rank].report.quiet_ms = 5000;
+    check(VERDICT_NO_END, 1);
+    all_well(); /* 3 has given the pair up; what 2 said is older */
+    for (int rank = 0; rank < 2; rank++) waits(rank, WORLD, 6, 4000);
+    waits(2, PAIR, 4, 5000);
+    seen[3].report.n_groups = 1;
+    check(VERDICT_FINE, 0);
     all_well(); /* 2 waits for 3 along the pair, 3 for 2 in the world */
     waits(0, WORLD, 6, 5000);
     waits(1, WORLD, 6, 5000);
     waits(2, PAIR, 4, 5000);
     waits(3, WORLD, 6, 4000);
     assert_int_equal(rank_verdict(seen, N, NOW, LIMIT).kind, VERDICT_CIRCLE);
+}
+
+/* Time passes: ranks report every REPORT_MS, the judge looks every 100 ms or, under load, later by
+ * `wake`; from `begin` on rank 3 does nothing, and sends nothing where it is silent. When it is
+ * named, in ms since then; limit and wake of a watchdog that was given 2 seconds. */
+static int64_t named_after(int64_t begin, int64_t wake, bool silent)
+{
+    const int64_t allowed = 2000, limit = allowed * 9 / 10;
+    all_well();
+    for (int64_t now = 0; now < begin + 2 * allowed; now += wake) {
+        for (int rank = 0; rank < N; rank++) {
+            const int64_t at = now - (now + 60 * rank) % REPORT_MS; /* of its newest report */
+            if (at < 0 || (silent && rank == 3 && at > begin)) continue;
+            const int64_t since = at > begin ? at - begin : 0;
+            if (since > 0 && rank < 3) waits(rank, WORLD, 6, since);
+            seen[rank].report.quiet_ms = since;
+            seen[rank].heard_ms = at;
+        }
+        const struct verdict verdict = rank_verdict(seen, N, now, limit);
+        if (verdict.kind == VERDICT_FINE) continue;
+        assert_int_equal(verdict.kind, silent ? VERDICT_SILENT : VERDICT_STUCK);
+        assert_int_equal(verdict.rank, 3);
+        return now - begin;
+    }
+    return INT64_MAX;
+}
+
+/* Within the two seconds, and not before nine tenths of them but for what a report is old. */
+static void test_named_in_time(void **state)
+{
+    (void)state;
+    for (int64_t begin = 3000; begin < 3600; begin += 7) {
+        for (int64_t wake = 20; wake <= 200; wake += 30) {
+            for (int silent = 0; silent < 2; silent++) {
+                const int64_t after = named_after(begin, wake, silent);
+                assert_in_range(after, 1800 - (silent ? REPORT_MS : 0), 2000);
+            }
+        }
+    }
 }
 
 static void test_messages(void **state)
@@ -140,7 +192,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_alive),    cmocka_unit_test(test_dead_and_silent),
         cmocka_unit_test(test_stuck),    cmocka_unit_test(test_nobody_late),
-        cmocka_unit_test(test_messages),
+        cmocka_unit_test(test_messages), cmocka_unit_test(test_named_in_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

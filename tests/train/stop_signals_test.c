@@ -43,6 +43,8 @@ static void test_requests(void **state)
     assert_false(stop_signals_poll(&signals).stop);
     assert_true(after(&signals, SIGTERM).stop);
     stop_signals_close(&signals);
+    const int late[] = {SIGUSR1, SIGUSR2, SIGTERM}; /* between the last step and the end */
+    for (int i = 0; i < 3; i++) assert_int_equal(kill(getpid(), late[i]), 0);
 }
 
 /* Once: a request; twice: as if nobody listened. */
