@@ -57,7 +57,7 @@ endif
 CUDA_HOME ?= $(firstword $(wildcard /usr/local/cuda /opt/cuda) $(patsubst %/bin/nvcc,%,$(shell command -v nvcc)))
 NVCC ?= $(CUDA_HOME)/bin/nvcc
 CUDA_ARCHITECTURES ?= 80 90
-CUDA_SOURCES := $(wildcard kernels/cuda/*.cu src/device/*.cu)
+CUDA_SOURCES := $(wildcard kernels/cuda/*.cu src/device/*.cu src/comm/*.cu)
 CUDA_OBJECTS := $(CUDA_SOURCES:%.cu=build/cuda/%.o)
 NVCCFLAGS := -std=c++20 -O3 -fmad=false -lineinfo -Xcompiler -Wall,-pthread
 NVCCFLAGS += $(foreach a,$(CUDA_ARCHITECTURES),-gencode arch=compute_$(a),code=sm_$(a))
@@ -152,7 +152,7 @@ packages: # installs the Debian packages that are missing
 	@launch/setup.sh --check >/dev/null || launch/setup.sh
 
 tests: $(TEST_PROGRAMS) $(FUZZ_PROGRAMS) $(GOLDEN_TOOL) $(BUILD)/tests/teacher_server $(GPU_BENCH) $(if $(filter cuda,$(VARIANT)),,$(BUILD)/emulated/robin-dist) ## build the tests
-GPU_TESTS := $(filter $(BUILD)/tests/kernels/% $(BUILD)/tests/device/%,$(TEST_PROGRAMS))
+GPU_TESTS := $(filter $(BUILD)/tests/kernels/% $(BUILD)/tests/device/% $(BUILD)/tests/comm/comm_device_test,$(TEST_PROGRAMS))
 $(GPU_TESTS): $(TEST_GPU_OBJECTS)
 $(GPU_TESTS): GPU_LDLIBS := $(TEST_GPU_LDLIBS)
 $(filter-out $(GPU_TESTS),$(TEST_PROGRAMS)): $(GPU_OBJECTS)

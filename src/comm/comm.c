@@ -11,6 +11,7 @@
 #include "base/text_buffer.h"
 #include "base/trace.h"
 #include "comm/comm_state.h"
+#include "comm/nccl_comm.h"
 
 #define DEFAULT_TIMEOUT_SECONDS 300
 #define DEFAULT_CHUNK_ELEMENTS  ((int64_t)1 << 26)
@@ -129,11 +130,23 @@ out:
     return status;
 }
 
+static void forget(struct comm *comm)
+{
+    pthread_mutex_lock(&comm->shared->mutex);
+    struct comm **at = &comm->shared->with_nccl;
+    while (*at != NULL && *at != comm) at = &(*at)->next_with_nccl;
+    if (*at == comm) *at = comm->next_with_nccl;
+    pthread_mutex_unlock(&comm->shared->mutex);
+}
+
 void comm_destroy(struct comm *comm)
 {
     if (comm == NULL) return;
     struct comm_shared *shared = comm->shared;
     const bool last = comm->first;
+    forget(comm);
+    nccl_comm_destroy(comm->nccl);
+    comm_staging_release(&comm->staging);
     if (last) { /* a collective as well: one who does not come to it is named, too */
         shared->finalizing = true;
         watchdog_enter(shared->watchdog, &(struct watchdog_call){"the end of MPI", comm->axis,
@@ -152,6 +165,14 @@ void comm_destroy(struct comm *comm)
     pthread_mutex_destroy(&shared->mutex);
     free(shared->counts);
     free(shared);
+}
+
+void comm_remember(struct comm *comm)
+{
+    pthread_mutex_lock(&comm->shared->mutex);
+    comm->next_with_nccl = comm->shared->with_nccl;
+    comm->shared->with_nccl = comm;
+    pthread_mutex_unlock(&comm->shared->mutex);
 }
 
 int comm_rank(const struct comm *comm)
@@ -236,6 +257,7 @@ enum status comm_call_begin(struct comm *comm, const struct comm_call *call, int
 {
     enum status status = OK;
     const struct watchdog_call seen = {call->what, comm->axis, comm->group, ++comm->sequence};
+    while (comm->shared->ending) pause(); /* this process is about to be ended */
     if (comm->size > 1) count_call(comm, call);
     *ticket_out = watchdog_enter(comm->shared->watchdog, &seen);
     trace_push("collective", call->what);

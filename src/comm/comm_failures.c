@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "comm/comm_state.h"
+#include "comm/nccl_comm.h"
 
 #define ABORT_SECONDS 10     /* for MPI_Abort; it may hang like any other call */
 #define WORD_MS       50     /* for the others to hear that the run is being ended */
@@ -26,6 +27,16 @@ static void set_alarm(void)
     alarm(ABORT_SECONDS);
 }
 
+/* Else work on a GPU waits for ranks that are gone, and who waits for the GPU with it. */
+static void end_nccl(struct comm_shared *shared)
+{
+    pthread_mutex_lock(&shared->mutex);
+    shared->ending = shared->with_nccl != NULL;
+    for (struct comm *comm = shared->with_nccl; comm != NULL; comm = comm->next_with_nccl)
+        nccl_comm_abort(comm->nccl);
+    pthread_mutex_unlock(&shared->mutex);
+}
+
 /* The last words name their rank themselves, hence not log_error. */
 void comm_end_run(struct comm_shared *shared, const char *line)
 {
@@ -36,6 +47,7 @@ void comm_end_run(struct comm_shared *shared, const char *line)
     } else {
         sleep(ABORT_SECONDS / 2); /* until who has the word ends us */
     }
+    end_nccl(shared);
     if (!shared->finalizing) MPI_Abort(shared->world, 1);
     _exit(1); /* should MPI_Abort ever come back */
 }

@@ -240,6 +240,10 @@ const struct config_key config_keys[] = {
      .sentence = "that share one model: heads, channels and words of the language model split"},
     {"parallel.dp", CONFIG_INTEGER, AT(parallel.dp), "0", RANGE(0, 1048576), .unit = "models",
      .sentence = "that work on different samples; 0: as many as parallel.tp leaves"},
+    {"parallel.backend", CONFIG_CHOICE, AT(parallel.backend), "auto", .choices = "auto|nccl|mpi",
+     .unit = "",
+     .sentence = "how values travel between GPUs: by NCCL, or through the host by MPI; auto: NCCL "
+                 "where every rank has a GPU of its own"},
     {"parallel.tp_across_hosts", CONFIG_BOOLEAN, AT(parallel.tp_across_hosts), "false", .unit = "",
      .sentence = "whether the ranks of one model may sit on several machines"},
     {"parallel.sequence", CONFIG_BOOLEAN, AT(parallel.sequence), "false", .unit = "",

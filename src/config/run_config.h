@@ -111,10 +111,12 @@ struct config_train {
     int64_t max_skipped_steps, straggler_every;
 };
 
+enum config_backend { CONFIG_BACKEND_AUTO, CONFIG_BACKEND_NCCL, CONFIG_BACKEND_MPI };
 enum config_reduction { CONFIG_REDUCTION_FAST, CONFIG_REDUCTION_ORDERED };
 
 struct config_parallel {
     int64_t tp, dp; /* dp 0: ranks / tp */
+    int backend;
     bool tp_across_hosts, sequence, shard_gradients;
     int reduction;
     int64_t ordered_multiple, bucket_elements;

@@ -60,6 +60,11 @@ static enum status cuda_use(int number)
     RETURN_CUDA(cudaSetDevice(number), "be used from another thread");
 }
 
+static enum status cuda_identify(int number, char text[DEVICE_TEXT_BYTES])
+{
+    RETURN_CUDA(cudaDeviceGetPCIBusId(text, DEVICE_TEXT_BYTES, number), "say where it is");
+}
+
 static enum status cuda_take(void **memory_out, size_t bytes, const char *what)
 {
     size_t free_bytes = 0, total_bytes = 0;
@@ -114,7 +119,7 @@ static void cuda_stream_release(struct stream *stream)
     stream->cuda = nullptr;
 }
 
-static enum status cuda_stream_init(struct stream *stream)
+static enum status cuda_stream_init(struct stream *stream, bool scratch)
 {
     cudaStream_t handle = nullptr;
     stream->cuda = (struct cuda_stream *)calloc(1, sizeof *stream->cuda);
@@ -122,6 +127,7 @@ static enum status cuda_stream_init(struct stream *stream)
     const cudaError_t error = cudaStreamCreateWithFlags(&handle, cudaStreamNonBlocking);
     if (error != cudaSuccess) return cuda_failed(error, "make a stream");
     stream->cuda->handle = handle;
+    if (!scratch) return OK;
     stream->cuda->scratch_bytes = SCRATCH_BYTES;
     return cuda_take(&stream->cuda->scratch, SCRATCH_BYTES, "a stream's scratch");
 }
@@ -141,9 +147,58 @@ static enum status cuda_zero(struct stream *stream, void *memory, size_t bytes)
     RETURN_CUDA(cudaMemsetAsync(memory, 0, bytes, handle_of(stream)), "zero memory");
 }
 
+/* ---- events ---- */
+
+static enum status cuda_event_init(void **handle_out)
+{
+    cudaEvent_t event = nullptr;
+    const cudaError_t error = cudaEventCreateWithFlags(&event, cudaEventDefault);
+    if (error != cudaSuccess) return cuda_failed(error, "make an event");
+    *handle_out = event;
+    return OK;
+}
+
+static void cuda_event_release(void *handle)
+{
+    (void)cudaEventDestroy((cudaEvent_t)handle);
+}
+
+static enum status cuda_event_record(void *handle, struct stream *stream)
+{
+    RETURN_CUDA(cudaEventRecord((cudaEvent_t)handle, handle_of(stream)), "record an event");
+}
+
+static enum status cuda_event_hold(struct stream *stream, void *handle)
+{
+    RETURN_CUDA(cudaStreamWaitEvent(handle_of(stream), (cudaEvent_t)handle, 0),
+                "let a stream wait");
+}
+
+static enum status cuda_event_happened(void *handle, bool *happened_out)
+{
+    const cudaError_t error = cudaEventQuery((cudaEvent_t)handle);
+    *happened_out = error == cudaSuccess;
+    if (error == cudaSuccess || error == cudaErrorNotReady) return OK;
+    return cuda_failed(error, "finish the work it was given");
+}
+
+static enum status cuda_event_wait(void *handle)
+{
+    RETURN_CUDA(cudaEventSynchronize((cudaEvent_t)handle), "finish the work it was given");
+}
+
+static enum status cuda_event_elapsed(void *from, void *to, double *ms_out)
+{
+    float ms = 0;
+    const cudaError_t error = cudaEventElapsedTime(&ms, (cudaEvent_t)from, (cudaEvent_t)to);
+    *ms_out = ms;
+    return error == cudaSuccess ? OK : cuda_failed(error, "tell the time between two events");
+}
+
 extern "C" const struct device_driver cuda_driver = {
     .open = cuda_open,
     .use = cuda_use,
+    .identify = cuda_identify,
     .stream_init = cuda_stream_init,
     .stream_release = cuda_stream_release,
     .wait = cuda_wait,
@@ -153,4 +208,11 @@ extern "C" const struct device_driver cuda_driver = {
     .give = cuda_give,
     .take_host = cuda_take_host,
     .give_host = cuda_give_host,
+    .event_init = cuda_event_init,
+    .event_release = cuda_event_release,
+    .event_record = cuda_event_record,
+    .event_hold = cuda_event_hold,
+    .event_happened = cuda_event_happened,
+    .event_wait = cuda_event_wait,
+    .event_elapsed = cuda_event_elapsed,
 };

@@ -1,4 +1,5 @@
-/* What a stream on a GPU has beside a CPU's. For src/device and kernels/cuda alone. */
+/* What a stream on a GPU has beside a CPU's. For src/device, kernels/cuda
+ * and NCCL in src/comm alone. */
 #ifndef ROBIN_DEVICE_CUDA_STREAM_H
 #define ROBIN_DEVICE_CUDA_STREAM_H
 

@@ -44,19 +44,46 @@ const char *device_text(const struct device *device)
     return device->text;
 }
 
-enum status device_stream(struct device *device, struct stream **stream_out, int n_threads)
+bool device_is_gpu(const struct device *device)
+{
+    return device->driver != NULL;
+}
+
+enum status device_identity(const struct device *device, char text[DEVICE_TEXT_BYTES])
+{
+    memcpy(text, "CPU", sizeof "CPU");
+    return device->driver != NULL ? device->driver->identify(device->number, text) : OK;
+}
+
+enum status device_use(const struct device *device)
+{
+    return device->driver != NULL ? device->driver->use(device->number) : OK;
+}
+
+static enum status make_stream(struct device *device, struct stream **stream_out, int n_threads,
+                               bool scratch)
 {
     enum status status = OK;
     struct stream *stream = NULL;
     TRY(stream_create(&stream, n_threads));
     if (device->driver != NULL) {
-        TRY(device->driver->use(device->number));
+        TRY(device_use(device));
         stream->driver = device->driver;
-        TRY(device->driver->stream_init(stream));
+        TRY(device->driver->stream_init(stream, scratch));
     }
     *stream_out = stream;
     stream = NULL;
 out:
     stream_destroy(stream);
     return status;
+}
+
+enum status device_stream(struct device *device, struct stream **stream_out, int n_threads)
+{
+    return make_stream(device, stream_out, n_threads, true);
+}
+
+enum status device_side_stream(struct device *device, struct stream **stream_out)
+{
+    return make_stream(device, stream_out, 1, false);
 }

@@ -2,19 +2,22 @@
 #ifndef ROBIN_DEVICE_DEVICE_DRIVER_H
 #define ROBIN_DEVICE_DEVICE_DRIVER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/status.h"
+#include "device/device.h"
 #include "device/stream.h"
-
-#define DEVICE_TEXT_BYTES 320
 
 struct device_driver {
     /* Makes number `index` modulo their count this thread's GPU, and describes it. */
     enum status (*open)(int index, int *number_out, char text[DEVICE_TEXT_BYTES]);
     /* Later threads that use the GPU come by here first. */
     enum status (*use)(int number);
-    enum status (*stream_init)(struct stream *stream);
+    /* Which of all GPUs of the machine number `number` is, whoever counts them. */
+    enum status (*identify)(int number, char text[DEVICE_TEXT_BYTES]);
+    /* `scratch`: for kernels; without, a stream of copies and messages. */
+    enum status (*stream_init)(struct stream *stream, bool scratch);
     void (*stream_release)(struct stream *stream);
     enum status (*wait)(struct stream *stream);
     enum status (*copy)(struct stream *stream, void *to, const void *from, size_t bytes);
@@ -23,6 +26,14 @@ struct device_driver {
     void (*give)(void *memory);
     enum status (*take_host)(void **memory_out, size_t bytes, const char *what);
     void (*give_host)(void *memory);
+    /* of event.h */
+    enum status (*event_init)(void **handle_out);
+    void (*event_release)(void *handle);
+    enum status (*event_record)(void *handle, struct stream *stream);
+    enum status (*event_hold)(struct stream *stream, void *handle);
+    enum status (*event_happened)(void *handle, bool *happened_out);
+    enum status (*event_wait)(void *handle);
+    enum status (*event_elapsed)(void *from, void *to, double *ms_out);
 };
 
 /* NULL where the build has none: its file is then not linked. */

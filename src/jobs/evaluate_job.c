@@ -162,14 +162,15 @@ enum status evaluate_job(struct comm *comm, const struct run_config *config, boo
     TRY(job_mesh_make(&job.mesh, &job.share, comm, config));
     TRY(comm_agree(comm, open_all(&job)));
     TRY(comm_agree(comm, prepare(&job)));
+    TRY(job_mesh_use_device(&job.mesh, job.model.device, config));
     const struct train_parts parts = {.comm = comm, .mesh = &job.mesh, .model = job.model.model};
     TRY(run_take_init(&parts, config));
     *started_out = true;
     TRY(scenes_probe_run(&counts, &job.probe));
     TRY(comm_agree(comm, report(&job, &counts)));
 out:
-    run_model_release(&job.model);
     mesh_release(&job.mesh);
+    run_model_release(&job.model);
     tokenizer_close(job.tokenizer);
     corpus_close(job.corpus);
     return status;

@@ -5,17 +5,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/random.h"
 #include "base/text_buffer.h"
+#include "comm/comm_device.h"
 #include "parallel/tensor_parallel.h"
 #include "train/run_directory.h"
 
 /* Of what a run may change between two calls, but not between its ranks. */
 static uint64_t parallel_hash(const struct config_parallel *keys)
 {
-    char *text = text_format("%" PRId64 " %" PRId64 " %d %d %d %d %" PRId64, keys->tp, keys->dp,
-                             keys->tp_across_hosts, keys->sequence, keys->shard_gradients,
-                             keys->overlap, keys->bucket_elements);
+    char *text = text_format("%" PRId64 " %" PRId64 " %d %d %d %d %d %" PRId64, keys->tp, keys->dp,
+                             keys->backend, keys->tp_across_hosts, keys->sequence,
+                             keys->shard_gradients, keys->overlap, keys->bucket_elements);
     const uint64_t hash = hash_fnv1a(text, strlen(text));
     free(text);
     return hash;
@@ -52,6 +54,16 @@ enum status job_mesh_make(struct mesh *mesh_out, struct model_share *share_out, 
     TRY(compare_configs(comm, config));
     TRY(mesh_init(mesh_out, comm, &options));
     *share_out = tensor_parallel_share(mesh_out->tp, keys->sequence);
+out:
+    return status;
+}
+
+enum status job_mesh_use_device(struct mesh *mesh, struct device *device,
+                                const struct run_config *config)
+{
+    enum status status = OK;
+    TRY(comm_use_device(mesh->tp, device, (enum comm_backend)config->parallel.backend));
+    if (comm_has_nccl(mesh->tp)) log_info("values of the ranks of a model travel by NCCL");
 out:
     return status;
 }

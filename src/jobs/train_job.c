@@ -335,6 +335,7 @@ static enum status prepare(struct train_job *job)
     TRY(comm_agree(job->comm, status));
     TRY(preflight_check(job->comm, config));
     TRY(comm_agree(job->comm, create_model(job)));
+    TRY(job_mesh_use_device(&job->mesh, job->model.device, config));
     TRY(create_optimizer(job));
     TRY(start_or_resume(job));
     TRY(create_saver(job));

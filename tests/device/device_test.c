@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "device/device.h"
+#include "device/event.h"
 #include "device/stream.h"
 
 static void assert_ok(enum status status)
@@ -75,6 +76,49 @@ static void too_much_memory_is_a_sentence(void **state)
     }
 }
 
+/* Work on one stream that waits for another's: what the host reads last is what was sent first. */
+static void streams_wait_for_events(void **state)
+{
+    (void)state;
+    enum { N = 1000 };
+    static const char *const names[] = {"cpu", "cuda"};
+    static int64_t from[N], to[N];
+    for (int64_t i = 0; i < N; i++) from[i] = i * i;
+    for (int name = 0; name < 2; name++) {
+        struct device *device = NULL;
+        struct stream *one = NULL, *other = NULL;
+        struct event *begin = NULL, *sent = NULL;
+        void *memory = NULL;
+        bool happened = false;
+        double ms = -1;
+        if (device_open(&device, names[name], 0) != OK) continue; /* no GPU */
+        assert_ok(device_stream(device, &one, 1));
+        assert_ok(device_side_stream(device, &other));
+        assert_ok(stream_take(one, &memory, sizeof from, "a test"));
+        assert_ok(event_create(&begin, one));
+        assert_ok(event_create(&sent, one));
+        assert_ok(event_happened(begin, &happened));
+        assert_true(happened); /* as long as it was not recorded */
+        assert_ok(event_record(begin, one));
+        assert_ok(stream_copy(one, memory, from, sizeof from));
+        assert_ok(event_record(sent, one));
+        assert_ok(event_hold(other, sent));
+        assert_ok(stream_read(other, to, memory, sizeof to));
+        assert_memory_equal(to, from, sizeof to);
+        assert_ok(event_wait(sent));
+        assert_ok(event_happened(sent, &happened));
+        assert_true(happened);
+        assert_ok(event_elapsed(begin, sent, &ms));
+        assert_true(ms >= 0);
+        event_destroy(begin);
+        event_destroy(sent);
+        stream_give(one, memory);
+        stream_destroy(other);
+        stream_destroy(one);
+        device_close(device);
+    }
+}
+
 static void unknown_devices_are_refused(void **state)
 {
     (void)state;
@@ -89,6 +133,7 @@ int main(void)
         cmocka_unit_test(memory_on_the_cpu),
         cmocka_unit_test(memory_on_the_gpu),
         cmocka_unit_test(too_much_memory_is_a_sentence),
+        cmocka_unit_test(streams_wait_for_events),
         cmocka_unit_test(unknown_devices_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,6 +2,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <condition_variable>
 #include <cstdio>
 #include <cstdlib>
 #include <deque>
@@ -14,7 +15,8 @@
 
 namespace
 {
-std::recursive_mutex state; /* of everything below */
+std::recursive_mutex state; /* of everything below, and of streams */
+std::condition_variable_any some_work_done;
 std::map<void *, size_t> allocations;
 size_t taken;
 bool is_open;
@@ -22,7 +24,8 @@ bool is_open;
 
 struct emulated_stream {
     std::deque<std::function<void()>> queue;
-    uint64_t n_queued, n_run;
+    uint64_t n_queued, n_done;
+    bool is_busy; /* some thread is at its first piece of work */
 };
 
 struct emulated_event {
@@ -118,9 +121,17 @@ cudaError_t cudaGetLastError()
     return cudaSuccess;
 }
 
+/* Each rank its own, or all the same: ROBIN_EMULATED_GPUS, 1 unless it is set. */
 cudaError_t cudaGetDeviceCount(int *count)
 {
-    *count = 1;
+    const char *text = std::getenv("ROBIN_EMULATED_GPUS");
+    *count = text != nullptr ? std::atoi(text) : 1;
+    return cudaSuccess;
+}
+
+cudaError_t cudaDeviceGetPCIBusId(char *text, int bytes, int device)
+{
+    std::snprintf(text, (size_t)bytes, "emulated:%02d.0", device);
     return cudaSuccess;
 }
 
@@ -136,7 +147,9 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp *properties, int)
 
 cudaError_t cudaSetDevice(int device)
 {
-    return device == 0 ? cudaSuccess : cudaErrorInvalidValue;
+    int count = 0;
+    (void)cudaGetDeviceCount(&count);
+    return device >= 0 && device < count ? cudaSuccess : cudaErrorInvalidValue;
 }
 
 /* ---- streams: queues that run when somebody waits ---- */
@@ -149,19 +162,25 @@ void emulation::enqueue(cudaStream_t stream, std::function<void()> work)
     stream->n_queued++;
 }
 
-/* Runs what was queued before `position`. */
+/* Sees to it that what was queued before `position` is done: by this thread, unless another one is
+ * at it. */
 static void drain(cudaStream_t stream, uint64_t position)
 {
-    for (;;) {
-        std::function<void()> work;
-        {
-            std::lock_guard<std::recursive_mutex> lock(state);
-            if (stream->n_run >= position) return;
-            work = std::move(stream->queue.front());
-            stream->queue.pop_front();
-            stream->n_run++;
+    std::unique_lock<std::recursive_mutex> lock(state);
+    while (stream->n_done < position) {
+        if (stream->is_busy) {
+            some_work_done.wait(lock);
+            continue;
         }
+        const std::function<void()> work = std::move(stream->queue.front());
+        stream->queue.pop_front();
+        stream->is_busy = true;
+        lock.unlock();
         work();
+        lock.lock();
+        stream->is_busy = false;
+        stream->n_done++;
+        some_work_done.notify_all();
     }
 }
 
@@ -220,6 +239,13 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream)
 {
     *event = {stream, stream->n_queued};
     return cudaSuccess;
+}
+
+cudaError_t cudaEventQuery(cudaEvent_t event)
+{
+    std::lock_guard<std::recursive_mutex> lock(state);
+    const bool done = event->stream == nullptr || event->stream->n_done >= event->position;
+    return done ? cudaSuccess : cudaErrorNotReady;
 }
 
 cudaError_t cudaEventSynchronize(cudaEvent_t event)

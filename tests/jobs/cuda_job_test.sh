@@ -68,13 +68,17 @@ refused "which are the CPU's, but device is cuda" "$gpu" kernels=ref
 echo "refused where there is no GPU"
 
 train "$build/robin-dist" 1 cpu || { cat "$work/log"; fail "the run on the CPU"; }
-for mesh in "1 1" "2 1" "2 2"; do
-    read -r ranks tp <<<"$mesh"
-    train "$gpu" "$ranks" "gpu$ranks$tp" device=cuda parallel.tp="$tp" ||
-        { cat "$work/log"; fail "the run on a GPU, $ranks ranks, tp $tp"; }
-    same_curve cpu "gpu$ranks$tp"
+for mesh in "1 1 1" "2 1 1" "2 2 1" "2 2 2"; do
+    read -r ranks tp gpus <<<"$mesh"
+    export ROBIN_EMULATED_GPUS=$gpus
+    train "$gpu" "$ranks" "gpu$ranks$tp$gpus" device=cuda parallel.tp="$tp" ||
+        { cat "$work/log"; fail "the run on a GPU, $ranks ranks, tp $tp, $gpus GPUs"; }
+    same_curve cpu "gpu$ranks$tp$gpus"
 done
-echo "one curve on the CPU and on a GPU, on 1 and 2 ranks, tp 1 and 2"
+unset ROBIN_EMULATED_GPUS
+[ "$gpus" = 1 ] || [ "$gpu" = "$build/robin-dist" ] || grep -q "travel by NCCL" "$work/log" ||
+    { cat "$work/log"; fail "a GPU for each rank, and no NCCL"; }
+echo "one curve on the CPU and on a GPU, on 1 and 2 ranks, tp 1 and 2, by MPI and by NCCL"
 
 train "$build/robin-dist" 1 moved train.stop_after=1
 [ $? = 3 ] || { cat "$work/log"; fail "the CPU's first step"; }
