@@ -27,6 +27,10 @@ const struct config_key config_keys[] = {
 
     {"model.base", CONFIG_STRING, AT(model.base), "''", .unit = "",
      .sentence = "name of a file in model/ beside this one to start from; 'model: NAME' for short"},
+    {"model.dtype", CONFIG_CHOICE, AT(model.dtype), "fp32", .choices = "fp32|bf16", .unit = "",
+     .sentence = "of weights and activations as the model computes with them; bf16: rounded from "
+                 "fp32 weights, which are what is trained and saved; sums are fp32 in both, the "
+                 "mask extractor is fp32 always"},
     {"model.image.height", CONFIG_INTEGER, AT(model.image_height), "512", RANGE(32, 4096),
      .unit = "pixels, a multiple of 32", .sentence = "height that pictures are resized to"},
     {"model.image.width", CONFIG_INTEGER, AT(model.image_width), "512", RANGE(32, 4096),

@@ -32,6 +32,7 @@ enum config_job {
 };
 enum config_device { CONFIG_DEVICE_CPU, CONFIG_DEVICE_CUDA };
 enum config_kernels { CONFIG_KERNELS_CPU, CONFIG_KERNELS_REF };
+enum config_dtype { CONFIG_DTYPE_FP32, CONFIG_DTYPE_BF16 };
 enum config_image_mode { CONFIG_IMAGE_PAD, CONFIG_IMAGE_SQUASH };
 enum config_too_long { CONFIG_TOO_LONG_CUT, CONFIG_TOO_LONG_SKIP, CONFIG_TOO_LONG_REFUSE };
 enum config_region_mode {
@@ -46,6 +47,7 @@ enum config_schedule { CONFIG_SCHEDULE_COSINE, CONFIG_SCHEDULE_CONSTANT };
 
 struct config_model {
     char *base; /* name of a model file to start from; "" for none */
+    int dtype;
     int64_t image_height, image_width;
     struct config_integers vision_depths, vision_dims; /* four each */
     double vision_norm_eps, vision_drop_path_rate, vision_layer_scale_init;

@@ -358,8 +358,8 @@ static enum status run(struct engine *engine)
     const struct token_choice choice = {s->allowed, s->temperature, s->top_p, s->uniform};
     TRY(decoder_copy_blocks(engine->decoder, s->copies.to_from, s->copies.n));
     TRY(decoder_run(engine->decoder, &rows, &logits));
-    prepare_choice(engine); /* a GPU is at work meanwhile */
-    TRY(model_kernels(engine->model)
+    prepare_choice(engine);                                 /* a GPU is at work meanwhile */
+    TRY(kernels_in(model_kernels(engine->model), DTYPE_F32) /* the decoder's logits are fp32 */
             ->choose_tokens(s->token, s->log_probability, s->margin, logits, &choice, s->n_asking,
                             engine->config.lm.vocab, stream));
     TRY(answer_read_yes(engine, logits));

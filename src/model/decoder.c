@@ -12,15 +12,18 @@
 
 /* Scratch of one call. */
 struct decoder_activations {
-    float *x, *middle, *norm; /* [T, D] */
-    float *rstd;              /* [T] */
-    float *qkv, *attention;   /* [T, H + 2 KV, head size], [T, H, head size] */
-    float *gate_up, *swiglu;  /* [T, 2 F], [T, F] */
-    float *last, *last_norm;  /* [n_logits, D] */
-    float *logits;            /* [n_logits, V] */
+    enum dtype dtype;        /* of the tensors: the kernels' */
+    void *x, *middle, *norm; /* [T, D] */
+    float *rstd;             /* [T] */
+    void *qkv, *attention;   /* [T, H + 2 KV, head size], [T, H, head size] */
+    void *gate_up, *swiglu;  /* [T, 2 F], [T, F] */
+    void *last, *last_norm;  /* [n_logits, D] */
+    void *rounded;           /* [n_logits, V], or rows of a source [T, D] */
+    float *logits;           /* [n_logits, V] */
 };
 
 struct decoder {
+    struct model *model;
     struct model_config config;
     struct decoder_limits limits;
     const struct kernels *kernels;
@@ -49,24 +52,28 @@ static void lay_out(struct decoder_activations *a, struct arena *arena,
 {
     const int64_t t = limits->max_rows, n = limits->max_logits, d = config->hidden;
     const int64_t size = d / config->heads;
-    a->x = take_floats(arena, t, d);
-    a->middle = take_floats(arena, t, d);
-    a->norm = take_floats(arena, t, d);
+    a->x = take_tensor(arena, a->dtype, t, d);
+    a->middle = take_tensor(arena, a->dtype, t, d);
+    a->norm = take_tensor(arena, a->dtype, t, d);
     a->rstd = take_floats(arena, t > n ? t : n, 1);
-    a->qkv = take_floats(arena, t, (config->heads + 2 * config->kv_heads) * size);
-    a->attention = take_floats(arena, t, d);
-    a->gate_up = take_floats(arena, t, 2 * config->ffn);
-    a->swiglu = take_floats(arena, t, config->ffn);
-    a->last = take_floats(arena, n, d);
-    a->last_norm = take_floats(arena, n, d);
+    a->qkv = take_tensor(arena, a->dtype, t, (config->heads + 2 * config->kv_heads) * size);
+    a->attention = take_tensor(arena, a->dtype, t, d);
+    a->gate_up = take_tensor(arena, a->dtype, t, 2 * config->ffn);
+    a->swiglu = take_tensor(arena, a->dtype, t, config->ffn);
+    a->last = take_tensor(arena, a->dtype, n, d);
+    a->last_norm = take_tensor(arena, a->dtype, n, d);
     a->logits = take_floats(arena, n, config->vocab);
+    a->rounded = a->logits;
+    if (a->dtype == DTYPE_F32) return;
+    a->rounded =
+        take_tensor(arena, a->dtype, n * config->vocab > t * d ? n * config->vocab : t * d, 1);
 }
 
 struct decoder_memory decoder_plan(const struct lm_config *config,
                                    const struct decoder_limits *limits,
                                    const struct kernels *kernels)
 {
-    struct decoder_activations a;
+    struct decoder_activations a = {.dtype = kernels->dtype};
     struct arena arena;
     arena_init_measuring(&arena);
     lay_out(&a, &arena, config, limits);
@@ -108,13 +115,14 @@ enum status decoder_create(struct decoder **decoder_out, struct model *model,
     enum status status = OK;
     const struct kernels *kernels = model_kernels(model);
     struct decoder *decoder = memory_new(1, sizeof *decoder);
+    decoder->model = model;
+    decoder->a.dtype = kernels->dtype;
     decoder->config = *model_config_of(model);
     decoder->limits = *limits;
     decoder->kernels = kernels;
     decoder->stream = model_stream(model);
     const struct lm_config *config = &decoder->config.lm;
-    const struct flat_weights flat = {.table = model_parameters(model),
-                                      .values = model_weights(model)};
+    const struct flat_weights flat = model_flat_weights(model);
     TRY(check(model, limits, kernels));
     TRY(lm_slice_make(&decoder->slice, config, 0, 1));
     const struct decoder_memory memory = decoder_plan(config, limits, kernels);
@@ -144,19 +152,39 @@ void decoder_destroy(struct decoder *decoder)
 
 /* ---- running ---- */
 
-static enum status project(const struct decoder *decoder, const struct linear *linear, float *y,
-                           const float *x, int64_t n)
+static enum status project(const struct decoder *decoder, const struct linear *linear, void *y,
+                           const void *x, int64_t n)
 {
     return decoder->kernels->linear_rows(y, x, linear->weight.value, linear->bias.value, n,
                                          linear->out, linear->in, decoder->stream);
 }
 
-static enum status normalise(const struct decoder *decoder, const struct norm *norm, float *out,
-                             const float *x, int64_t n)
+static enum status normalise(const struct decoder *decoder, const struct norm *norm, void *out,
+                             const void *x, int64_t n)
 {
     const struct lm_config *c = &decoder->config.lm;
     return decoder->kernels->rmsnorm_forward(out, decoder->a.rstd, x, norm->weight.value, n,
                                              c->hidden, c->rms_eps, decoder->stream);
+}
+
+/* Rows of a source to theirs, as far as they stand anywhere; rounded in portions. */
+static enum status scatter(const struct decoder *decoder, const struct decoder_source *source,
+                           int64_t n_rows)
+{
+    enum status status = OK;
+    const struct kernels *k = decoder->kernels;
+    const int64_t d = decoder->config.lm.hidden, portion = decoder->limits.max_rows;
+    if (decoder->a.dtype == DTYPE_F32)
+        return k->rows_scatter(decoder->a.x, source->rows, source->index, n_rows, source->n, d,
+                               decoder->stream);
+    for (int64_t at = 0; at < source->n; at += portion) {
+        const int64_t n = source->n - at < portion ? source->n - at : portion;
+        TRY(k->narrow(decoder->a.rounded, source->rows + at * d, n * d, decoder->stream));
+        TRY(k->rows_scatter(decoder->a.x, decoder->a.rounded, source->index + at, n_rows, n, d,
+                            decoder->stream));
+    }
+out:
+    return status;
 }
 
 /* a.x [T, D]: words, and the sources' rows. */
@@ -167,11 +195,8 @@ static enum status embed(struct decoder *decoder, const struct decoder_rows *row
     const struct lm_config *c = &decoder->config.lm;
     TRY(k->embedding_forward(decoder->a.x, decoder->lm.embedding.value, rows->token_id,
                              rows->n_rows, c->vocab, c->hidden, decoder->stream));
-    for (int64_t i = 0; i < rows->n_sources; i++) {
-        const struct decoder_source *source = &rows->sources[i];
-        TRY(k->rows_scatter(decoder->a.x, source->rows, source->index, rows->n_rows, source->n,
-                            c->hidden, decoder->stream));
-    }
+    for (int64_t i = 0; i < rows->n_sources; i++)
+        TRY(scatter(decoder, &rows->sources[i], rows->n_rows));
 out:
     return status;
 }
@@ -229,13 +254,16 @@ enum status decoder_run(struct decoder *decoder, const struct decoder_rows *rows
            "%lld rows and %lld logits for a decoder of %lld and %lld", (long long)rows->n_rows,
            (long long)rows->n_logits, (long long)decoder->limits.max_rows,
            (long long)decoder->limits.max_logits);
+    TRY(model_send_weights(decoder->model));
     TRY(embed(decoder, rows));
     for (int64_t i = 0; i < c->layers; i++) TRY(run_layer(decoder, i, rows));
     TRY(k->rows_gather(a->last, a->x, rows->logit_row, rows->n_rows, rows->n_logits, c->hidden,
                        decoder->stream));
     TRY(normalise(decoder, &decoder->head.norm, a->last_norm, a->last, rows->n_logits));
-    TRY(k->linear_rows(a->logits, a->last_norm, decoder->head.weight.value, NULL, rows->n_logits,
+    TRY(k->linear_rows(a->rounded, a->last_norm, decoder->head.weight.value, NULL, rows->n_logits,
                        c->vocab, c->hidden, decoder->stream));
+    if (a->dtype != DTYPE_F32)
+        TRY(k->widen(a->logits, a->rounded, rows->n_logits * c->vocab, decoder->stream));
     *logits_out = a->logits;
 out:
     return status;

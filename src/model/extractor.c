@@ -43,6 +43,12 @@ void extractor_layout_saved(struct extractor_activations *a, struct arena *arena
     a->n_regions = n_regions;
     a->t = take_floats(arena, n_regions, config->lm.hidden);
     a->s = take_floats(arena, n_regions, config->lm.hidden);
+    a->t_rows = a->t;
+    a->s_rows = a->s;
+    if (a->dtype != DTYPE_F32) {
+        a->t_rows = take_tensor(arena, a->dtype, n_regions, config->lm.hidden);
+        a->s_rows = take_tensor(arena, a->dtype, n_regions, config->lm.hidden);
+    }
     if (mode->trains) take_own(a, arena, config);
 }
 
@@ -63,10 +69,37 @@ void extractor_layout_scratch(struct extractor_activations *a, struct arena *are
 
 /* ---- forward ---- */
 
+/* The rows of tokens from their values; and the gradients of the values from those of the rows. */
+static enum status round_tokens(const struct extractor *extractor,
+                                const struct extractor_activations *a, const struct model_run *run)
+{
+    enum status status = OK;
+    const int64_t n = a->n_regions * extractor->config->lm.hidden;
+    if (a->dtype == DTYPE_F32) goto out;
+    TRY(run->kernels->narrow(a->t_rows, a->t, n, run->stream));
+    TRY(run->kernels->narrow(a->s_rows, a->s, n, run->stream));
+out:
+    return status;
+}
+
+static enum status widen_gradients(const struct extractor *extractor,
+                                   const struct extractor_activations *a,
+                                   const struct model_run *run)
+{
+    enum status status = OK;
+    const int64_t n = a->n_regions * extractor->config->lm.hidden;
+    if (a->dtype == DTYPE_F32) goto out;
+    TRY(run->kernels->widen(a->t, a->t_rows, n, run->stream));
+    TRY(run->kernels->widen(a->s, a->s_rows, n, run->stream));
+out:
+    return status;
+}
+
+/* `pool` are the kernels of the features. */
 static enum status mask_token_forward(const struct extractor *extractor,
                                       struct extractor_activations *a,
                                       const struct extractor_input *input,
-                                      const struct model_run *run)
+                                      const struct kernels *pool, const struct model_run *run)
 {
     enum status status = OK;
     const struct kernels *k = run->kernels;
@@ -74,9 +107,9 @@ static enum status mask_token_forward(const struct extractor *extractor,
     int64_t embed = extractor->config->extractor.embed;
     for (int level = 0; level < N_LEVELS; level++) {
         int64_t c = extractor->config->vision.dims[level];
-        TRY(k->mask_pool_forward(a->pooled[level], input->features[level], input->footprint[level],
-                                 input->region_image, q, input->n_images, input->points[level], c,
-                                 run->stream));
+        TRY(pool->mask_pool_forward(a->pooled[level], input->features[level],
+                                    input->footprint[level], input->region_image, q,
+                                    input->n_images, input->points[level], c, run->stream));
         TRY(observe(run, a->pooled[level], q, c, "pooled.res%d", level + 2));
         float *out = level == 0 ? a->sum : a->level;
         TRY(linear_apply(run, &extractor->levels[level], out, a->pooled[level], q));
@@ -109,8 +142,10 @@ enum status extractor_forward(const struct extractor *extractor, struct extracto
                               const struct extractor_input *input, const struct model_run *run)
 {
     enum status status = OK;
-    TRY(mask_token_forward(extractor, a, input, run));
-    TRY(position_token_forward(extractor, a, input, run));
+    const struct model_run wide = run_in_fp32(run);
+    TRY(mask_token_forward(extractor, a, input, run->kernels, &wide));
+    TRY(position_token_forward(extractor, a, input, &wide));
+    TRY(round_tokens(extractor, a, run));
 out:
     return status;
 }
@@ -120,19 +155,19 @@ out:
 static enum status mask_token_backward(const struct extractor *extractor,
                                        struct extractor_activations *a,
                                        const struct extractor_input *input,
-                                       float *const dfeatures[N_LEVELS],
-                                       const struct model_run *run)
+                                       void *const dfeatures[N_LEVELS], const struct model_run *run)
 {
     enum status status = OK;
+    const struct model_run wide = run_in_fp32(run);
     int64_t q = a->n_regions;
     float *dsum = a->dembed[0];
-    TRY(linear_add_gradients(run, &extractor->feat, a->t, a->sum, NULL, q));
-    TRY(linear_propagate(run, &extractor->feat, dsum, a->t, q));
+    TRY(linear_add_gradients(&wide, &extractor->feat, a->t, a->sum, NULL, q));
+    TRY(linear_propagate(&wide, &extractor->feat, dsum, a->t, q));
     for (int level = 0; level < N_LEVELS; level++) {
         const struct linear *linear = &extractor->levels[level];
-        TRY(linear_add_gradients(run, linear, dsum, a->pooled[level], NULL, q));
+        TRY(linear_add_gradients(&wide, linear, dsum, a->pooled[level], NULL, q));
         if (dfeatures == NULL) continue;
-        TRY(linear_propagate(run, linear, a->dpooled, dsum, q));
+        TRY(linear_propagate(&wide, linear, a->dpooled, dsum, q));
         TRY(run->kernels->mask_pool_backward(dfeatures[level], a->dpooled, input->footprint[level],
                                              input->region_image, q, input->n_images,
                                              input->points[level], linear->in, run->stream));
@@ -164,13 +199,15 @@ out:
 }
 
 enum status extractor_backward(const struct extractor *extractor, struct extractor_activations *a,
-                               const struct extractor_input *input,
-                               float *const dfeatures[N_LEVELS], const struct model_run *run)
+                               const struct extractor_input *input, void *const dfeatures[N_LEVELS],
+                               const struct model_run *run)
 {
     enum status status = OK;
     bool trains = extractor->feat.weight.gradient != NULL;
+    const struct model_run wide = run_in_fp32(run);
+    TRY(widen_gradients(extractor, a, run));
     TRY(mask_token_backward(extractor, a, input, dfeatures, run));
-    if (trains) TRY(position_token_backward(extractor, a, input, run));
+    if (trains) TRY(position_token_backward(extractor, a, input, &wide));
 out:
     return status;
 }

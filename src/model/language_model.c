@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bf16.h"
 #include "base/text_buffer.h"
 #include "base/trace.h"
 #include "device/stream.h"
@@ -48,8 +49,13 @@ static void init_layer(struct lm_layer *layer, const struct flat_weights *flat,
     free(prefix);
 }
 
+static float rounded(float value, enum dtype dtype)
+{
+    return dtype == DTYPE_F32 ? value : bf16_to_float(bf16_from_float(value));
+}
+
 /* Angles as the reference has them: frequency and angle each rounded to fp32. */
-static void make_rope_tables(struct language_model *lm)
+static void make_rope_tables(struct language_model *lm, enum dtype dtype)
 {
     int64_t size = lm->config->hidden / lm->config->heads;
     int64_t half = size / 2;
@@ -59,8 +65,8 @@ static void make_rope_tables(struct language_model *lm)
         float frequency = 1.0f / power;
         for (int64_t p = 0; p < lm->n_positions; p++) {
             float angle = (float)p * frequency;
-            lm->cos[p * half + j] = (float)cos((double)angle);
-            lm->sin[p * half + j] = (float)sin((double)angle);
+            lm->cos[p * half + j] = rounded((float)cos((double)angle), dtype);
+            lm->sin[p * half + j] = rounded((float)sin((double)angle), dtype);
         }
     }
 }
@@ -87,7 +93,7 @@ void language_model_init(struct language_model *lm, const struct lm_slice *slice
     const struct lm_config *config = slice->config;
     *lm = (struct language_model){.config = config, .slice = slice, .n_positions = n_positions};
     take_rope_tables(lm, arena);
-    make_rope_tables(lm);
+    make_rope_tables(lm, flat->dtype);
     lm->embedding = weight_find(flat, "model.embed_tokens.weight");
     lm->layers = memory_new((size_t)config->layers, sizeof *lm->layers);
     for (int64_t i = 0; i < config->layers; i++) init_layer(&lm->layers[i], flat, slice, i);
@@ -134,25 +140,28 @@ static void take_passing(struct lm_layer_set *set, struct arena *arena,
                          const struct lm_slice *slice, const struct lm_activations *a)
 {
     const int64_t t = a->n_tokens, rows = a->n_rows;
+    const enum dtype dtype = a->dtype;
     set->rstd_input = take_floats(arena, rows, 1);
     set->rstd_attention = take_floats(arena, rows, 1);
-    set->qkv = take_floats(arena, t, qkv_width(slice));
-    set->attention = take_floats(arena, t, attention_width(slice));
+    set->qkv = take_tensor(arena, dtype, t, qkv_width(slice));
+    set->attention = take_tensor(arena, dtype, t, attention_width(slice));
     set->lse = take_floats(arena, t, slice->heads);
-    set->middle = take_floats(arena, rows, slice->config->hidden);
-    set->gate_up = take_floats(arena, t, 2 * slice->ffn);
+    set->middle = take_tensor(arena, dtype, rows, slice->config->hidden);
+    set->gate_up = take_tensor(arena, dtype, t, 2 * slice->ffn);
 }
 
 /* What only gradients of weight matrices read. With split rows the normalised rows are made and
  * gathered again instead. */
 static void take_matrix_inputs(struct lm_layer_set *set, struct arena *arena,
-                               const struct lm_slice *slice, int64_t t)
+                               const struct lm_slice *slice, const struct lm_activations *a)
 {
+    const int64_t t = a->n_tokens;
+    const enum dtype dtype = a->dtype;
     if (!slice->sequence) {
-        set->norm_input = take_floats(arena, t, slice->config->hidden);
-        set->norm_attention = take_floats(arena, t, slice->config->hidden);
+        set->norm_input = take_tensor(arena, dtype, t, slice->config->hidden);
+        set->norm_attention = take_tensor(arena, dtype, t, slice->config->hidden);
     }
-    set->swiglu = take_floats(arena, t, slice->ffn);
+    set->swiglu = take_tensor(arena, dtype, t, slice->ffn);
 }
 
 void lm_layout_saved(struct lm_activations *a, struct arena *arena, const struct lm_slice *slice,
@@ -165,17 +174,21 @@ void lm_layout_saved(struct lm_activations *a, struct arena *arena, const struct
     choose_rows(a, slice, arena->measuring);
     for (int64_t i = 0; i <= layers; i++) {
         bool own = i == 0 || mode->backward;
-        a->inputs[i] = own ? take_floats(arena, a->n_rows, d) : a->inputs[0];
+        a->inputs[i] = own ? take_tensor(arena, a->dtype, a->n_rows, d) : a->inputs[0];
     }
     for (int64_t i = 0; mode->backward && !mode->recompute && i < layers; i++) {
         take_passing(&a->sets[i], arena, slice, a);
-        if (mode->matrices_train) take_matrix_inputs(&a->sets[i], arena, slice, a->n_tokens);
+        if (mode->matrices_train) take_matrix_inputs(&a->sets[i], arena, slice, a);
     }
 }
 
 void lm_layout_gradient(struct lm_activations *a, struct arena *arena, const struct lm_slice *slice)
 {
-    if (a->mode.backward) a->gradient = take_floats(arena, a->n_rows, slice->config->hidden);
+    const int64_t d = slice->config->hidden;
+    if (a->mode.backward) a->gradient = take_tensor(arena, a->dtype, a->n_rows, d);
+    if (a->dtype == DTYPE_F32 || slice->size == 1) return;
+    a->wide = take_floats(arena, a->n_tokens, d);
+    if (slice->sequence) a->wide_rows = take_floats(arena, a->n_rows, d);
 }
 
 /* The normalised rows of any layer, where none keeps its own. */
@@ -194,11 +207,11 @@ void lm_layout_scratch(struct lm_activations *a, struct arena *arena, const stru
     const int64_t t = a->n_tokens, d = slice->config->hidden;
     bool saves = a->mode.backward && !a->mode.recompute;
     if (slice->sequence) {
-        a->partial = take_floats(arena, t, d);
-        a->gathered = take_floats(arena, t, d);
+        a->partial = take_tensor(arena, a->dtype, t, d);
+        a->gathered = take_tensor(arena, a->dtype, t, d);
     }
     if (!saves) take_passing(&a->shared, arena, slice, a);
-    if (!saves || !a->mode.matrices_train) take_matrix_inputs(&a->shared, arena, slice, t);
+    if (!saves || !a->mode.matrices_train) take_matrix_inputs(&a->shared, arena, slice, a);
     if (slice->sequence || (saves && !a->mode.matrices_train)) share_norms(a, slice);
     for (int64_t i = 0; saves && !a->mode.matrices_train && i < slice->config->layers; i++)
         a->sets[i].swiglu = a->shared.swiglu;
@@ -206,38 +219,55 @@ void lm_layout_scratch(struct lm_activations *a, struct arena *arena, const stru
         arena, kernels->attention_workspace(t, slice->heads, slice->kv_heads, slice->head_size));
     if (!a->mode.backward) return;
     a->norm_workspace = arena_take(arena, kernels->norm_workspace(a->n_rows, d));
-    a->dnorm = take_floats(arena, t, d);
-    a->dattention = take_floats(arena, t, attention_width(slice));
-    a->dswiglu = take_floats(arena, t, slice->ffn);
-    a->dqkv = take_floats(arena, t, qkv_width(slice));
-    if (!a->mode.matrices_train) a->ones = take_floats(arena, t, 1);
+    a->dnorm = take_tensor(arena, a->dtype, t, d);
+    a->dattention = take_tensor(arena, a->dtype, t, attention_width(slice));
+    a->dswiglu = take_tensor(arena, a->dtype, t, slice->ffn);
+    a->dqkv = take_tensor(arena, a->dtype, t, qkv_width(slice));
+    if (!a->mode.matrices_train) a->ones = take_tensor(arena, a->dtype, t, 1);
 }
 
 /* ---- rows of all sharers ---- */
 
-static int64_t all_floats(const struct lm_activations *a, const struct model_run *run)
+static int64_t all_elements(const struct lm_activations *a, const struct model_run *run)
 {
     return a->part_start[run->share->size];
 }
 
-enum status lm_rows_sum(const struct lm_activations *a, float *out, float *partial,
-                        const char *what, const struct model_run *run)
+enum status lm_rows_sum(const struct lm_activations *a, void *out, void *partial, const char *what,
+                        const struct model_run *run)
 {
+    enum status status = OK;
     const struct model_share *share = run->share;
     if (share == NULL) return OK;
-    if (!share->sequence) return share_sum(run, out, all_floats(a, run), what);
-    return share->scatter(share->context, out, partial, a->part_start, what, run->stream);
+    if (!share->sequence) return share_sum(run, out, all_elements(a, run), what);
+    if (dtype_of(run) == DTYPE_F32)
+        return share->scatter(share->context, out, partial, a->part_start, what, run->stream);
+    const int64_t n = a->part_start[share->index + 1] - a->part_start[share->index];
+    TRY(run->kernels->widen(run->wide, partial, all_elements(a, run), run->stream));
+    TRY(share->scatter(share->context, run->wide_rows, run->wide, a->part_start, what,
+                       run->stream));
+    TRY(run->kernels->narrow(out, run->wide_rows, n, run->stream));
+out:
+    return status;
 }
 
-enum status lm_rows_gather(const struct lm_activations *a, float *all, const float *rows,
+enum status lm_rows_gather(const struct lm_activations *a, void *all, const void *rows,
                            const char *what, const struct model_run *run)
 {
     enum status status = OK;
     const struct model_share *share = run->share;
+    const enum dtype dtype = dtype_of(run);
     if (share == NULL || !share->sequence) return OK;
     const int64_t first = a->part_start[share->index];
-    const size_t n = (size_t)(a->part_start[share->index + 1] - first);
-    if (all + first != rows) TRY(stream_copy(run->stream, all + first, rows, n * sizeof *all));
+    const int64_t n = a->part_start[share->index + 1] - first;
+    if (dtype != DTYPE_F32) {
+        TRY(run->kernels->widen(run->wide + first, rows, n, run->stream));
+        TRY(share->gather(share->context, run->wide, a->part_start, what, run->stream));
+        TRY(run->kernels->narrow(all, run->wide, all_elements(a, run), run->stream));
+        goto out;
+    }
+    void *own = element_at(all, first, dtype);
+    if (own != rows) TRY(stream_copy(run->stream, own, rows, (size_t)n * dtype_size(dtype)));
     TRY(share->gather(share->context, all, a->part_start, what, run->stream));
 out:
     return status;
@@ -263,13 +293,13 @@ static double attention_scale(const struct lm_slice *slice)
 }
 
 /* Where a product that the sharers add up is written before: its own place where rows are whole. */
-static float *partial_of(const struct layer_run *r, float *out)
+static void *partial_of(const struct layer_run *r, void *out)
 {
     return r->lm->slice->sequence ? r->activations->partial : out;
 }
 
 /* Rows of the residual stream, all of them, to the observer. */
-static enum status observe_rows(const struct layer_run *r, const float *rows, const char *format)
+static enum status observe_rows(const struct layer_run *r, const void *rows, const char *format)
 {
     enum status status = OK;
     struct lm_activations *a = r->activations;
@@ -283,13 +313,13 @@ out:
 }
 
 /* norm [T, D] and rstd of rows x; with split rows of everybody's. */
-static enum status norm_rows(const struct layer_run *r, const struct norm *norm, float *out,
-                             float *rstd, const float *x)
+static enum status norm_rows(const struct layer_run *r, const struct norm *norm, void *out,
+                             float *rstd, const void *x)
 {
     enum status status = OK;
     const struct lm_config *c = r->lm->config;
     const struct lm_activations *a = r->activations;
-    float *own = out + a->first_row * c->hidden;
+    void *own = element_at(out, a->first_row * c->hidden, dtype_of(r->run));
     TRY(r->run->kernels->rmsnorm_forward(own, rstd, x, norm->weight.value, a->n_rows, c->hidden,
                                          c->rms_eps, r->run->stream));
     TRY(lm_rows_gather(a, out, own, "normalised rows", r->run));
@@ -321,12 +351,12 @@ out:
 }
 
 /* set->middle = x + attention(norm(x)) */
-static enum status attention_half(const struct layer_run *r, const float *x)
+static enum status attention_half(const struct layer_run *r, const void *x)
 {
     enum status status = OK;
     struct lm_activations *a = r->activations;
     struct lm_layer_set *set = r->set;
-    float *product = partial_of(r, set->middle);
+    void *product = partial_of(r, set->middle);
     TRY(norm_rows(r, &r->layer->input_norm, set->norm_input, set->rstd_input, x));
     TRY(attend(r));
     TRY(linear_apply(r->run, &r->layer->o, product, set->attention, a->n_tokens));
@@ -371,7 +401,7 @@ enum status lm_forward(const struct language_model *lm, struct lm_activations *a
                               .run = run,
                               .index = i,
                               .observed = true};
-        float *out = a->inputs[i + 1], *product = partial_of(&r, out);
+        void *out = a->inputs[i + 1], *product = partial_of(&r, out);
         TRY(weights_needed(run, lm->config->layers - i));
         TRY(attention_half(&r, a->inputs[i]));
         TRY(mlp_inner(&r));
@@ -388,7 +418,7 @@ out:
 /* ---- backward ---- */
 
 /* The gradient of everybody's rows of the residual stream, [T, D]. */
-static enum status whole_gradient(const struct layer_run *r, const float **gradient_out)
+static enum status whole_gradient(const struct layer_run *r, const void **gradient_out)
 {
     enum status status = OK;
     struct lm_activations *a = r->activations;
@@ -399,8 +429,8 @@ out:
 }
 
 /* With split rows no layer keeps its normalised rows: made again where matrices read them. */
-static enum status renew_norm(const struct layer_run *r, const struct norm *norm, float *out,
-                              float *rstd, const float *x)
+static enum status renew_norm(const struct layer_run *r, const struct norm *norm, void *out,
+                              float *rstd, const void *x)
 {
     if (!r->lm->slice->sequence || !r->activations->mode.matrices_train) return OK;
     return norm_rows(r, norm, out, rstd, x);
@@ -409,13 +439,13 @@ static enum status renew_norm(const struct layer_run *r, const struct norm *norm
 /* activations->gradient [R, D] += the gradient through a norm of rows x, from the sharers' parts of
  * its output's gradient in activations->dnorm [T, D]. */
 static enum status norm_backward(const struct layer_run *r, const struct norm *norm,
-                                 const float *rstd, const float *x)
+                                 const float *rstd, const void *x)
 {
     enum status status = OK;
     const struct kernels *k = r->run->kernels;
     struct lm_activations *a = r->activations;
     const bool split = r->lm->slice->sequence;
-    float *dnorm = split ? a->partial : a->dnorm; /* whose whole gradient has been read */
+    void *dnorm = split ? a->partial : a->dnorm; /* whose whole gradient has been read */
     float *dweight = split || counts_shared(r->run) ? norm->weight.gradient : NULL;
     TRY(lm_rows_sum(a, dnorm, a->dnorm, "gradients of norms", r->run));
     TRY(k->rmsnorm_backward(a->gradient, dweight, dnorm, x, norm->weight.value, rstd, a->n_rows,
@@ -432,9 +462,9 @@ static enum status mlp_backward(const struct layer_run *r)
     struct lm_activations *a = r->activations;
     struct lm_layer_set *set = r->set;
     const struct norm *norm = &r->layer->attention_norm;
-    const float *gradient = NULL;
+    const void *gradient = NULL;
     int64_t t = r->batch->n_tokens;
-    float *dgate_up = set->gate_up; /* in place */
+    void *dgate_up = set->gate_up; /* in place */
     TRY(whole_gradient(r, &gradient));
     TRY(linear_add_gradients(r->run, &r->layer->down, gradient, set->swiglu, a->ones, t));
     TRY(linear_propagate(r->run, &r->layer->down, a->dswiglu, gradient, t));
@@ -450,7 +480,7 @@ out:
 }
 
 /* activations->gradient: of set->middle becomes that of the layer's input x. */
-static enum status attention_half_backward(const struct layer_run *r, const float *x)
+static enum status attention_half_backward(const struct layer_run *r, const void *x)
 {
     enum status status = OK;
     const struct kernels *k = r->run->kernels;
@@ -460,7 +490,7 @@ static enum status attention_half_backward(const struct layer_run *r, const floa
     struct lm_layer_set *set = r->set;
     struct stream *stream = r->run->stream;
     const struct norm *norm = &r->layer->input_norm;
-    const float *gradient = NULL;
+    const void *gradient = NULL;
     int64_t t = batch->n_tokens;
     TRY(whole_gradient(r, &gradient));
     TRY(linear_add_gradients(r->run, &r->layer->o, gradient, set->attention, a->ones, t));

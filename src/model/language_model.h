@@ -31,12 +31,13 @@ struct language_model {
  * the sharers split the rows (sequence), this one's part of them. */
 struct lm_layer_set {
     float *rstd_input, *rstd_attention; /* [R] */
-    float *norm_input, *norm_attention; /* [T, D]; with split rows scratch of any layer */
-    float *qkv;                         /* [T, H + 2 KV, head size], rotated */
-    float *attention, *lse;             /* [T, H, head size], [H, T] */
-    float *middle;                      /* [R, D] residual stream after attention */
-    float *gate_up;                     /* [T, 2 F] */
-    float *swiglu;                      /* [T, F] */
+    void *norm_input, *norm_attention;  /* [T, D]; with split rows scratch of any layer */
+    void *qkv;                          /* [T, H + 2 KV, head size], rotated */
+    void *attention;                    /* [T, H, head size] */
+    float *lse;                         /* [H, T] */
+    void *middle;                       /* [R, D] residual stream after attention */
+    void *gate_up;                      /* [T, 2 F] */
+    void *swiglu;                       /* [T, F] */
 };
 
 struct lm_mode {
@@ -48,21 +49,23 @@ struct lm_mode {
 struct lm_activations {
     int64_t n_tokens, n_sequences;
     int64_t n_rows, first_row; /* R, and which of the T rows they are */
-    int64_t *part_start;       /* [sharers + 1]: everybody's rows, in floats of [T, D] */
+    int64_t *part_start;       /* [sharers + 1]: everybody's rows, in elements of [T, D] */
+    enum dtype dtype;          /* of the tensors: the kernels' */
     struct lm_mode mode;
-    float **inputs; /* [layers + 1] x [R, D]: input of each layer, and the last output. Without a
+    void **inputs; /* [layers + 1] x [R, D]: input of each layer, and the last output. Without a
                        backward all one buffer. */
     struct lm_layer_set *sets;  /* per layer: backward without recompute */
     struct lm_layer_set shared; /* scratch of any layer */
-    float *gradient;            /* [R, D] of the residual stream */
-    float *partial, *gathered;  /* [T, D] with split rows: products to be added up; all rows */
-    float *dnorm, *dattention, *dswiglu, *dqkv;
-    float *ones; /* [T]: for biases that train alone */
+    void *gradient;             /* [R, D] of the residual stream */
+    void *partial, *gathered;   /* [T, D] with split rows: products to be added up; all rows */
+    float *wide, *wide_rows;    /* [T, D], [R, D] of model_run.h: sharers of tensors not fp32 */
+    void *dnorm, *dattention, *dswiglu, *dqkv;
+    void *ones; /* [T]: for biases that train alone */
     void *norm_workspace, *attention_workspace;
 };
 
-/* Finds the weights; the tables of RoPE are taken from the arena, for positions 0 .. n_positions-1.
- */
+/* Finds the weights; the tables of RoPE are taken from the arena, for positions 0 .. n_positions-1:
+ * floats, but of the values that the type of the weights has, as in the reference. */
 void language_model_init(struct language_model *lm, const struct lm_slice *slice,
                          const struct flat_weights *flat, struct arena *arena, int64_t n_positions);
 /* The bytes of those tables in an arena. */
@@ -74,7 +77,8 @@ void lm_activations_release(struct lm_activations *activations);
 void lm_layout_saved(struct lm_activations *activations, struct arena *arena,
                      const struct lm_slice *slice, const struct lm_mode *mode,
                      const struct model_limits *sizes);
-/* The gradient of the residual stream, which outlives the head's scratch. */
+/* The gradient of the residual stream, and what sums over sharers take: they outlive the head's
+ * scratch. */
 void lm_layout_gradient(struct lm_activations *activations, struct arena *arena,
                         const struct lm_slice *slice);
 void lm_layout_scratch(struct lm_activations *activations, struct arena *arena,
@@ -83,10 +87,10 @@ void lm_layout_scratch(struct lm_activations *activations, struct arena *arena,
 /* Between everybody's products or rows and this sharer's rows. A sharer that has all rows, or is
  * alone, keeps what it has. */
 /* out [R, D] = the sum of the sharers' partial [T, D]; without split rows out is partial. */
-enum status lm_rows_sum(const struct lm_activations *activations, float *out, float *partial,
+enum status lm_rows_sum(const struct lm_activations *activations, void *out, void *partial,
                         const char *what, const struct model_run *run);
 /* all [T, D] = everybody's rows [R, D]; without split rows nothing happens. */
-enum status lm_rows_gather(const struct lm_activations *activations, float *all, const float *rows,
+enum status lm_rows_gather(const struct lm_activations *activations, void *all, const void *rows,
                            const char *what, const struct model_run *run);
 
 /* activations->inputs[0] (embedded rows) -> inputs[layers]. */

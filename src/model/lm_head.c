@@ -48,19 +48,19 @@ void lm_head_layout(struct lm_head_activations *a, struct arena *arena,
     const int64_t n = sizes->n_targets < a->chunk_rows ? sizes->n_targets : a->chunk_rows;
     const int64_t d = slice->config->hidden;
     a->backward = sizes->backward;
-    if (slice->sequence) a->all_rows = take_floats(arena, sizes->n_tokens, d);
-    a->rows = take_floats(arena, n, d);
+    if (slice->sequence) a->all_rows = take_tensor(arena, a->dtype, sizes->n_tokens, d);
+    a->rows = take_tensor(arena, a->dtype, n, d);
     a->rstd = take_floats(arena, n, 1);
-    a->norm = take_floats(arena, n, d);
-    a->logits = take_floats(arena, n, a->chunk_vocab);
+    a->norm = take_tensor(arena, a->dtype, n, d);
+    a->logits = take_tensor(arena, a->dtype, n, a->chunk_vocab);
     a->row_max = take_floats(arena, n, 1);
     a->row_sum = take_floats(arena, n, 2);
     if (slice->size > 1) a->common_max = take_floats(arena, n, 1);
     a->loss = take_floats(arena, n, 1);
     if (!sizes->backward) return;
-    if (slice->sequence) a->all_gradients = take_floats(arena, sizes->n_tokens, d);
-    a->dnorm = take_floats(arena, n, d);
-    a->drows = take_floats(arena, n, d);
+    if (slice->sequence) a->all_gradients = take_tensor(arena, a->dtype, sizes->n_tokens, d);
+    a->dnorm = take_tensor(arena, a->dtype, n, d);
+    a->drows = take_tensor(arena, a->dtype, n, d);
     a->workspace = arena_take(arena, kernels->norm_workspace(n, d));
 }
 
@@ -85,7 +85,7 @@ static struct chunk chunk_at(const struct lm_head *head, struct lm_head_activati
 }
 
 /* activations->norm = RMSNorm of the chunk's rows of x */
-static enum status norm_forward(const struct chunk *chunk, const float *x)
+static enum status norm_forward(const struct chunk *chunk, const void *x)
 {
     enum status status = OK;
     const struct kernels *k = chunk->run->kernels;
@@ -107,14 +107,20 @@ static int64_t vocab_chunk_size(const struct chunk *chunk, int64_t v0)
     return left < size ? left : size;
 }
 
+/* The head's rows from word v0 on. */
+static const void *words_at(const struct chunk *chunk, int64_t v0)
+{
+    return element_at(chunk->head->weight.value, v0 * chunk->head->slice->config->hidden,
+                      dtype_of(chunk->run));
+}
+
 /* activations->logits of vocabulary v0 .. v0 + vc - 1 */
 static enum status logits_forward(const struct chunk *chunk, int64_t v0, int64_t vc)
 {
     const struct lm_head_activations *a = chunk->activations;
     int64_t d = chunk->head->slice->config->hidden;
-    return chunk->run->kernels->linear_forward(a->logits, a->norm,
-                                               chunk->head->weight.value + v0 * d, NULL, chunk->n,
-                                               vc, d, chunk->run->stream);
+    return chunk->run->kernels->linear_forward(a->logits, a->norm, words_at(chunk, v0), NULL,
+                                               chunk->n, vc, d, chunk->run->stream);
 }
 
 /* From the statistics of each sharer's words to those of all words. */
@@ -129,7 +135,7 @@ static enum status share_statistics(const struct chunk *chunk)
     TRY(share_max(run, a->common_max, chunk->n, "largest logits"));
     TRY(run->kernels->cross_entropy_rescale(a->row_max, a->row_sum, a->common_max, chunk->n,
                                             run->stream));
-    TRY(share_sum(run, a->row_sum, 2 * chunk->n, "sums of logits"));
+    TRY(share_sum_floats(run, a->row_sum, 2 * chunk->n, "sums of logits"));
 out:
     return status;
 }
@@ -152,7 +158,7 @@ static enum status loss_forward(const struct chunk *chunk, const float *weight,
     }
     TRY(share_statistics(chunk));
     TRY(k->cross_entropy_loss(a->loss, a->row_max, a->row_sum, a->target_logit, chunk->n, stream));
-    TRY(observe(chunk->run, a->loss, chunk->n, 1, "token_loss"));
+    TRY(observe_floats(chunk->run, a->loss, chunk->n, 1, "token_loss"));
     TRY(stream_read(stream, loss, a->loss, (size_t)chunk->n * sizeof *loss));
     for (int64_t i = 0; i < chunk->n; i++) {
         result->loss_sum += (double)loss[i];
@@ -164,7 +170,7 @@ out:
 }
 
 /* Gradient of the chunk's weighted loss: added to norm and head, and put into its rows of dx. */
-static enum status loss_backward(const struct chunk *chunk, float *dx)
+static enum status loss_backward(const struct chunk *chunk, void *dx)
 {
     enum status status = OK;
     const struct kernels *k = chunk->run->kernels;
@@ -180,8 +186,8 @@ static enum status loss_backward(const struct chunk *chunk, float *dx)
         TRY(k->cross_entropy_gradient(
             a->logits, a->row_max, a->row_sum, batch->target + chunk->first,
             batch->target_weight + chunk->first, chunk->n, vc, v0, stream));
-        TRY(k->linear_backward_input(a->dnorm, a->logits, head->weight.value + v0 * d, chunk->n, vc,
-                                     d, v0 > 0, stream));
+        TRY(k->linear_backward_input(a->dnorm, a->logits, words_at(chunk, v0), chunk->n, vc, d,
+                                     v0 > 0, stream));
         if (head->weight.gradient != NULL)
             TRY(k->linear_backward_weight(head->weight.gradient + v0 * d, NULL, a->logits, a->norm,
                                           chunk->n, vc, d, stream));
@@ -203,7 +209,7 @@ enum status lm_head_loss(const struct lm_head *head, struct lm_head_activations 
     enum status status = OK;
     *result = (struct model_result){0};
     if (rows->dx != NULL)
-        TRY(zero_floats(run, rows->dx, batch->n_tokens * head->slice->config->hidden));
+        TRY(zero_tensor(run, rows->dx, batch->n_tokens * head->slice->config->hidden));
     for (int64_t first = 0; first < batch->n_targets; first += a->chunk_rows) {
         struct chunk chunk = chunk_at(head, a, batch, run, first);
         TRY(norm_forward(&chunk, rows->x));
@@ -221,25 +227,28 @@ static enum status chunk_logits(const struct chunk *chunk, float *logits)
     const struct lm_slice *slice = chunk->head->slice;
     const struct lm_head_activations *a = chunk->activations;
     const int64_t v = slice->config->vocab, d = slice->config->hidden;
-    if (slice->size == 1 && !kernels_on_gpu(chunk->run->kernels))
+    float *part = NULL;
+    if (slice->size == 1 && !kernels_on_gpu(chunk->run->kernels) && a->dtype == DTYPE_F32)
         return chunk->run->kernels->linear_forward(logits, a->norm, chunk->head->weight.value, NULL,
                                                    chunk->n, v, d, chunk->run->stream);
+    part = memory_new((size_t)(chunk->n * a->chunk_vocab) + 1, sizeof *part);
     memset(logits, 0, (size_t)(chunk->n * v) * sizeof *logits);
     for (int64_t v0 = 0; v0 < slice->vocab; v0 += a->chunk_vocab) {
         const int64_t vc = vocab_chunk_size(chunk, v0);
         TRY(logits_forward(chunk, v0, vc));
+        TRY(read_tensor(chunk->run, part, a->logits, chunk->n * vc));
         for (int64_t row = 0; row < chunk->n; row++)
-            TRY(stream_copy(chunk->run->stream, logits + row * v + slice->first_word + v0,
-                            a->logits + row * vc, (size_t)vc * sizeof *logits));
-        TRY(stream_wait(chunk->run->stream));
+            memcpy(logits + row * v + slice->first_word + v0, part + row * vc,
+                   (size_t)vc * sizeof *logits);
     }
-    TRY(share_sum(chunk->run, logits, chunk->n * v, "logits"));
+    TRY(share_sum_floats(chunk->run, logits, chunk->n * v, "logits"));
 out:
+    free(part);
     return status;
 }
 
-enum status lm_head_logits(const struct lm_head *head, struct lm_head_activations *a,
-                           const float *x, float *logits, const struct model_batch *batch,
+enum status lm_head_logits(const struct lm_head *head, struct lm_head_activations *a, const void *x,
+                           float *logits, const struct model_batch *batch,
                            const struct model_run *run)
 {
     enum status status = OK;

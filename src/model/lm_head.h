@@ -17,15 +17,17 @@ struct lm_head {
 };
 
 struct lm_head_activations {
+    enum dtype dtype; /* of the tensors: the kernels' */
     bool backward;
     int64_t chunk_rows, chunk_vocab;
-    float *rows, *rstd, *norm;       /* [chunk rows, D], [chunk rows], [chunk rows, D] */
-    float *dnorm, *drows;            /* [chunk rows, D] */
-    float *logits;                   /* [chunk rows, chunk vocab] */
+    void *rows, *norm;               /* [chunk rows, D] */
+    float *rstd;                     /* [chunk rows] */
+    void *dnorm, *drows;             /* [chunk rows, D] */
+    void *logits;                    /* [chunk rows, chunk vocab] */
     float *row_max, *row_sum, *loss; /* [chunk rows] */
     float *target_logit;             /* [chunk rows], behind the chunk's row_sum */
     float *common_max;               /* [chunk rows] over all sharers */
-    float *all_rows, *all_gradients; /* [T, D] where the sharers split rows */
+    void *all_rows, *all_gradients;  /* [T, D] where the sharers split rows */
     void *workspace;
 };
 
@@ -45,8 +47,8 @@ void lm_head_layout(struct lm_head_activations *activations, struct arena *arena
 
 /* The residual stream after the last layer. */
 struct lm_head_rows {
-    const float *x; /* [T, D] */
-    float *dx;      /* [T, D] written: gradient of the weighted loss; NULL: forward only */
+    const void *x; /* [T, D] */
+    void *dx;      /* [T, D] written: gradient of the weighted loss; NULL: forward only */
     const float *target_weight; /* [N]: the batch's, for the host */
 };
 
@@ -56,7 +58,7 @@ enum status lm_head_loss(const struct lm_head *head, struct lm_head_activations 
                          const struct model_run *run, struct model_result *result);
 /* logits [N, V] of the batch's target rows; whole on every sharer, for what is small. */
 enum status lm_head_logits(const struct lm_head *head, struct lm_head_activations *activations,
-                           const float *x, float *logits, const struct model_batch *batch,
+                           const void *x, float *logits, const struct model_batch *batch,
                            const struct model_run *run);
 
 #endif

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/assertion.h"
+#include "base/bf16.h"
 #include "base/text_buffer.h"
 #include "base/trace.h"
 #include "device/stream.h"
@@ -34,7 +35,28 @@ bool counts_shared(const struct model_run *run)
     return run->share == NULL || run->share->index == 0;
 }
 
-enum status share_sum(const struct model_run *run, float *values, int64_t n, const char *what)
+struct model_run run_in_fp32(const struct model_run *run)
+{
+    struct model_run wide = *run;
+    wide.kernels = kernels_in(run->kernels, DTYPE_F32);
+    ASSERT(wide.kernels != NULL, "kernels %s have no fp32 beside them", run->kernels->name);
+    return wide;
+}
+
+enum status share_sum(const struct model_run *run, void *tensor, int64_t n, const char *what)
+{
+    enum status status = OK;
+    if (run->share == NULL) return OK;
+    if (dtype_of(run) == DTYPE_F32) return share_sum_floats(run, tensor, n, what);
+    TRY(run->kernels->widen(run->wide, tensor, n, run->stream));
+    TRY(share_sum_floats(run, run->wide, n, what));
+    TRY(run->kernels->narrow(tensor, run->wide, n, run->stream));
+out:
+    return status;
+}
+
+enum status share_sum_floats(const struct model_run *run, float *values, int64_t n,
+                             const char *what)
 {
     if (run->share == NULL) return OK;
     return run->share->sum(run->share->context, values, n, what, run->stream);
@@ -62,7 +84,8 @@ struct weight weight_find(const struct flat_weights *flat, const char *format, .
     const struct parameter *parameter = parameter_find(flat->table, name);
     ASSERT(parameter != NULL, "the table has no parameter %s", name);
     free(name);
-    struct weight weight = {.value = flat->values + parameter->offset};
+    struct weight weight = {
+        .value = element_at(flat->values, parameter->offset - flat->first, flat->dtype)};
     if (flat->gradients != NULL && parameter->gradient_offset >= 0)
         weight.gradient = flat->gradients + parameter->gradient_place;
     return weight;
@@ -82,8 +105,8 @@ static double linear_flops(const struct linear *linear, int64_t n)
     return 2.0 * (double)n * (double)linear->out * (double)linear->in;
 }
 
-enum status linear_apply(const struct model_run *run, const struct linear *linear, float *y,
-                         const float *x, int64_t n)
+enum status linear_apply(const struct model_run *run, const struct linear *linear, void *y,
+                         const void *x, int64_t n)
 {
     trace_push("kernel", "linear");
     const enum status status = run->kernels->linear_forward(
@@ -93,7 +116,7 @@ enum status linear_apply(const struct model_run *run, const struct linear *linea
 }
 
 enum status linear_add_gradients(const struct model_run *run, const struct linear *linear,
-                                 const float *dy, const float *x, const float *ones, int64_t n)
+                                 const void *dy, const void *x, const void *ones, int64_t n)
 {
     float *dw = linear->weight.gradient;
     float *db = linear->bias.gradient;
@@ -110,8 +133,8 @@ enum status linear_add_gradients(const struct model_run *run, const struct linea
     return OK;
 }
 
-enum status linear_propagate(const struct model_run *run, const struct linear *linear, float *dx,
-                             const float *dy, int64_t n)
+enum status linear_propagate(const struct model_run *run, const struct linear *linear, void *dx,
+                             const void *dy, int64_t n)
 {
     trace_push("kernel", "linear input gradient");
     const enum status status = run->kernels->linear_backward_input(
@@ -132,20 +155,45 @@ float *take_floats(struct arena *arena, int64_t n, int64_t c)
     return arena_take(arena, size_multiply(size_multiply((size_t)n, (size_t)c), sizeof(float)));
 }
 
-enum status zero_floats(const struct model_run *run, float *data, int64_t n)
+void *take_tensor(struct arena *arena, enum dtype dtype, int64_t n, int64_t c)
 {
-    return stream_zero(run->stream, data, (size_t)n * sizeof *data);
+    return arena_take(arena, size_multiply(size_multiply((size_t)n, (size_t)c), dtype_size(dtype)));
 }
 
-enum status fill_ones(const struct model_run *run, float *data, int64_t n)
+enum status zero_tensor(const struct model_run *run, void *tensor, int64_t n)
+{
+    return stream_zero(run->stream, tensor, (size_t)n * dtype_size(dtype_of(run)));
+}
+
+enum status fill_ones(const struct model_run *run, void *tensor, int64_t n)
 {
     enum status status = OK;
-    float *ones = memory_new((size_t)n + 1, sizeof *ones);
-    for (int64_t i = 0; i < n; i++) ones[i] = 1.0f;
-    TRY(stream_copy(run->stream, data, ones, (size_t)n * sizeof *ones));
+    const enum dtype dtype = dtype_of(run);
+    void *ones = memory_new((size_t)n + 1, dtype_size(dtype));
+    for (int64_t i = 0; i < n; i++) {
+        if (dtype == DTYPE_F32)
+            ((float *)ones)[i] = 1.0f;
+        else
+            ((uint16_t *)ones)[i] = bf16_from_float(1.0f);
+    }
+    TRY(stream_copy(run->stream, tensor, ones, (size_t)n * dtype_size(dtype)));
     TRY(stream_wait(run->stream));
 out:
     free(ones);
+    return status;
+}
+
+enum status read_tensor(const struct model_run *run, float *out, const void *tensor, int64_t n)
+{
+    enum status status = OK;
+    const enum dtype dtype = dtype_of(run);
+    uint16_t *halves = NULL;
+    if (dtype == DTYPE_F32) return stream_read(run->stream, out, tensor, (size_t)n * sizeof *out);
+    halves = memory_new((size_t)n + 1, sizeof *halves);
+    TRY(stream_read(run->stream, halves, tensor, (size_t)n * sizeof *halves));
+    for (int64_t i = 0; i < n; i++) out[i] = bf16_to_float(halves[i]);
+out:
+    free(halves);
     return status;
 }
 
@@ -154,26 +202,51 @@ bool observes_all(const struct model_run *run)
     return run->observer != NULL && run->observer->only == NULL;
 }
 
-enum status observe(const struct model_run *run, const float *data, int64_t rows, int64_t columns,
-                    const char *format, ...)
+static bool is_observed(const struct model_run *run, const char *format)
+{
+    if (run->observer == NULL) return false;
+    return run->observer->only == NULL || strcmp(run->observer->only, format) == 0;
+}
+
+/* `run` with kernels of the data's type. */
+static enum status show(const struct model_run *run, const void *data, int64_t rows,
+                        int64_t columns, const char *name)
 {
     enum status status = OK;
-    if (run->observer == NULL) return OK;
-    if (run->observer->only != NULL && strcmp(run->observer->only, format) != 0) return OK;
-    float *copy = NULL;
     const size_t n = (size_t)(rows * columns);
-    if (kernels_on_gpu(run->kernels)) {
-        copy = memory_new(n + 1, sizeof *copy);
-        TRY(stream_read(run->stream, copy, data, n * sizeof *copy));
-    }
+    const bool copies = kernels_on_gpu(run->kernels) || dtype_of(run) != DTYPE_F32;
+    float *copy = copies ? memory_new(n + 1, sizeof *copy) : NULL;
+    if (copies) TRY(read_tensor(run, copy, data, (int64_t)n));
     TRY(stream_wait(run->stream));
+    run->observer->see(run->observer->context, name, copies ? copy : data, rows, columns);
+out:
+    free(copy);
+    return status;
+}
+
+enum status observe(const struct model_run *run, const void *data, int64_t rows, int64_t columns,
+                    const char *format, ...)
+{
+    if (!is_observed(run, format)) return OK;
     va_list arguments;
     va_start(arguments, format);
     char *name = format_name(format, arguments);
     va_end(arguments);
-    run->observer->see(run->observer->context, name, copy != NULL ? copy : data, rows, columns);
+    const enum status status = show(run, data, rows, columns, name);
     free(name);
-out:
-    free(copy);
+    return status;
+}
+
+enum status observe_floats(const struct model_run *run, const float *data, int64_t rows,
+                           int64_t columns, const char *format, ...)
+{
+    if (!is_observed(run, format)) return OK;
+    const struct model_run wide = run_in_fp32(run);
+    va_list arguments;
+    va_start(arguments, format);
+    char *name = format_name(format, arguments);
+    va_end(arguments);
+    const enum status status = show(&wide, data, rows, columns, name);
+    free(name);
     return status;
 }

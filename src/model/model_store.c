@@ -5,6 +5,9 @@
 
 #include "base/assertion.h"
 #include "device/stream.h"
+#include "kernels.h"
+
+#define STAGING_ELEMENTS (INT64_C(1) << 22)
 
 static bool is_gpu(const struct stream *stream)
 {
@@ -37,15 +40,51 @@ static size_t float_bytes(int64_t n)
     return size_multiply((size_t)n, sizeof(float));
 }
 
-/* What the host has beside the GPU. */
+/* What the kernels have of the weights, from the arena of their memory. */
+static void lay_out_weights(struct model_store *store, struct arena *arena)
+{
+    const size_t n = (size_t)store->n_weights;
+    store->values = arena_take(arena, size_multiply(n, dtype_size(store->kernels->dtype)));
+    if (!store->on_gpu || store->kernels->dtype == DTYPE_F32) return;
+    store->wide = arena_take(arena, float_bytes(store->n_wide));
+    store->staging = arena_take(arena, float_bytes(STAGING_ELEMENTS));
+}
+
+static void find_wide(struct model_store *store, const struct parameter_table *table)
+{
+    int64_t first = table->n_weight_elements, end = 0;
+    for (int64_t i = 0; i < table->n_parameters; i++) {
+        const struct parameter *parameter = &table->parameters[i];
+        if (parameter->module != MODULE_EXTRACTOR) continue;
+        if (parameter->offset < first) first = parameter->offset;
+        if (parameter->offset + parameter->n_elements > end)
+            end = parameter->offset + parameter->n_elements;
+    }
+    store->first_wide = first;
+    store->n_wide = end - first;
+}
+
+size_t model_store_bytes(const struct parameter_table *table, const struct kernels *kernels)
+{
+    struct model_store store = {.kernels = kernels,
+                                .on_gpu = kernels_on_gpu(kernels),
+                                .n_weights = table->n_weight_elements};
+    struct arena measuring;
+    find_wide(&store, table);
+    arena_init_measuring(&measuring);
+    lay_out_weights(&store, &measuring);
+    return measuring.used;
+}
+
+/* What the host has beside the kernels. */
 static enum status take_host(struct model_store *store)
 {
     enum status status = OK;
     void *memory = NULL;
     TRY(stream_take_host(store->stream, &memory, float_bytes(store->n_weights),
-                         "weights of the model"));
+                         "fp32 weights of the model"));
     store->host_weights = memory;
-    if (store->n_gradients == 0) goto out;
+    if (store->n_gradients == 0 || !store->on_gpu) goto out;
     TRY(stream_take_host(store->stream, &memory, float_bytes(store->n_gradients),
                          "gradients of the model"));
     store->host_gradients = memory;
@@ -54,26 +93,29 @@ out:
 }
 
 enum status model_store_init(struct model_store *store, const struct model_memory *memory,
-                             const struct parameter_table *table, struct stream *stream)
+                             const struct parameter_table *table, const struct kernels *kernels,
+                             struct stream *stream)
 {
     enum status status = OK;
     *store =
         (struct model_store){.stream = stream,
+                             .kernels = kernels,
                              .on_gpu = is_gpu(stream),
+                             .apart = is_gpu(stream) || kernels->dtype != DTYPE_F32,
                              .n_weights = table->n_weight_elements,
                              .n_gradients = memory->gradients > 0 ? table->n_gradient_places : 0};
     pthread_mutex_init(&store->mutex, NULL);
     store->made = true;
+    find_wide(store, table);
     TRY(model_arena_init(&store->weights, memory->weights, stream, "weights of the model"));
+    lay_out_weights(store, &store->weights);
     if (memory->gradients > 0)
         TRY(model_arena_init(&store->gradients, memory->gradients, stream,
                              "gradients of the model"));
-    if (store->on_gpu) {
-        TRY(take_host(store));
-    } else {
-        store->host_weights = (float *)(void *)store->weights.base;
-        store->host_gradients = (float *)(void *)store->gradients.base;
-    }
+    if (store->apart) TRY(take_host(store));
+    if (!store->apart) store->host_weights = store->values;
+    if (!store->on_gpu) store->host_gradients = (float *)(void *)store->gradients.base;
+    if (store->wide == NULL) store->wide = store->host_weights + store->first_wide;
 out:
     return status;
 }
@@ -83,7 +125,7 @@ void model_store_release(struct model_store *store)
     if (!store->made) return;
     model_arena_release(&store->gradients, store->stream);
     model_arena_release(&store->weights, store->stream);
-    if (store->on_gpu && store->host_weights != NULL)
+    if (store->apart && store->host_weights != NULL)
         stream_give_host(store->stream, store->host_weights);
     if (store->on_gpu && store->host_gradients != NULL)
         stream_give_host(store->stream, store->host_gradients);
@@ -112,14 +154,37 @@ float *model_store_gradients(struct model_store *store)
     return store->host_gradients;
 }
 
+/* To a GPU in pieces, each rounded there before the next one comes. */
+static enum status send_rounded(struct model_store *store)
+{
+    enum status status = OK;
+    const size_t size = dtype_size(store->kernels->dtype);
+    for (int64_t first = 0; first < store->n_weights; first += STAGING_ELEMENTS) {
+        const int64_t left = store->n_weights - first;
+        const int64_t n = left < STAGING_ELEMENTS ? left : STAGING_ELEMENTS;
+        TRY(stream_copy(store->stream, store->staging, store->host_weights + first,
+                        float_bytes(n)));
+        TRY(store->kernels->narrow((unsigned char *)store->values + (size_t)first * size,
+                                   store->staging, n, store->stream));
+    }
+    TRY(stream_copy(store->stream, store->wide, store->host_weights + store->first_wide,
+                    float_bytes(store->n_wide)));
+out:
+    return status;
+}
+
 enum status model_store_send_weights(struct model_store *store)
 {
     pthread_mutex_lock(&store->mutex);
     const bool changed = store->weights_changed;
     store->weights_changed = false;
     pthread_mutex_unlock(&store->mutex);
-    if (!store->on_gpu || !changed) return OK;
-    return stream_copy(store->stream, store->weights.base, store->host_weights,
+    if (!store->apart || !changed) return OK;
+    if (!store->on_gpu)
+        return store->kernels->narrow(store->values, store->host_weights, store->n_weights,
+                                      store->stream);
+    if (store->kernels->dtype != DTYPE_F32) return send_rounded(store);
+    return stream_copy(store->stream, store->values, store->host_weights,
                        float_bytes(store->n_weights));
 }
 

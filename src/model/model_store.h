@@ -1,7 +1,7 @@
-/* The flat weights and gradients of a model, twice where it runs on a GPU: for the host, in fp32,
- * which is what optimizer, checkpoints and exchange read and write; and for the kernels. They are
- * copied when one side has changed and the other one looks. On the CPU both are the same memory.
- * Internal to src/model. */
+/* The flat weights and gradients of a model. The host's are fp32, always: the master weights that
+ * optimizer, checkpoints and exchange read and write. The kernels' are on their device and, for
+ * bf16 tables, rounded; made anew when the host's have changed and a batch comes. Gradients are
+ * fp32 for both. On the CPU what is fp32 for both is the same memory. Internal to src/model. */
 #ifndef ROBIN_MODEL_MODEL_STORE_H
 #define ROBIN_MODEL_MODEL_STORE_H
 
@@ -11,23 +11,34 @@
 #include "base/arena.h"
 #include "model/robin_model.h"
 
+struct kernels;
 struct stream;
 
 struct model_store {
     struct stream *stream;
+    const struct kernels *kernels;
     bool on_gpu;
+    bool apart;                      /* the kernels' weights are not the host's */
     struct arena weights, gradients; /* the kernels': weights and tables of RoPE; gradients */
+    void *values;                    /* the kernels' weights, in their type */
+    float *staging;                  /* on a GPU, on the way to another type than fp32 */
     float *host_weights, *host_gradients;
     int64_t n_weights, n_gradients;
+    /* What kernels read in fp32 even so, the extractor's: elements of the flat weights. */
+    int64_t first_wide, n_wide;
+    float *wide;
     pthread_mutex_t mutex;  /* of what follows: the exchange's thread looks as well */
     bool weights_changed;   /* by the host */
     bool gradients_changed; /* by the kernels */
     bool made;              /* the mutex */
 };
 
+/* Bytes of the kernels' weights, without the tables of RoPE. */
+size_t model_store_bytes(const struct parameter_table *table, const struct kernels *kernels);
 /* Takes memory of `memory`'s sizes. */
 enum status model_store_init(struct model_store *store, const struct model_memory *memory,
-                             const struct parameter_table *table, struct stream *stream);
+                             const struct parameter_table *table, const struct kernels *kernels,
+                             struct stream *stream);
 void model_store_release(struct model_store *store);
 
 /* The host's copies, up to date. Whoever asks for the weights may change them until the next run.

@@ -16,22 +16,22 @@ void projector_layout_saved(struct projector_activations *a, struct arena *arena
 {
     int64_t d = config->lm.hidden;
     a->n = n;
-    a->tokens = take_floats(arena, n, d);
-    if (mode->backward) a->hidden = take_floats(arena, n, d);
-    if (mode->trains) a->gelu = take_floats(arena, n, d);
+    a->tokens = take_tensor(arena, a->dtype, n, d);
+    if (mode->backward) a->hidden = take_tensor(arena, a->dtype, n, d);
+    if (mode->trains) a->gelu = take_tensor(arena, a->dtype, n, d);
 }
 
 void projector_layout_scratch(struct projector_activations *a, struct arena *arena,
                               const struct model_config *config, const struct projector_mode *mode)
 {
     int64_t d = config->lm.hidden;
-    if (!mode->backward) a->hidden = take_floats(arena, a->n, d);
-    if (!mode->trains) a->gelu = take_floats(arena, a->n, d);
-    if (mode->backward) a->dhidden = take_floats(arena, a->n, d);
+    if (!mode->backward) a->hidden = take_tensor(arena, a->dtype, a->n, d);
+    if (!mode->trains) a->gelu = take_tensor(arena, a->dtype, a->n, d);
+    if (mode->backward) a->dhidden = take_tensor(arena, a->dtype, a->n, d);
 }
 
 enum status projector_forward(const struct projector *projector, struct projector_activations *a,
-                              const float *feature, const struct model_run *run)
+                              const void *feature, const struct model_run *run)
 {
     enum status status = OK;
     int64_t d = projector->first.out;
@@ -43,7 +43,7 @@ out:
 }
 
 enum status projector_backward(const struct projector *projector, struct projector_activations *a,
-                               const float *feature, float *dfeature, const struct model_run *run)
+                               const void *feature, void *dfeature, const struct model_run *run)
 {
     enum status status = OK;
     int64_t d = projector->first.out;

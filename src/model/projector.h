@@ -10,11 +10,12 @@ struct projector {
 };
 
 struct projector_activations {
-    int64_t n;      /* B * P of the image level */
-    float *hidden;  /* [n, D] before GELU; saved when a gradient passes */
-    float *gelu;    /* [n, D] */
-    float *tokens;  /* [n, D]; in the backward their gradient lies here */
-    float *dhidden; /* [n, D] scratch */
+    int64_t n; /* B * P of the image level */
+    enum dtype dtype;
+    void *hidden;  /* [n, D] before GELU; saved when a gradient passes */
+    void *gelu;    /* [n, D] */
+    void *tokens;  /* [n, D]; in the backward their gradient lies here */
+    void *dhidden; /* [n, D] scratch */
 };
 
 struct projector_mode {
@@ -32,12 +33,12 @@ void projector_layout_scratch(struct projector_activations *activations, struct 
 
 /* feature [n, C] -> activations->tokens */
 enum status projector_forward(const struct projector *projector,
-                              struct projector_activations *activations, const float *feature,
+                              struct projector_activations *activations, const void *feature,
                               const struct model_run *run);
 /* Takes the gradient of the tokens from activations->tokens; dfeature [n, C] is written (NULL: the
  * tower is frozen). */
 enum status projector_backward(const struct projector *projector,
-                               struct projector_activations *activations, const float *feature,
-                               float *dfeature, const struct model_run *run);
+                               struct projector_activations *activations, const void *feature,
+                               void *dfeature, const struct model_run *run);
 
 #endif

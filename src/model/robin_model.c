@@ -146,9 +146,9 @@ static enum status check_options(const struct model_options *options, const stru
     if (missing != NULL)
         FAIL(ERR_UNSUPPORTED, "kernels %s cannot run a model: missing are %s", kernels->name,
              missing);
-    if (kernels->dtype != DTYPE_F32)
+    if (kernels_in(kernels, DTYPE_F32) == NULL)
         FAIL(ERR_UNSUPPORTED,
-             "kernels %s compute in another type than fp32, which the model does not",
+             "kernels %s have none for fp32 beside them, in which the mask extractor computes",
              kernels->name);
     if (kernels_on_gpu(kernels) && options->gradient_windows > 0)
         FAIL(ERR_UNSUPPORTED, "gradients in windows (parallel.shard_gradients) are not supported "
@@ -188,6 +188,9 @@ static enum status prepare(struct model *model, const struct model_config *confi
     model->modes = choose_modes(options);
     tower_activations_init(&model->tower_activations, &config->vision);
     lm_activations_init(&model->lm_activations, &model->slice);
+    model->tower_activations.dtype = model->projector_activations.dtype =
+        model->extractor_activations.dtype = model->lm_activations.dtype =
+            model->head_activations.dtype = kernels->dtype;
     model->head_activations.chunk_rows = options->loss_chunk_rows;
     model->head_activations.chunk_vocab = options->loss_chunk_vocab;
     lm_head_choose_chunks(&model->head_activations.chunk_rows, &model->head_activations.chunk_vocab,
@@ -205,18 +208,13 @@ static int64_t n_positions_of(const struct model *model)
     return n_positions;
 }
 
-static size_t weight_bytes(const struct model *model)
-{
-    return size_multiply((size_t)model->table->n_weight_elements, sizeof(float));
-}
-
 static struct model_memory measure(struct model *model)
 {
     struct model_memory memory = {0};
     struct arena arena;
     arena_init_measuring(&arena);
-    memory.weights =
-        weight_bytes(model) + language_model_tables(&model->config.lm, n_positions_of(model));
+    memory.weights = model_store_bytes(model->table, model->kernels) +
+                     language_model_tables(&model->config.lm, n_positions_of(model));
     memory.gradients = size_multiply((size_t)model->table->n_gradient_places, sizeof(float));
     batch_share_most(&model->own, &model->options.limits, &model->slice);
     lay_out(model, &arena, &model->options.limits, &memory);
@@ -256,7 +254,7 @@ static enum status take_memory(struct model *model)
 {
     enum status status = OK;
     struct model_memory memory = measure(model);
-    TRY(model_store_init(&model->store, &memory, model->table, model->stream));
+    TRY(model_store_init(&model->store, &memory, model->table, model->kernels, model->stream));
     TRY(model_arena_init(&model->memory, memory.activations + memory.workspace, model->stream,
                          "activations of the model"));
     TRY(take_host_memory(model));
@@ -288,14 +286,28 @@ out:
     return status;
 }
 
+/* The kernels' weights in their type, or in fp32. */
+static struct flat_weights flat_weights_of(const struct model *model, bool wide)
+{
+    const struct model_store *store = &model->store;
+    struct flat_weights flat = {.table = model->table,
+                                .values = store->values,
+                                .gradients = (float *)(void *)store->gradients.base,
+                                .dtype = model->kernels->dtype};
+    if (!wide || flat.dtype == DTYPE_F32) return flat;
+    flat.values = store->wide;
+    flat.first = store->first_wide;
+    flat.dtype = DTYPE_F32;
+    return flat;
+}
+
 static enum status bind_modules(struct model *model)
 {
     const struct model_config *config = &model->config;
-    struct flat_weights flat = {.table = model->table,
-                                .values = arena_take(&model->store.weights, weight_bytes(model)),
-                                .gradients = (float *)(void *)model->store.gradients.base};
+    const struct flat_weights flat = flat_weights_of(model, false);
+    const struct flat_weights wide = flat_weights_of(model, true);
     tower_init(&model->tower, config, &flat);
-    extractor_init(&model->extractor, config, &flat);
+    extractor_init(&model->extractor, config, &wide);
     projector_init(&model->projector, config, &flat);
     lm_head_init(&model->head, &model->slice, &flat);
     return init_language_model(model, &flat);
@@ -359,6 +371,18 @@ float *model_weights(struct model *model)
     return model_store_weights(&model->store);
 }
 
+struct flat_weights model_flat_weights(const struct model *model)
+{
+    struct flat_weights flat = flat_weights_of(model, false);
+    flat.gradients = NULL;
+    return flat;
+}
+
+enum status model_send_weights(struct model *model)
+{
+    return model_store_send_weights(&model->store);
+}
+
 float *model_gradients(struct model *model)
 {
     return model_store_gradients(&model->store);
@@ -413,10 +437,10 @@ static enum status vision_backward(struct model *model, const struct model_batch
     enum status status = OK;
     const struct modes *modes = &model->modes;
     struct tower_activations *tower = &model->tower_activations;
-    float *dimage = modes->tower.backward ? tower->gradients[IMAGE_LEVEL] : NULL;
+    void *dimage = modes->tower.backward ? tower->gradients[IMAGE_LEVEL] : NULL;
     if (batch->n_images == 0) goto out;
     for (int level = 0; modes->tower.backward && level < N_LEVELS; level++)
-        TRY(zero_floats(run, tower->gradients[level],
+        TRY(zero_tensor(run, tower->gradients[level],
                         batch->n_images * points_of(&model->config, level) *
                             model->config.vision.dims[level]));
     if (modes->projector.backward)
@@ -440,8 +464,8 @@ static struct splice_rows splice_rows_of(const struct model *model, const struct
                                .width = model->config.lm.hidden};
     if (batch->n_images > 0) rows.image_tokens = model->projector_activations.tokens;
     if (batch->n_images > 0 && batch->n_regions > 0) {
-        rows.t = model->extractor_activations.t;
-        rows.s = model->extractor_activations.s;
+        rows.t = model->extractor_activations.t_rows;
+        rows.s = model->extractor_activations.s_rows;
     }
     return rows;
 }
@@ -470,7 +494,7 @@ static enum status splice(struct model *model, const struct passage *passage)
     enum status status = OK;
     struct lm_activations *lm = &model->lm_activations;
     const bool split = model->slice.sequence;
-    float *x = lm->inputs[0], *product = split ? lm->partial : x;
+    void *x = lm->inputs[0], *product = split ? lm->partial : x;
     struct splice_rows rows = splice_rows_of(model, &passage->own);
     TRY(splice_forward(product, &model->lm.embedding, &rows, &passage->own, &passage->run));
     TRY(lm_rows_sum(lm, x, product, "embedded rows", &passage->run));
@@ -482,16 +506,16 @@ out:
     return status;
 }
 
-/* Tokens of the vision side to the observer: everybody's rows [n, D], where ours are some. */
-static enum status observe_tokens(const struct passage *passage, const float *own,
+/* Tokens of the vision side, of the type of the run's kernels, to the observer: everybody's rows
+ * [n, D], where ours are some. */
+static enum status observe_tokens(const struct model_run *run, const void *own,
                                   const int64_t range[2], int64_t n, int64_t d, const char *name)
 {
     enum status status = OK;
-    const struct model_run *run = &passage->run;
     if (!observes_all(run) || n == 0) return OK;
     float *all = memory_new((size_t)(n * d), sizeof *all);
-    TRY(stream_read(run->stream, all + range[0] * d, own, (size_t)(range[1] * d) * sizeof *all));
-    TRY(share_sum(run, all, n * d, name));
+    TRY(read_tensor(run, all + range[0] * d, own, range[1] * d));
+    TRY(share_sum_floats(run, all, n * d, name));
     run->observer->see(run->observer->context, name, all, n, d);
 out:
     free(all);
@@ -506,10 +530,11 @@ static enum status observe_vision(struct model *model, const struct passage *pas
     const int64_t images[2] = {own->first_image * points, own->n_images * points};
     const int64_t regions[2] = {own->first_region, own->n_regions};
     const int64_t n_regions = passage->batch->n_images > 0 ? passage->batch->n_regions : 0;
-    TRY(observe_tokens(passage, model->projector_activations.tokens, images,
+    const struct model_run wide = run_in_fp32(&passage->run);
+    TRY(observe_tokens(&passage->run, model->projector_activations.tokens, images,
                        passage->batch->n_images * points, d, "image_tokens"));
-    TRY(observe_tokens(passage, model->extractor_activations.t, regions, n_regions, d, "t"));
-    TRY(observe_tokens(passage, model->extractor_activations.s, regions, n_regions, d, "s"));
+    TRY(observe_tokens(&wide, model->extractor_activations.t, regions, n_regions, d, "t"));
+    TRY(observe_tokens(&wide, model->extractor_activations.s, regions, n_regions, d, "s"));
 out:
     return status;
 }
@@ -525,10 +550,10 @@ static enum status view_batch(struct model *model, struct passage *passage,
                            count_blocks(&model->config));
     }
     passage->own = batch_share_view(&model->own, passage->batch, &model->slice, &model->config);
-    if (!model->store.on_gpu) goto out;
-    if (model->hooks.weights_needed != NULL)
+    if (model->store.apart && model->hooks.weights_needed != NULL)
         TRY(model->hooks.weights_needed(model->hooks.context, 0)); /* stage 0: all of them */
     TRY(model_store_send_weights(&model->store));
+    if (!model->store.on_gpu) goto out;
     TRY(batch_upload(&model->upload, &passage->own, &model->config, model->stream));
 out:
     return status;
@@ -544,6 +569,8 @@ static enum status embed(struct model *model, struct passage *passage)
     batch_share_choose(&model->own, batch, &model->slice);
     arena_rewind(&model->memory, 0);
     lay_out(model, &model->memory, &sizes, NULL);
+    passage->run.wide = model->lm_activations.wide;
+    passage->run.wide_rows = model->lm_activations.wide_rows;
     TRY(view_batch(model, passage, &sizes));
     const int64_t vision = model->table->n_stages - 1;
     TRY(weights_needed(&passage->run, vision));
@@ -583,7 +610,7 @@ static enum status backward(struct model *model, const struct passage *passage)
     trace_pop(0);
     TRY(status);
     TRY(lm_rows_gather(lm, lm->partial, lm->gradient, "gradients of rows", run));
-    const float *gradient = model->slice.sequence ? lm->partial : lm->gradient;
+    const void *gradient = model->slice.sequence ? lm->partial : lm->gradient;
     struct splice_rows rows = splice_rows_of(model, &passage->own);
     TRY(splice_backward(&rows, gradient, &model->lm.embedding, &passage->own, run));
     gradients_done(run, model->table->n_stages - 2);
@@ -603,7 +630,7 @@ static enum status head_rows(struct model *model, const struct passage *passage,
     struct lm_activations *lm = &model->lm_activations;
     struct lm_head_activations *head = &model->head_activations;
     const bool split = model->slice.sequence;
-    const float *x = lm->inputs[model->config.lm.layers];
+    const void *x = lm->inputs[model->config.lm.layers];
     TRY(weights_needed(&passage->run, 0));
     TRY(lm_rows_gather(lm, head->all_rows, x, "rows of the head", &passage->run));
     *rows_out = (struct lm_head_rows){.x = split ? head->all_rows : x,
@@ -628,6 +655,7 @@ enum status model_step(struct model *model, const struct model_batch *batch, boo
     enum status status = OK;
     struct passage passage = passage_make(model, batch, observer);
     struct lm_activations *lm = &model->lm_activations;
+    const int64_t hidden = model->config.lm.hidden;
     struct lm_head_rows rows;
     ASSERT(!with_backward || model->options.backward, "the model was made without a backward");
     bool goes_back = with_backward && model->modes.backward;
@@ -641,8 +669,8 @@ enum status model_step(struct model *model, const struct model_batch *batch, boo
     passage.run.observer = NULL;
     if (goes_back && model->slice.sequence)
         TRY(stream_copy(model->stream, lm->gradient,
-                        rows.dx + lm->first_row * model->config.lm.hidden,
-                        (size_t)(lm->n_rows * model->config.lm.hidden) * sizeof(float)));
+                        element_at(rows.dx, lm->first_row * hidden, lm->dtype),
+                        (size_t)(lm->n_rows * hidden) * dtype_size(lm->dtype)));
     if (goes_back) gradients_done(&passage.run, 0);
     if (goes_back) TRY(backward(model, &passage));
     TRY(stream_wait(model->stream));
@@ -672,8 +700,8 @@ enum status model_embed(struct model *model, const struct model_batch *batch, fl
     struct passage passage = passage_make(model, batch, NULL);
     ASSERT(model->share.size == 1, "rows are embedded by whole models only");
     TRY(embed(model, &passage));
-    TRY(stream_read(model->stream, rows, model->lm_activations.inputs[0],
-                    (size_t)(batch->n_tokens * model->config.lm.hidden) * sizeof *rows));
+    TRY(read_tensor(&passage.run, rows, model->lm_activations.inputs[0],
+                    batch->n_tokens * model->config.lm.hidden));
 out:
     return status;
 }

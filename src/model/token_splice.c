@@ -1,7 +1,7 @@
 /* See token_splice.h. */
 #include "model/token_splice.h"
 
-enum status splice_forward(float *x, const struct weight *embedding, const struct splice_rows *rows,
+enum status splice_forward(void *x, const struct weight *embedding, const struct splice_rows *rows,
                            const struct model_batch *batch, const struct model_run *run)
 {
     enum status status = OK;
@@ -20,7 +20,7 @@ out:
     return status;
 }
 
-enum status splice_backward(struct splice_rows *rows, const float *dx,
+enum status splice_backward(struct splice_rows *rows, const void *dx,
                             const struct weight *embedding, const struct model_batch *batch,
                             const struct model_run *run)
 {

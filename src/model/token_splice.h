@@ -10,17 +10,17 @@
 /* Rows of the three sources. In the forward the tokens, in the backward their gradients. */
 struct splice_rows {
     int64_t n_image_tokens; /* B * P of the image level */
-    float *image_tokens;    /* [B * P, D]; NULL: none, or their gradient is not wanted */
-    float *t, *s;           /* [Q, D]; likewise */
+    void *image_tokens;     /* [B * P, D]; NULL: none, or their gradient is not wanted */
+    void *t, *s;            /* [Q, D]; likewise */
     int64_t vocab, width;   /* V, D */
 };
 
 /* x [T, D]: row by row the embedding of token_id, an image token, or a region token. */
-enum status splice_forward(float *x, const struct weight *embedding, const struct splice_rows *rows,
+enum status splice_forward(void *x, const struct weight *embedding, const struct splice_rows *rows,
                            const struct model_batch *batch, const struct model_run *run);
 /* The adjoint: gradients of the sources from dx [T, D]; zero for sources that stand nowhere. The
  * embedding's is added to (if it has one). */
-enum status splice_backward(struct splice_rows *rows, const float *dx,
+enum status splice_backward(struct splice_rows *rows, const void *dx,
                             const struct weight *embedding, const struct model_batch *batch,
                             const struct model_run *run);
 

@@ -95,23 +95,24 @@ void tower_activations_release(struct tower_activations *activations)
     }
 }
 
-static void take_set(struct tower_block_set *set, struct arena *arena, int64_t rows, int64_t c)
+static void take_set(struct tower_block_set *set, struct arena *arena, enum dtype dtype,
+                     int64_t rows, int64_t c)
 {
-    set->conv = take_floats(arena, rows, c);
+    set->conv = take_tensor(arena, dtype, rows, c);
     set->mean = take_floats(arena, rows, 1);
     set->rstd = take_floats(arena, rows, 1);
-    set->norm = take_floats(arena, rows, c);
-    set->hidden = take_floats(arena, rows, 4 * c);
-    set->gelu = take_floats(arena, rows, 4 * c);
-    set->branch = take_floats(arena, rows, c);
+    set->norm = take_tensor(arena, dtype, rows, c);
+    set->hidden = take_tensor(arena, dtype, rows, 4 * c);
+    set->gelu = take_tensor(arena, dtype, rows, 4 * c);
+    set->branch = take_tensor(arena, dtype, rows, c);
 }
 
 static void take_stem_and_downsamples(struct tower_activations *a, struct arena *arena,
                                       const struct model_config *config)
 {
     struct grid first = grid_of(config, 0, a->n_images);
-    a->stem_columns = take_floats(arena, first.rows, STEM_COLUMNS);
-    a->stem_linear = take_floats(arena, first.rows, first.c);
+    a->stem_columns = take_tensor(arena, a->dtype, first.rows, STEM_COLUMNS);
+    a->stem_linear = take_tensor(arena, a->dtype, first.rows, first.c);
     a->stem_mean = take_floats(arena, first.rows, 1);
     a->stem_rstd = take_floats(arena, first.rows, 1);
     for (int s = 1; s < N_LEVELS; s++) {
@@ -119,7 +120,7 @@ static void take_stem_and_downsamples(struct tower_activations *a, struct arena 
         struct grid here = grid_of(config, s, a->n_images);
         a->down_mean[s] = take_floats(arena, above.rows, 1);
         a->down_rstd[s] = take_floats(arena, above.rows, 1);
-        a->down_columns[s] = take_floats(arena, here.rows, 4 * above.c);
+        a->down_columns[s] = take_tensor(arena, a->dtype, here.rows, 4 * above.c);
     }
 }
 
@@ -132,10 +133,10 @@ void tower_layout_saved(struct tower_activations *a, struct arena *arena,
     if (mode->backward) take_stem_and_downsamples(a, arena, config);
     for (int s = 0; s < N_LEVELS; s++) {
         struct grid grid = grid_of(config, s, n_images);
-        a->features[s] = take_floats(arena, grid.rows, grid.c);
+        a->features[s] = take_tensor(arena, a->dtype, grid.rows, grid.c);
         for (int64_t b = 0; mode->backward && b < config->vision.depths[s]; b++) {
-            a->inputs[s][b] = take_floats(arena, grid.rows, grid.c);
-            if (!mode->recompute) take_set(&a->sets[s][b], arena, grid.rows, grid.c);
+            a->inputs[s][b] = take_tensor(arena, a->dtype, grid.rows, grid.c);
+            if (!mode->recompute) take_set(&a->sets[s][b], arena, a->dtype, grid.rows, grid.c);
         }
     }
 }
@@ -158,29 +159,33 @@ void tower_layout_scratch(struct tower_activations *a, struct arena *arena,
         workspace = norm > workspace ? norm : workspace;
     }
     a->workspace = arena_take(arena, workspace);
-    a->down_norm = take_floats(arena, narrow, 1);
+    if (a->dtype != DTYPE_F32)
+        a->pixels = take_tensor(arena, a->dtype,
+                                a->n_images * config->image_height * config->image_width, 3);
+    a->down_norm = take_tensor(arena, a->dtype, narrow, 1);
     if (!a->mode.backward) take_stem_and_downsamples(a, arena, config);
     if (!a->mode.backward || a->mode.recompute) {
         struct tower_block_set *set = &a->shared;
-        set->conv = take_floats(arena, narrow, 1);
+        const enum dtype dtype = a->dtype;
+        set->conv = take_tensor(arena, dtype, narrow, 1);
         set->mean = take_floats(arena, rows, 1);
         set->rstd = take_floats(arena, rows, 1);
-        set->norm = take_floats(arena, narrow, 1);
-        set->hidden = take_floats(arena, wide, 1);
-        set->gelu = take_floats(arena, wide, 1);
-        set->branch = take_floats(arena, narrow, 1);
+        set->norm = take_tensor(arena, dtype, narrow, 1);
+        set->hidden = take_tensor(arena, dtype, wide, 1);
+        set->gelu = take_tensor(arena, dtype, wide, 1);
+        set->branch = take_tensor(arena, dtype, narrow, 1);
     }
     if (!a->mode.backward) return;
     for (int s = 0; s < N_LEVELS; s++) {
         struct grid grid = grid_of(config, s, a->n_images);
-        a->gradients[s] = take_floats(arena, grid.rows, grid.c);
+        a->gradients[s] = take_tensor(arena, a->dtype, grid.rows, grid.c);
     }
-    a->narrow[0] = take_floats(arena, narrow, 1);
-    a->narrow[1] = take_floats(arena, narrow, 1);
-    a->wide = take_floats(arena, wide, 1);
+    a->narrow[0] = take_tensor(arena, a->dtype, narrow, 1);
+    a->narrow[1] = take_tensor(arena, a->dtype, narrow, 1);
+    a->wide = take_tensor(arena, a->dtype, wide, 1);
     if (a->mode.pixel_gradient)
-        a->pixel_gradient =
-            take_floats(arena, a->n_images * config->image_height * config->image_width, 3);
+        a->pixel_gradient = take_tensor(
+            arena, a->dtype, a->n_images * config->image_height * config->image_width, 3);
 }
 
 /* ---- forward ---- */
@@ -212,7 +217,7 @@ static const float *keep_of(const struct walk *walk, int64_t block)
 
 /* The block up to its residual addition, from its input x. */
 static enum status block_branch(const struct walk *walk, const struct tower_block *block,
-                                struct tower_block_set *set, const float *x)
+                                struct tower_block_set *set, const void *x)
 {
     enum status status = OK;
     const struct kernels *k = walk->run->kernels;
@@ -238,7 +243,7 @@ static struct tower_block_set *set_of(struct tower_activations *a, int stage, in
 
 /* Where block `block` of a stage reads; the block after the last one is the stage's output. Without
  * a backward all of a stage happens in one place. */
-static float *input_of(const struct walk *walk, int stage, int64_t block)
+static void *input_of(const struct walk *walk, int stage, int64_t block)
 {
     const struct tower_activations *a = walk->activations;
     bool is_output = block == walk->tower->config->vision.depths[stage];
@@ -251,8 +256,12 @@ static enum status stem_forward(const struct walk *walk, const float *pixels)
     const struct tower *tower = walk->tower;
     const struct kernels *k = walk->run->kernels;
     struct tower_activations *a = walk->activations;
-    float *out = input_of(walk, 0, 0);
-    TRY(k->patch_unfold(a->stem_columns, pixels, walk->n_images, tower->config->image_height,
+    void *out = input_of(walk, 0, 0);
+    const int64_t n_pixels =
+        walk->n_images * tower->config->image_height * tower->config->image_width * 3;
+    const void *in = a->pixels != NULL ? a->pixels : pixels;
+    if (a->pixels != NULL) TRY(k->narrow(a->pixels, pixels, n_pixels, walk->run->stream));
+    TRY(k->patch_unfold(a->stem_columns, in, walk->n_images, tower->config->image_height,
                         tower->config->image_width, 3, STEM_PATCH, walk->run->stream));
     TRY(linear_apply(walk->run, &tower->stem, a->stem_linear, a->stem_columns, walk->grid.rows));
     TRY(k->layernorm_forward(out, a->stem_mean, a->stem_rstd, a->stem_linear,
@@ -296,7 +305,7 @@ enum status tower_forward(const struct tower *tower, struct tower_activations *a
         for (int64_t b = 0; b < tower->config->vision.depths[s]; b++) {
             const struct tower_block *block = &tower->stages[s].blocks[b];
             struct tower_block_set *set = set_of(a, s, b);
-            const float *x = input_of(&walk, s, b);
+            const void *x = input_of(&walk, s, b);
             TRY(block_branch(&walk, block, set, x));
             TRY(run->kernels->layer_scale_forward(
                 input_of(&walk, s, b + 1), x, set->branch, block->gamma.value, keep_of(&walk, b),
@@ -319,12 +328,12 @@ static enum status block_backward(const struct walk *walk, int s, int64_t b)
     const struct tower_block *block = &walk->tower->stages[s].blocks[b];
     struct tower_activations *a = walk->activations;
     struct tower_block_set *set = set_of(a, s, b);
-    const float *x = a->inputs[s][b];
-    float *dx = a->gradients[s];
+    const void *x = a->inputs[s][b];
+    void *dx = a->gradients[s];
     if (a->mode.recompute) TRY(block_branch(walk, block, set, x));
 
-    float *dbranch = a->narrow[0];
-    float *dhidden = a->wide;
+    void *dbranch = a->narrow[0];
+    void *dhidden = a->wide;
     TRY(k->layer_scale_backward(dbranch, block->gamma.gradient, dx, set->branch, block->gamma.value,
                                 keep_of(walk, b), walk->n_images, grid->y * grid->x, grid->c,
                                 a->workspace, run->stream));
@@ -332,8 +341,8 @@ static enum status block_backward(const struct walk *walk, int s, int64_t b)
     TRY(linear_propagate(run, &block->fc2, dhidden, dbranch, grid->rows));
     TRY(k->gelu_backward(dhidden, dhidden, set->hidden, grid->rows * 4 * grid->c, run->stream));
     TRY(linear_add_gradients(run, &block->fc1, dhidden, set->norm, NULL, grid->rows));
-    float *dnorm = a->narrow[0];
-    float *dconv = a->narrow[1];
+    void *dnorm = a->narrow[0];
+    void *dconv = a->narrow[1];
     TRY(linear_propagate(run, &block->fc1, dnorm, dhidden, grid->rows));
     TRY(k->layernorm_backward(dconv, block->norm.weight.gradient, block->norm.bias.gradient, dnorm,
                               set->conv, block->norm.weight.value, set->mean, set->rstd, grid->rows,
@@ -355,8 +364,8 @@ static enum status downsample_backward(const struct walk *walk, int s)
     const struct tower_stage *stage = &walk->tower->stages[s];
     struct tower_activations *a = walk->activations;
     struct grid above = grid_of(walk->tower->config, s - 1, walk->n_images);
-    float *dcolumns = a->wide;
-    float *dnorm = a->narrow[0];
+    void *dcolumns = a->wide;
+    void *dnorm = a->narrow[0];
     TRY(linear_add_gradients(run, &stage->down, a->gradients[s], a->down_columns[s], NULL,
                              walk->grid.rows));
     TRY(linear_propagate(run, &stage->down, dcolumns, a->gradients[s], walk->grid.rows));
@@ -376,7 +385,7 @@ static enum status stem_backward(const struct walk *walk)
     const struct kernels *k = run->kernels;
     const struct tower *tower = walk->tower;
     struct tower_activations *a = walk->activations;
-    float *dlinear = a->narrow[0];
+    void *dlinear = a->narrow[0];
     TRY(k->layernorm_backward(dlinear, tower->stem_norm.weight.gradient,
                               tower->stem_norm.bias.gradient, a->gradients[0], a->stem_linear,
                               tower->stem_norm.weight.value, a->stem_mean, a->stem_rstd,

@@ -27,12 +27,12 @@ struct tower {
 
 /* Inner results of one block: rows M = B * P of its stage. */
 struct tower_block_set {
-    float *conv;        /* [M, C] after the depthwise convolution */
+    void *conv;         /* [M, C] after the depthwise convolution */
     float *mean, *rstd; /* [M] */
-    float *norm;        /* [M, C] */
-    float *hidden;      /* [M, 4 C] before GELU */
-    float *gelu;        /* [M, 4 C] */
-    float *branch;      /* [M, C] after fc2 */
+    void *norm;         /* [M, C] */
+    void *hidden;       /* [M, 4 C] before GELU */
+    void *gelu;         /* [M, 4 C] */
+    void *branch;       /* [M, C] after fc2 */
 };
 
 struct tower_mode {
@@ -43,17 +43,21 @@ struct tower_mode {
 
 struct tower_activations {
     int64_t n_images;
+    enum dtype dtype; /* of the tensors: the kernels' */
     struct tower_mode mode;
-    float *features[N_LEVELS];  /* res2 .. res5: [B, P, C]; outputs of the stages */
-    float *gradients[N_LEVELS]; /* of the features; backward only, in scratch */
-    float *stem_columns, *stem_linear, *stem_mean, *stem_rstd;
-    float *down_columns[N_LEVELS], *down_mean[N_LEVELS], *down_rstd[N_LEVELS];
-    float *down_norm;                       /* scratch */
-    float **inputs[N_LEVELS];               /* per block its input: backward only */
+    void *pixels;              /* [B, height, width, 3] scratch, where tensors are not fp32 */
+    void *features[N_LEVELS];  /* res2 .. res5: [B, P, C]; outputs of the stages */
+    void *gradients[N_LEVELS]; /* of the features; backward only, in scratch */
+    void *stem_columns, *stem_linear;
+    float *stem_mean, *stem_rstd;
+    void *down_columns[N_LEVELS];
+    float *down_mean[N_LEVELS], *down_rstd[N_LEVELS];
+    void *down_norm;                        /* scratch */
+    void **inputs[N_LEVELS];                /* per block its input: backward only */
     struct tower_block_set *sets[N_LEVELS]; /* per block: backward without recompute */
     struct tower_block_set shared;          /* else: scratch of any block */
-    float *narrow[2], *wide;                /* scratch of the backward */
-    float *pixel_gradient;                  /* [B, height, width, 3] if asked for */
+    void *narrow[2], *wide;                 /* scratch of the backward */
+    void *pixel_gradient;                   /* [B, height, width, 3] if asked for */
     void *workspace;
 };
 

@@ -118,12 +118,15 @@ enum status plan_memory_fill(struct run_plan *plan)
     }
     TRY(count_parameters(plan));
     const bool half = plan->options.rates.half;
-    const double width = half ? 0.5 : 1; /* bytes of what the model computes with, of fp32's */
+    const bool is_bf16 = plan->model.kernels->dtype == DTYPE_BF16;
+    /* Bytes of what the model computes with, of what was laid out. */
+    const double width = half && !is_bf16 ? 0.5 : 1;
+    const double whole = is_bf16 ? 2 * (double)most.model.weights : 0;
     const double state = 4 * (double)most.exchange.state_elements;
     const int n_states = plan->config->optimizer.ema_decay > 0 ? 3 : 2;
     *memory = (struct plan_memory){
         .weights = width * (double)most.model.weights,
-        .master = half ? state : 0,
+        .master = half ? state : whole,
         .gradients = (double)most.model.gradients,
         .moments = n_states * state,
         .state = state,

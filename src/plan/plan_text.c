@@ -69,8 +69,8 @@ static void put_memory(struct text_buffer *out, const struct run_plan *plan)
 {
     const struct plan_memory *memory = &plan->memory;
     text_append(out, "memory of each rank\n");
-    put_bytes(out, plan->options.rates.half ? "weights, bf16" : "weights", memory->weights);
-    put_bytes(out, "weights, fp32, own part", memory->master);
+    put_bytes(out, memory->master > 0 ? "weights, bf16" : "weights", memory->weights);
+    put_bytes(out, "weights, fp32", memory->master);
     put_bytes(out, "gradients", memory->gradients);
     put_bytes(out, "moments of the optimizer", memory->moments);
     put_bytes(out, "activations", memory->activations);

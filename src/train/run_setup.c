@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/assertion.h"
 #include "base/log.h"
 #include "device/device.h"
 #include "device/stream.h"
@@ -41,6 +42,7 @@ static enum status choose_kernels(struct run_model *model, const struct run_conf
 {
     enum status status = OK;
     const bool on_gpu = config->device == CONFIG_DEVICE_CUDA;
+    const enum dtype dtype = config->model.dtype == CONFIG_DTYPE_BF16 ? DTYPE_BF16 : DTYPE_F32;
     const char *host = config->kernels == CONFIG_KERNELS_REF ? "ref" : "cpu";
     if (on_gpu && config->kernels == CONFIG_KERNELS_REF)
         FAIL(ERR_ARGUMENT, "kernels is ref, which are the CPU's, but device is cuda; set kernels: "
@@ -50,6 +52,8 @@ static enum status choose_kernels(struct run_model *model, const struct run_conf
     if (model->kernels == NULL)
         FAIL(ERR_UNSUPPORTED,
              "device is cuda, but this program was built without CUDA; rebuild with make CUDA=1");
+    model->kernels = kernels_in(model->kernels, dtype);
+    ASSERT(model->kernels != NULL, "a backend without kernels of type %d", (int)dtype);
 out:
     return status;
 }

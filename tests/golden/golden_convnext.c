@@ -97,7 +97,9 @@ static enum status set_up(struct run *run, const char *directory, struct golden_
     TRY(golden_reference_open(&run->reference, directory, report));
     TRY(golden_config_integer(&run->n_images, &run->config, "batch", 1, 1 << 16));
     TRY(golden_weights_create(&run->weights, &run->config.model, MODULE_TOWER, run->config.seed));
-    struct flat_weights flat = {run->weights.table, run->weights.values, run->weights.gradients};
+    struct flat_weights flat = {.table = run->weights.table,
+                                .values = run->weights.values,
+                                .gradients = run->weights.gradients};
     tower_init(&run->tower, &run->config.model, &flat);
     tower_activations_init(&run->activations, &run->config.model.vision);
     fill_pixels(run);
@@ -139,10 +141,11 @@ static void take_cotangent(struct run *run, int level)
     char *name = text_format("cotangent.res%d", level + 2);
     float *turned = memory_new((size_t)n, sizeof *turned);
     float *gradient = run->activations.gradients[level];
+    const float *feature = run->activations.features[level];
     golden_fill(turned, n, run->config.seed, name, 1.0);
     golden_channels_last(gradient, turned, run->n_images, p, c);
     for (int64_t i = 0; i < n; i++) {
-        double term = (double)run->activations.features[level][i] * (double)gradient[i];
+        double term = (double)feature[i] * (double)gradient[i];
         run->loss += term;
         run->loss_scale += term * term;
     }

@@ -139,7 +139,9 @@ static enum status set_up(struct run *run, const char *directory, struct golden_
     TRY(read_sizes(run));
     TRY(golden_weights_create(&run->weights, &run->config.model, MODULE_EXTRACTOR,
                               run->config.seed));
-    struct flat_weights flat = {run->weights.table, run->weights.values, run->weights.gradients};
+    struct flat_weights flat = {.table = run->weights.table,
+                                .values = run->weights.values,
+                                .gradients = run->weights.gradients};
     extractor_init(&run->extractor, &run->config.model, &flat);
     take_features(run);
     TRY(take_masks(run));
@@ -286,7 +288,9 @@ static enum status run_extractor(const char *directory, const struct golden_opti
     double loss = take_cotangents(&run, "t", run.activations.t);
     loss += take_cotangents(&run, "s", run.activations.s);
     TRY(golden_compare_number(&run.reference, "loss", loss, GOLDEN_FORWARD));
-    TRY(extractor_backward(&run.extractor, &run.activations, &input, run.dfeatures, &model_run));
+    void *dfeatures[N_LEVELS];
+    for (int level = 0; level < N_LEVELS; level++) dfeatures[level] = run.dfeatures[level];
+    TRY(extractor_backward(&run.extractor, &run.activations, &input, dfeatures, &model_run));
     TRY(compare_backward(&run));
     golden_reference_finish(&run.reference);
 out:

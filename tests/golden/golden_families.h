@@ -12,7 +12,7 @@ extern const struct golden_family golden_lm;              /* golden_lm.c */
 extern const struct golden_family golden_lm_packed;       /* golden_lm.c */
 extern const struct golden_family golden_robin;           /* golden_robin.c */
 extern const struct golden_family golden_robin_truncated; /* golden_robin.c */
-extern const struct golden_family golden_robin_bf16;      /* golden_robin.c */
+extern const struct golden_family golden_robin_bf16;      /* golden_bf16.c */
 extern const struct golden_family golden_generate;        /* golden_generate.c */
 extern const struct golden_family golden_schedule;        /* golden_optimizer.c */
 extern const struct golden_family golden_adamw;           /* golden_optimizer.c */

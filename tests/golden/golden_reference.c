@@ -34,6 +34,7 @@ void golden_reference_release(struct golden_reference *reference)
 {
     safetensors_close(reference->file);
     json_decref(reference->noise);
+    json_decref(reference->distances);
     free(reference->asked);
     *reference = (struct golden_reference){0};
 }
@@ -60,6 +61,27 @@ static const struct safetensor *ask(struct golden_reference *reference, const ch
 bool golden_reference_has(const struct golden_reference *reference, const char *name)
 {
     return safetensors_find(reference->file, name) != NULL;
+}
+
+enum status golden_reference_use_distances(struct golden_reference *reference, const char *path,
+                                           double factor)
+{
+    enum status status = OK;
+    size_t n_found = 0;
+    reference->factor = factor;
+    TRY(json_file_read(&reference->distances, path, 1 << 20));
+    for (int64_t i = 0; i < safetensors_count(reference->file); i++) {
+        const char *name = safetensors_at(reference->file, i)->name;
+        const bool has = json_object_get(reference->distances, name) != NULL;
+        if (!has) reference->asked[i] = true;
+        n_found += has;
+    }
+    golden_report_case(reference->report, "compared",
+                       n_found == json_object_size(reference->distances) && n_found > 0,
+                       "%zu of the %zu tensors of %s are stored", n_found,
+                       json_object_size(reference->distances), path);
+out:
+    return status;
 }
 
 void golden_leave(struct golden_reference *reference, const char *prefix)
@@ -93,6 +115,8 @@ static double limit_of(const struct golden_reference *reference, const char *nam
                        enum golden_kind kind)
 {
     double limit = reference->limits[kind];
+    if (reference->distances != NULL)
+        return reference->factor * json_number_value(json_object_get(reference->distances, name));
     double noise = json_number_value(json_object_get(reference->noise, name));
     return 5 * noise > limit ? 5 * noise : limit;
 }

@@ -19,8 +19,10 @@ enum golden_kind { GOLDEN_FORWARD, GOLDEN_GRADIENT, GOLDEN_TRAINED, N_GOLDEN_KIN
 struct golden_reference {
     struct golden_report *report;
     struct safetensors *file;
-    json_t *noise; /* NULL: the folder has none */
-    bool *asked;   /* per tensor */
+    json_t *noise;     /* NULL: the folder has none */
+    json_t *distances; /* NULL: limits are those of the kind */
+    double factor;     /* of the distances */
+    bool *asked;       /* per tensor */
     double limits[N_GOLDEN_KINDS];
 };
 
@@ -30,6 +32,11 @@ enum status golden_reference_open(struct golden_reference *reference, const char
 void golden_reference_release(struct golden_reference *reference);
 /* For models of full depth, whose folders have no measured noise. */
 void golden_reference_allow_depth(struct golden_reference *reference);
+
+/* From now on the limit of a tensor is `factor` times the number that the JSON file has under its
+ * name, and tensors without one are not compared. */
+enum status golden_reference_use_distances(struct golden_reference *reference, const char *path,
+                                           double factor);
 
 bool golden_reference_has(const struct golden_reference *reference, const char *name);
 /* Compares n floats with the tensor NAME, stored in full (F32, or F64 of n elements) or as a

@@ -370,21 +370,3 @@ static bool recognises_truncated(const char *directory)
 
 const struct golden_family golden_robin_truncated = {"robin_truncated", recognises_truncated,
                                                      run_truncated};
-
-/* ---- robin_bf16 ---- */
-
-static enum status run_bf16(const char *directory, const struct golden_options *options,
-                            struct golden_report *report)
-{
-    (void)directory;
-    (void)options;
-    golden_report_skip(report, "everything", "bf16 belongs to GPU kernels; these compute in fp32");
-    return OK;
-}
-
-static bool recognises_bf16(const char *directory)
-{
-    return golden_config_names(directory, "robin_bf16");
-}
-
-const struct golden_family golden_robin_bf16 = {"robin_bf16", recognises_bf16, run_bf16};
