@@ -251,6 +251,37 @@ static void check_curriculum(const struct check *check)
                           "curriculum.stages is empty: nothing would run; name configurations");
 }
 
+static bool is_a_column(const struct config_evaluate *evaluate, const char *name)
+{
+    static const char *const always[] = {"majority", "zeroed", "swapped"};
+    for (size_t i = 0; i < sizeof always / sizeof always[0]; i++)
+        if (strcmp(always[i], name) == 0) return true;
+    for (int64_t i = 0; i < evaluate->n_beside; i++)
+        if (strcmp(evaluate->beside[i].name, name) == 0) return true;
+    return false;
+}
+
+static void check_evaluate(const struct check *check)
+{
+    const struct config_evaluate *evaluate = &check->config->evaluate;
+    const struct config_place margins = place_of(check, "evaluate.margins", NULL);
+    const struct config_place beside = place_of(check, "evaluate.beside", NULL);
+    if (is_broken(check, "evaluate.margins") || is_broken(check, "evaluate.beside")) return;
+    for (int64_t i = 0; i < evaluate->n_margins; i++)
+        if (!is_a_column(evaluate, evaluate->margins[i].over))
+            config_errors_add(check->errors, margins,
+                              "evaluate.margins[%" PRId64 "].over is '%s'; use majority, zeroed, "
+                              "swapped or the name of a row of evaluate.beside",
+                              i, evaluate->margins[i].over);
+    for (int64_t i = 0; i < evaluate->n_beside; i++) {
+        const size_t length = strlen(evaluate->beside[i].name);
+        if (length == 0 || length > 12)
+            config_errors_add(check->errors, beside,
+                              "evaluate.beside[%" PRId64 "].name is '%s'; use 1 to 12 characters",
+                              i, evaluate->beside[i].name);
+    }
+}
+
 void config_check(const struct run_config *config, const struct config_place *places,
                   struct config_errors *errors)
 {
@@ -260,6 +291,7 @@ void config_check(const struct run_config *config, const struct config_place *pl
         return;
     }
     check_model(&check);
+    if (config->job == CONFIG_JOB_EVALUATE) check_evaluate(&check);
     if (config->job != CONFIG_JOB_TRAIN) return;
     check_lengths(&check);
     check_parallel(&check);

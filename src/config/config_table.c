@@ -4,7 +4,9 @@
 #define AT(field)        .offset = offsetof(struct run_config, field)
 #define IN_SOURCE(field) .offset = offsetof(struct config_source, field)
 #define IN_MARGIN(field) .offset = offsetof(struct config_margin, field)
+#define IN_BESIDE(field) .offset = offsetof(struct config_beside, field)
 #define IN_FILTER(field) .offset = offsetof(struct config_filter, field)
+#define IN_GAIN(field)   .offset = offsetof(struct config_gain, field)
 #define IN_STAGE(field)  .offset = offsetof(struct config_stage, field)
 #define RANGE(low, high) .min = (low), .max = (high)
 #define HUGE_COUNT       9e15 /* integers below it are exact in a double */
@@ -363,6 +365,14 @@ const struct config_key config_keys[] = {
      .sentence = "job evaluate: directory of held-out scenes; the model is that of train.init"},
     {"evaluate.records", CONFIG_INTEGER, AT(evaluate.records), "0", RANGE(0, HUGE_COUNT),
      .unit = "records", .sentence = "asked about, from the first; 0: all"},
+    {"evaluate.beside", CONFIG_MAPPINGS, AT(evaluate.beside), "[]", .unit = "",
+     .count_offset = offsetof(struct run_config, evaluate.n_beside),
+     .element_size = sizeof(struct config_beside),
+     .sentence = "earlier evaluations of other models on the same scenes: a column each"},
+    {"evaluate.beside[].name", CONFIG_STRING, IN_BESIDE(name), NULL, .unit = "",
+     .sentence = "of the column, at most 12 characters"},
+    {"evaluate.beside[].run", CONFIG_STRING, IN_BESIDE(run), NULL, .unit = "",
+     .sentence = "the run directory that has its evaluation.json"},
     {"evaluate.margins", CONFIG_MAPPINGS, AT(evaluate.margins), "[]", .unit = "",
      .count_offset = offsetof(struct run_config, evaluate.n_margins),
      .element_size = sizeof(struct config_margin),
@@ -372,9 +382,10 @@ const struct config_key config_keys[] = {
     {"evaluate.margins[].asked", CONFIG_CHOICE, IN_MARGIN(asked), NULL,
      .choices = "colour|name|geometry|pixels", .unit = "",
      .sentence = "geometry and pixels: relations that masks decide, or only the picture"},
-    {"evaluate.margins[].over", CONFIG_CHOICE, IN_MARGIN(over), NULL,
-     .choices = "majority|zeroed|swapped", .unit = "",
-     .sentence = "the most frequent answer, the picture zeroed, another scene's picture"},
+    {"evaluate.margins[].over", CONFIG_STRING, IN_MARGIN(over), NULL, .unit = "",
+     .sentence =
+         "majority, zeroed or swapped: the most frequent answer, the picture zeroed, another "
+         "scene's picture; or the name of a row of evaluate.beside"},
     {"evaluate.margins[].by", CONFIG_NUMBER, IN_MARGIN(by), NULL, RANGE(-1, 1),
      .unit = "share of answers", .sentence = "by which the accuracy must exceed that"},
 
@@ -446,6 +457,19 @@ const struct config_key config_keys[] = {
     {"generate.filters[].predicates", CONFIG_STRINGS, IN_FILTER(predicates), "[]", .unit = "",
      .sentence = "judge: only relations whose words hold one of these; []: all that no rule of an "
                  "earlier filter decided"},
+    {"generate.gains", CONFIG_MAPPINGS, AT(generate.gains), "[]", .unit = "",
+     .count_offset = offsetof(struct run_config, generate.n_gains),
+     .element_size = sizeof(struct config_gain),
+     .sentence =
+         "by how much the final graphs must be nearer to the annotations of generate.corpus "
+         "than the drafts, or the job fails"},
+    {"generate.gains[].of", CONFIG_CHOICE, IN_GAIN(of), NULL, .choices = "precision|recall|names",
+     .unit = "",
+     .sentence =
+         "the share of the graphs' relations that are annotated, of the annotated ones that "
+         "are in the graphs, or of objects with the annotated name and attributes"},
+    {"generate.gains[].by", CONFIG_NUMBER, IN_GAIN(by), NULL, RANGE(-1, 1), .unit = "share",
+     .sentence = "final less draft, at least"},
     {"generate.share_pictures", CONFIG_BOOLEAN, AT(generate.share_pictures), "true", .unit = "",
      .sentence =
          "whether the new corpus finds its pictures in generate.corpus, or stores them anew"},
@@ -529,8 +553,9 @@ const struct config_key config_keys[] = {
     {"curriculum.stages", CONFIG_MAPPINGS, AT(curriculum.stages), "[]", .unit = "",
      .count_offset = offsetof(struct run_config, curriculum.n_stages),
      .element_size = sizeof(struct config_stage),
-     .sentence = "job curriculum: what runs, one after the other, each with the weights of the one "
-                 "before"},
+     .sentence = "job curriculum: what runs, one after the other, each with the weights of the "
+                 "training stage before; corpora of generate stages and evaluations are named by "
+                 "where their own files put them, and found where this curriculum does"},
     {"curriculum.stages[].config", CONFIG_STRING, IN_STAGE(config), NULL, .unit = "",
      .sentence = "configuration of the stage, seen from the folder of this file"},
     {"curriculum.stages[].name", CONFIG_STRING, IN_STAGE(name), "''", .unit = "",

@@ -165,16 +165,22 @@ enum config_asked {
     CONFIG_ASKED_GEOMETRY,
     CONFIG_ASKED_PIXELS
 };
-enum config_over { CONFIG_OVER_MAJORITY, CONFIG_OVER_ZEROED, CONFIG_OVER_SWAPPED };
 
 struct config_margin { /* one row of evaluate.margins */
-    int answers, asked, over;
+    int answers, asked;
+    char *over; /* majority, zeroed, swapped, or the name of a row of evaluate.beside */
     double by;
+};
+
+struct config_beside { /* one row of evaluate.beside */
+    char *name, *run;
 };
 
 struct config_evaluate {
     char *corpus;
     int64_t records;
+    struct config_beside *beside;
+    int64_t n_beside;
     struct config_margin *margins;
     int64_t n_margins;
 };
@@ -197,6 +203,13 @@ struct config_filter { /* one row of generate.filters */
 
 enum config_unedited { CONFIG_UNEDITED_SKIP, CONFIG_UNEDITED_KEEP };
 
+enum config_score { CONFIG_SCORE_PRECISION, CONFIG_SCORE_RECALL, CONFIG_SCORE_NAMES };
+
+struct config_gain { /* one row of generate.gains */
+    int of;
+    double by;
+};
+
 struct config_generate {
     int task;
     char *corpus, *out, *name;
@@ -210,6 +223,8 @@ struct config_generate {
     int unedited;
     struct config_filter *filters;
     int64_t n_filters;
+    struct config_gain *gains;
+    int64_t n_gains;
     bool share_pictures;
     int64_t shard_records, samples;
 };

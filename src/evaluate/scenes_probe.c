@@ -274,20 +274,24 @@ double probe_majority(const struct probe_counts *counts, enum probe_form form,
     return total == 0 ? 0 : (double)most / (double)total;
 }
 
-char *probe_table(const struct probe_counts *counts)
+char *probe_table(const struct probe_counts *counts, const struct probe_beside *beside, int64_t n)
 {
     struct text_buffer table = {0};
-    text_append(&table, "answers  what       asked  majority    seen  zeroed  swapped\n");
+    text_append(&table, "answers  what       asked  majority    seen  zeroed  swapped");
+    for (int64_t i = 0; i < n; i++) text_printf(&table, "  %12s", beside[i].name);
+    text_append(&table, "\n");
     for (int form = 0; form < N_PROBE_FORMS; form++) {
         for (int class = 0; class < N_PROBE_CLASSES; class ++) {
             const enum probe_form f = (enum probe_form)form;
             const enum probe_class c = (enum probe_class) class;
-            text_printf(&table, "%-8s %-9s %6" PRId64 "  %8.3f  %6.3f  %6.3f  %7.3f\n",
+            text_printf(&table, "%-8s %-9s %6" PRId64 "  %8.3f  %6.3f  %6.3f  %7.3f",
                         probe_form_names[form], probe_class_names[class],
                         counts->total[form][class], probe_majority(counts, f, c),
                         probe_accuracy(counts, f, c, PROBE_SEEN),
                         probe_accuracy(counts, f, c, PROBE_ZEROED),
                         probe_accuracy(counts, f, c, PROBE_SWAPPED));
+            for (int64_t i = 0; i < n; i++) text_printf(&table, "  %12.3f", beside[i].seen[f][c]);
+            text_append(&table, "\n");
         }
     }
     return text_take(&table);

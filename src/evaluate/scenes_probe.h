@@ -50,7 +50,12 @@ double probe_accuracy(const struct probe_counts *counts, enum probe_form form,
 double probe_majority(const struct probe_counts *counts, enum probe_form form,
                       enum probe_class class);
 
-/* The table as people read it, to free(). */
-char *probe_table(const struct probe_counts *counts);
+struct probe_beside { /* what another model knew of the same scenes, their pictures seen */
+    const char *name;
+    double seen[N_PROBE_FORMS][N_PROBE_CLASSES];
+};
+
+/* The table as people read it, with a column for each of the n beside it; to free(). */
+char *probe_table(const struct probe_counts *counts, const struct probe_beside *beside, int64_t n);
 
 #endif

@@ -14,6 +14,7 @@ struct command_call {
     char **arguments;
     const char *version;          /* of the program, for run directories */
     struct stop_signals *signals; /* of the job that this one is a part of; NULL: of its own */
+    const char *weights; /* of a curriculum's stage: the stage of its train.init; NULL: none */
     bool started; /* set by a command once a failure is no longer a refusal: from step 1 on */
 };
 

@@ -11,6 +11,7 @@
 #include "base/json_file.h"
 #include "base/log.h"
 #include "base/text_buffer.h"
+#include "jobs/curriculum_stages.h"
 #include "jobs/run_job.h"
 #include "jobs/weight_exchange.h"
 #include "train/model_setup.h"
@@ -20,182 +21,14 @@
 #define MAX_JOURNAL_BYTES  ((size_t)16 << 20)
 #define EXPORT_SHARD_BYTES UINT64_C(5000000000)
 
-struct stage {
-    char *name;
-    struct run_config config; /* its run_dir and train.init are set here */
-    const struct config_stage *row;
-    char hash[17];
-    int64_t done;
-    double seconds; /* of the call that ended it */
-};
-
 struct curriculum {
     struct comm *comm;
     const struct run_config *config;
-    struct stage *stages;
+    struct curriculum_stages read;
+    struct stage *stages; /* [n], of `read` */
     int64_t n;
     char *journal; /* path */
 };
-
-/* ---- reading the stages ---- */
-
-/* "configs/stage0a.yaml" -> "stage0a", to free(). */
-static char *name_of(const struct config_stage *row)
-{
-    if (row->name[0] != '\0') return text_copy(row->name);
-    const char *slash = strrchr(row->config, '/');
-    const char *base = slash != NULL ? slash + 1 : row->config;
-    const char *dot = strrchr(base, '.');
-    return text_format("%.*s", dot != NULL ? (int)(dot - base) : (int)strlen(base), base);
-}
-
-/* Where a stage's file is: as it says, or beside the curriculum's own. To free(). */
-static char *path_of(const struct config_stage *row, const char *curriculum_path)
-{
-    if (row->config[0] == '/') return text_copy(row->config);
-    char *folder = path_parent(curriculum_path);
-    char *path = path_join(folder, row->config);
-    free(folder);
-    return path;
-}
-
-static bool sets(const struct config_strings *set, const char *key)
-{
-    const size_t n = strlen(key);
-    for (int64_t i = 0; i < set->n; i++)
-        if (strncmp(set->values[i], key, n) == 0 && set->values[i][n] == '=') return true;
-    return false;
-}
-
-static void replace(char **text, char *with)
-{
-    free(*text);
-    *text = with;
-}
-
-static enum status load(struct curriculum *all, struct stage *stage, const char *path)
-{
-    enum status status = OK;
-    const struct config_strings *common = &all->config->curriculum.set, *own = &stage->row->set;
-    const int64_t n = common->n + own->n;
-    const char **overrides = memory_new((size_t)n + 1, sizeof *overrides);
-    for (int64_t i = 0; i < common->n; i++) overrides[i] = common->values[i];
-    for (int64_t i = 0; i < own->n; i++) overrides[common->n + i] = own->values[i];
-    TRY(run_config_load(&stage->config, path, overrides, (int)n));
-    if (stage->config.job == CONFIG_JOB_CURRICULUM)
-        FAIL(ERR_ARGUMENT, "%s is a curriculum; name its stages themselves", path);
-    replace(&stage->config.run_dir, path_join(all->config->run_dir, stage->name));
-out:
-    free(overrides);
-    return status;
-}
-
-/* The training stage before stage i; NULL if there is none. */
-static const struct stage *teacher_of(const struct curriculum *all, int64_t i)
-{
-    while (i-- > 0)
-        if (all->stages[i].config.job == CONFIG_JOB_TRAIN) return &all->stages[i];
-    return NULL;
-}
-
-static enum status check_name(const struct curriculum *all, int64_t i)
-{
-    enum status status = OK;
-    const char *name = all->stages[i].name;
-    if (name[0] == '\0' || name[0] == '.' || strchr(name, '/') != NULL)
-        FAIL(ERR_ARGUMENT,
-             "curriculum.stages[%" PRId64 "].name is '%s', which cannot name a folder", i, name);
-    for (int64_t j = 0; j < i; j++)
-        if (strcmp(all->stages[j].name, name) == 0)
-            FAIL(ERR_ARGUMENT,
-                 "curriculum.stages[%" PRId64 "] and [%" PRId64 "] are both called %s; give one of "
-                 "them another name",
-                 j, i, name);
-out:
-    return status;
-}
-
-/* Where the stage begins, and its hash, in which the teacher stands by name: a run directory may be
- * moved. */
-static void set_teacher(const struct curriculum *all, int64_t i)
-{
-    struct stage *stage = &all->stages[i];
-    const struct stage *teacher = teacher_of(all, i);
-    if (sets(&stage->row->set, "train.init")) teacher = NULL;
-    if (teacher != NULL) replace(&stage->config.train.init, text_copy(teacher->name));
-    snprintf(stage->hash, sizeof stage->hash, "%016" PRIx64,
-             run_directory_config_hash(&stage->config));
-    if (teacher != NULL) replace(&stage->config.train.init, text_copy(teacher->config.run_dir));
-}
-
-static enum status read_stages(struct curriculum *all, const char *path)
-{
-    enum status status = OK;
-    const struct config_curriculum *rows = &all->config->curriculum;
-    char *file = NULL;
-    all->n = rows->n_stages;
-    all->stages = memory_new((size_t)all->n + 1, sizeof *all->stages);
-    for (int64_t i = 0; i < all->n; i++) {
-        struct stage *stage = &all->stages[i];
-        stage->row = &rows->stages[i];
-        stage->name = name_of(stage->row);
-        TRY(check_name(all, i));
-        free(file);
-        file = path_of(stage->row, path);
-        TRY_WHERE(load(all, stage, file), "stage %s", stage->name);
-        set_teacher(all, i);
-    }
-out:
-    free(file);
-    return status;
-}
-
-/* ---- whether each stage can begin with what the one before it leaves ---- */
-
-static enum status compare_tables(const struct stage *stage, const struct stage *teacher,
-                                  const struct parameter_table *own,
-                                  const struct parameter_table *given)
-{
-    enum status status = OK;
-    bool taken[N_MODULES];
-    TRY(modules_from_names(taken, stage->config.train.init_modules.values,
-                           stage->config.train.init_modules.n));
-    for (int64_t i = 0; i < own->n_parameters; i++) {
-        const struct parameter *wanted = &own->parameters[i];
-        const struct parameter *there = parameter_find(given, wanted->name);
-        if (!taken[wanted->module]) continue;
-        if (there == NULL && stage->config.train.init_missing == CONFIG_MISSING_NEW) continue;
-        if (there == NULL)
-            FAIL(ERR_ARGUMENT,
-                 "stage %s: %s of module %s is not among the weights of stage %s; with "
-                 "train.init_missing=new it starts new",
-                 stage->name, wanted->name, module_names[wanted->module], teacher->name);
-        if (memcmp(there->dims, wanted->dims, sizeof there->dims) != 0)
-            FAIL(ERR_ARGUMENT,
-                 "stage %s: %s has another shape than in stage %s; give both the same model",
-                 stage->name, wanted->name, teacher->name);
-    }
-out:
-    return status;
-}
-
-static enum status check_weights(const struct curriculum *all, int64_t i)
-{
-    enum status status = OK;
-    const struct stage *stage = &all->stages[i], *teacher = teacher_of(all, i);
-    const bool nothing[N_MODULES] = {false};
-    struct parameter_table *own = NULL, *given = NULL;
-    if (teacher == NULL || sets(&stage->row->set, "train.init")) goto out;
-    const struct model_config config = model_config_from(&stage->config);
-    const struct model_config before = model_config_from(&teacher->config);
-    TRY_WHERE(parameter_table_create(&own, &config, nothing), "stage %s", stage->name);
-    TRY_WHERE(parameter_table_create(&given, &before, nothing), "stage %s", teacher->name);
-    TRY(compare_tables(stage, teacher, own, given));
-out:
-    parameter_table_destroy(own);
-    parameter_table_destroy(given);
-    return status;
-}
 
 /* ---- the journal ---- */
 
@@ -316,6 +149,7 @@ static enum status run_stage(struct curriculum *all, struct stage *stage, struct
 {
     enum status status = OK;
     const double start = monotonic_seconds();
+    call->weights = stage->teacher != NULL ? stage->teacher->name : NULL;
     TRY(run_single_job(all->comm, &stage->config, call));
     if (comm_rank(all->comm) == 0) {
         if (stage->row->export_weights) status = export_stage(stage);
@@ -355,25 +189,6 @@ out:
     return status;
 }
 
-static void release(struct curriculum *all)
-{
-    for (int64_t i = 0; i < all->n; i++) {
-        free(all->stages[i].name);
-        run_config_release(&all->stages[i].config);
-    }
-    free(all->stages);
-    free(all->journal);
-}
-
-static enum status read_all(struct curriculum *all, const char *path)
-{
-    enum status status = OK;
-    TRY(read_stages(all, path));
-    for (int64_t i = 0; i < all->n; i++) TRY(check_weights(all, i));
-out:
-    return status;
-}
-
 enum status curriculum_job_run(struct comm *comm, const struct run_config *config,
                                struct command_call *call)
 {
@@ -381,8 +196,11 @@ enum status curriculum_job_run(struct comm *comm, const struct run_config *confi
     struct curriculum all = {.comm = comm, .config = config};
     struct stop_signals signals = {0};
     all.journal = path_join(config->run_dir, "curriculum.json");
-    TRY(comm_agree(comm, read_all(&all, call->arguments[0])));
+    TRY(comm_agree(comm, curriculum_stages_read(&all.read, config, call->arguments[0])));
+    all.stages = all.read.stages;
+    all.n = all.read.n;
     TRY(find_done(&all));
+    TRY(comm_agree(comm, curriculum_stages_check_inputs(&all.read)));
     if (comm_rank(comm) == 0) status = write_journal(&all);
     TRY(comm_agree(comm, status));
     TRY(comm_agree(comm, stop_signals_open(&signals)));
@@ -393,7 +211,9 @@ enum status curriculum_job_run(struct comm *comm, const struct run_config *confi
 out:
     comm_check_together(comm, status);
     call->signals = NULL;
+    call->weights = NULL;
     stop_signals_close(&signals);
-    release(&all);
+    curriculum_stages_release(&all.read);
+    free(all.journal);
     return status;
 }

@@ -30,6 +30,7 @@ struct generate_job { /* zeroed is releasable */
     struct teacher_limits limits;
     struct chat_counts chat;
     struct stop_signals own, *signals; /* of a curriculum, or own */
+    const char *weights;               /* what the model's weights are called */
     char *identity;
     int64_t n_items;
 };
@@ -60,7 +61,7 @@ static enum status make_identity(struct generate_job *job)
                 " drafter %d '%s' '%s' seed %" PRId64 " proposals '%s' depth '%s' added %" PRId64
                 " subjects %" PRId64 " unedited %d",
                 generate->task, index.crc, job->n_items, generate->drafter, generate->drafts,
-                job->config->train.init, job->config->seed, generate->proposals, generate->depth,
+                job->weights, job->config->seed, generate->proposals, generate->depth,
                 generate->min_added, generate->min_subjects, generate->unedited);
     text_printf(&out, " mode %d temperature %g top_p %g tokens %" PRId64, generate->draft_mode,
                 generate->temperature, generate->top_p, generate->max_tokens);
@@ -94,13 +95,13 @@ static bool has_filter(const struct config_generate *config, enum config_filter_
     return false;
 }
 
-static bool needs_model(const struct run_config *config)
+bool generate_job_needs_model(const struct run_config *config)
 {
     return config->generate.drafter == CONFIG_DRAFTER_MODEL ||
            (has_judge(&config->generate) && config->verifier.kind == CONFIG_VERIFIER_ROBIN);
 }
 
-static enum status check_keys(const struct run_config *config)
+enum status generate_job_check(const struct run_config *config)
 {
     enum status status = OK;
     const struct config_generate *generate = &config->generate;
@@ -124,7 +125,7 @@ static enum status open_corpus(struct generate_job *job)
 {
     enum status status = OK;
     const struct config_generate *generate = &job->config->generate;
-    TRY(check_keys(job->config));
+    TRY(generate_job_check(job->config));
     TRY(corpus_open(&job->corpus, generate->corpus));
     job->n_items = corpus_size(job->corpus);
     if (generate->records > job->n_items)
@@ -289,6 +290,7 @@ enum status generate_job_run(struct comm *comm, const struct run_config *config,
 {
     enum status status = OK;
     struct generate_job job = {.comm = comm, .config = config, .signals = call->signals};
+    job.weights = call->weights != NULL ? call->weights : config->train.init;
     if (job.signals == NULL) {
         job.signals = &job.own;
         TRY(comm_agree(comm, stop_signals_open(&job.own)));
@@ -297,7 +299,8 @@ enum status generate_job_run(struct comm *comm, const struct run_config *config,
     TRY(comm_agree(comm, open_corpus(&job)));
     TRY(open_journal(&job));
     TRY(shared_counters_create(&job.counters, comm, N_GENERATE_COUNTERS));
-    if (needs_model(config)) TRY(generate_model_open(&job.model, comm, config));
+    if (generate_job_needs_model(config))
+        TRY(generate_model_open(&job.model, comm, config, job.weights));
     status = open_drafter(&job);
     if (status == OK) status = open_teachers(&job);
     if (status == OK) status = begin_counters(&job);

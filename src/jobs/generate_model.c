@@ -38,12 +38,12 @@ static struct model_teacher_options teacher_options_of(const struct generate_mod
 }
 
 enum status generate_model_open(struct generate_model *model, struct comm *comm,
-                                const struct run_config *config)
+                                const struct run_config *config, const char *called)
 {
     enum status status = OK;
     if (config->train.init[0] == '\0')
         FAIL(ERR_ARGUMENT, "the model drafts or judges: train.init must name its checkpoint");
-    model->name = text_format("robin:%s", config->train.init);
+    model->name = text_format("robin:%s", called);
     TRY(comm_agree(comm, tokenizer_open(&model->tokenizer, config->tokenizer)));
     status = run_model_size(&model->model, config, false);
     model->model.options.limits = engine_model_limits(config);

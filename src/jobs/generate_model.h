@@ -15,9 +15,9 @@ struct generate_model { /* zeroed is releasable */
     char *name; /* for provenance */
 };
 
-/* Collective. Every rank holds the whole model. */
+/* Collective. Every rank holds the whole model. `called` names its weights in provenance. */
 enum status generate_model_open(struct generate_model *model, struct comm *comm,
-                                const struct run_config *config);
+                                const struct run_config *config, const char *called);
 void generate_model_close(struct generate_model *model);
 
 #endif

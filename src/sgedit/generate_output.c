@@ -259,7 +259,7 @@ static enum status add_item_lines(const struct generate_output *output, int64_t 
     struct record record = {0};
     TRY(generate_read_item(&graph, &record, output, item));
     const bool left_out = is_left_out(&graph, output->config);
-    generate_report_add(report, &graph, left_out);
+    generate_report_add(report, &graph, &record, left_out);
     ledger_line(ledger, &record, &graph);
     if (left_out) goto out;
     if (output->config->generate.task == CONFIG_GENERATE_CURATE)
@@ -322,6 +322,17 @@ out:
     return status;
 }
 
+static enum status write_report(const struct generate_report *report,
+                                const struct generate_output *output)
+{
+    enum status status = OK;
+    const struct graph_score score = generate_report_score(report);
+    TRY(generate_report_write(report, output));
+    TRY(graph_score_check(&score, &output->config->generate));
+out:
+    return status;
+}
+
 enum status generate_output(const struct generate_output *output)
 {
     enum status status = OK;
@@ -331,7 +342,7 @@ enum status generate_output(const struct generate_output *output)
     if (comm_rank(output->comm) == 0) status = check_failures(output, report);
     TRY(comm_agree(output->comm, status));
     TRY(build_if_missing(output));
-    if (comm_rank(output->comm) == 0) status = generate_report_write(report, output);
+    if (comm_rank(output->comm) == 0) status = write_report(report, output);
     TRY(comm_agree(output->comm, status));
 out:
     generate_report_free(report);

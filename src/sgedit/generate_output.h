@@ -24,7 +24,7 @@ struct generate_output {
 
 /* Collective. The corpus (kept if it is there), then RUN_DIR/sg or relations/, RUN_DIR/ledger/,
  * report.json, report.txt and page.html. ERR_LIMIT when more pictures failed than
- * generate.max_failed allows. */
+ * generate.max_failed allows; ERR_DIVERGED, all written, when a row of generate.gains is missed. */
 enum status generate_output(const struct generate_output *output);
 
 /* Item `item` as the journal has it, boxes of the record's regions set. */

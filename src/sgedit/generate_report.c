@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -83,8 +84,47 @@ static double drift_of(const struct edit_graph *graph)
     return all > 0 ? 1 - shared / all : 0;
 }
 
+/* The fields of a score in the tree of counts. */
+struct score_field {
+    const char *name;
+    size_t offset;
+};
+#define SCORE_FIELD(field)                                                                         \
+    {                                                                                              \
+#field, offsetof(struct graph_score, field)                                                \
+    }
+static const struct score_field score_fields[] = {
+    SCORE_FIELD(annotated),     SCORE_FIELD(drafted),     SCORE_FIELD(drafted_right),
+    SCORE_FIELD(final),         SCORE_FIELD(final_right), SCORE_FIELD(named),
+    SCORE_FIELD(drafted_names), SCORE_FIELD(final_names),
+};
+#define N_SCORE_FIELDS (sizeof score_fields / sizeof score_fields[0])
+
+static void add_score(struct generate_report *report, const struct edit_graph *graph,
+                      const struct record *record)
+{
+    const struct graph_score score = graph_score_of(graph, record);
+    for (size_t i = 0; i < N_SCORE_FIELDS; i++) {
+        int64_t value;
+        memcpy(&value, (const char *)&score + score_fields[i].offset, sizeof value);
+        add_number(child(report->counts, "against_annotations"), score_fields[i].name,
+                   (double)value);
+    }
+}
+
+struct graph_score generate_report_score(const struct generate_report *report)
+{
+    struct graph_score score = {0};
+    const json_t *counts = json_object_get(report->counts, "against_annotations");
+    for (size_t i = 0; i < N_SCORE_FIELDS; i++) {
+        const int64_t value = (int64_t)number(counts, score_fields[i].name);
+        memcpy((char *)&score + score_fields[i].offset, &value, sizeof value);
+    }
+    return score;
+}
+
 void generate_report_add(struct generate_report *report, const struct edit_graph *graph,
-                         bool left_out)
+                         const struct record *record, bool left_out)
 {
     json_t *counts = report->counts;
     add_number(counts, "images", 1);
@@ -95,6 +135,7 @@ void generate_report_add(struct generate_report *report, const struct edit_graph
     }
     if (left_out) return;
     add_number(counts, "images_written", 1);
+    if (record->n_relations > 0) add_score(report, graph, record);
     add_number(counts, "drift_ppm", (double)llround(1e6 * drift_of(graph))); /* sums exactly */
     for (int64_t i = 0; i < graph->n_objects; i++) {
         const struct edit_object *object = &graph->objects[i];
@@ -270,6 +311,10 @@ static char *report_text(const struct generate_report *report)
                 share(drafted_kept, drafted), share(number(relations, "drafted_removed"), drafted),
                 share(number(relations, "drafted_dropped"), drafted), added / per,
                 share(added - added_kept, added), number(counts, "drift_ppm") / 1e4 / per);
+    const struct graph_score score = generate_report_score(report);
+    char *scored = score.annotated > 0 ? graph_score_text(&score) : NULL;
+    if (scored != NULL) text_append(&out, scored);
+    free(scored);
     append_list(&out, "relations ended by", json_object_get(counts, "ended_by"));
     append_list(&out, "edits refused because", json_object_get(counts, "refused"));
     append_list(&out, "pictures failed because", json_object_get(counts, "failures"));

@@ -8,6 +8,18 @@
 #include "base/random.h"
 #include "base/text_buffer.h"
 
+/* Where a teacher is, how fast and how dear it may be: keys that say what it answers stay. */
+static void set_teacher_aside(struct config_teacher *teacher, char *nothing)
+{
+    teacher->url = teacher->key_env = teacher->key_file = teacher->ca_file = nothing;
+    teacher->in_flight = teacher->requests_per_minute = teacher->tokens_per_minute = 0;
+    teacher->timeout_seconds = teacher->backoff_seconds = teacher->max_backoff_seconds = 0;
+    teacher->tries = teacher->budget_calls = teacher->budget_tokens = 0;
+    teacher->budget_money = teacher->price_in = teacher->price_out = 0;
+    teacher->batch_requests = teacher->batch_bytes = 0;
+    teacher->poll_seconds = 0;
+}
+
 /* The configuration as text, keys that do not decide the numbers at one value. A shallow copy is
  * enough: nothing of it is released. */
 static char *essence(const struct run_config *config)
@@ -31,6 +43,17 @@ static char *essence(const struct run_config *config)
     copy.metrics = (struct config_metrics){0};
     copy.faults = (struct config_faults){0};
     copy.train.max_skipped_steps = copy.train.straggler_every = 0;
+    copy.decode = (struct config_decode){.max_length = copy.decode.max_length,
+                                         .max_tokens = copy.decode.max_tokens,
+                                         .constrained = copy.decode.constrained,
+                                         .skip_forced = copy.decode.skip_forced,
+                                         .goes_on = copy.decode.goes_on,
+                                         .temperature = copy.decode.temperature,
+                                         .top_p = copy.decode.top_p,
+                                         .wording = copy.decode.wording};
+    copy.generate.in_flight = copy.generate.samples = 1;
+    copy.generate.sync_seconds = 0;
+    set_teacher_aside(&copy.teacher, nothing);
     return run_config_write(&copy);
 }
 
