@@ -1,6 +1,6 @@
 /* Causal grouped-query attention over packed sequences for any head size to 256 and either type:
- * FlashAttention-2's tiles with plain fp32 arithmetic. It is what fp32 runs use and what the faster
- * ones are compared with. Deterministic: dq is summed by the tile of its queries, dk and dv by the
+ * FlashAttention-2's tiles with plain fp32 arithmetic. It is what fp32 runs use; bf16 of the usual
+ * head sizes goes to attention_mma_cuda.cuh. Deterministic: dq is summed by the tile of its queries, dk and dv by the
  * tile of their keys.
  *
  * Tiles are of rows of the packed batch wherever sequences begin and end: a query sees key j if
@@ -221,6 +221,10 @@ static __global__ void attention_dkv_kernel(real *dqkv, const real *dout, const 
     }
 }
 
+#ifdef REAL_ON_TENSOR_CORES
+#include "attention_mma_cuda.cuh"
+#endif
+
 static enum status check_heads(int64_t h, int64_t kv, int64_t d)
 {
     if (kv < 1 || h % kv != 0)
@@ -243,6 +247,15 @@ static enum status attention_forward(void *out, float *lse, const void *qkv,
                                                    TILE_QUERIES * TILE_KEYS);
     const enum status status = check_heads(h, kv, d);
     if (status != OK || t == 0) return status;
+#ifdef REAL_ON_TENSOR_CORES
+    if (mma_takes(a, out, qkv, qkv)) {
+        if (d == 64)
+            mma_forward<64>((bf16 *)out, lse, (const bf16 *)qkv, a, stream);
+        else
+            mma_forward<128>((bf16 *)out, lse, (const bf16 *)qkv, a, stream);
+        return launched("attention_forward");
+    }
+#endif
     allow_shared(attention_forward_kernel, shared);
     LAUNCH(attention_forward_kernel, dim3(blocks_of(t, TILE_QUERIES), (unsigned)h),
            dim3(ATTENTION_THREADS), shared, stream, (real *)out, lse, (const real *)qkv, a);
@@ -263,6 +276,16 @@ static enum status attention_backward(void *dqkv, const void *dout, const void *
     LAUNCH(attention_delta_kernel, dim3(blocks_of(t * h, ATTENTION_THREADS / WARP_LANES)),
            dim3(ATTENTION_THREADS), 0, stream, delta, (const real *)dout, (const real *)out, t, h,
            d);
+#ifdef REAL_ON_TENSOR_CORES
+    if (mma_takes(a, dqkv, dout, qkv)) {
+        const bf16 *dy = (const bf16 *)dout, *all = (const bf16 *)qkv;
+        if (d == 64)
+            mma_backward<64>((bf16 *)dqkv, dy, lse, delta, all, a, stream);
+        else
+            mma_backward<128>((bf16 *)dqkv, dy, lse, delta, all, a, stream);
+        return launched("attention_backward");
+    }
+#endif
     allow_shared(attention_dq_kernel, shared);
     LAUNCH(attention_dq_kernel, dim3(blocks_of(t, TILE_QUERIES), (unsigned)h),
            dim3(ATTENTION_THREADS), shared, stream, (real *)dqkv, (const real *)dout, lse, delta,

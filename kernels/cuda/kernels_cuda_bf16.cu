@@ -3,6 +3,7 @@
 
 typedef bf16 real;
 #define REAL_DTYPE DTYPE_BF16
+#define REAL_ON_TENSOR_CORES
 
 #include "kernels_cuda_table.cuh"
 
