@@ -11,7 +11,7 @@ cd "$(dirname "$0")/../.."
 out=$(realpath -m "${1:?usage: tests/gpu/pack.sh OUT.tar}")
 cuda_home=${CUDA_HOME:-/usr/local/cuda}
 golden=${ROBIN_SHARED:-../shared}/golden
-make -j"$(nproc)" CUDA=1 all tests build/cuda/tests/gpu/gpu_operations
+make -j"$(nproc)" CUDA=1 all tests
 stage=$(mktemp -d)
 trap 'rm -rf "$stage"' EXIT
 top=$stage/robin-dist
@@ -20,12 +20,14 @@ mkdir -p "$top/lib" "$top/build/cuda/tests" "$top/shared/golden"
 # ---- programs, scripts, reference tensors ----
 cp build/cuda/robin-dist "$top/build/cuda/"
 cp -r build/cuda/tests/golden "$top/build/cuda/tests/"
-for folder in kernels device gpu; do
+for folder in kernels device comm gpu; do
     mkdir -p "$top/build/cuda/tests/$folder"
     find "build/cuda/tests/$folder" -maxdepth 1 -type f -executable -exec cp {} \
         "$top/build/cuda/tests/$folder/" \;
 done
-git ls-files -z tests/gpu tests/device tests/jobs/cuda_job_test.sh launch datasets/tokenizer-scenes |
+# The names of the tests are those of their sources.
+git ls-files -z tests/gpu tests/device tests/kernels tests/comm tests/jobs/cuda_job_test.sh \
+    tests/jobs/bf16_job_test.sh tests/bench/pytorch_operations.py launch datasets/tokenizer-scenes |
     xargs -0 cp --parents -t "$top"
 for name in adamw lm_tiny lm_wide lm_packed robin_tiny robin_tiny_bf16 robin_tiny_no_region \
     robin_tiny_truncated robin_generate train_10_steps; do
@@ -35,7 +37,7 @@ done
 # ---- libraries ----
 needs() { ldd "$1" 2>/dev/null | awk '$2 == "=>" && $3 ~ /^\// { print $3 }'; }
 mpi=$(dirname "$(readlink -f "$(command -v mpirun)")")
-plugins=$(find /usr/lib -maxdepth 3 -type d \( -path '*openmpi/lib/openmpi*' -o -name 'pmix*' \))
+plugins=$(find /usr/lib -maxdepth 4 -type d \( -path '*openmpi/lib/openmpi*' -o -name 'pmix*' \))
 {
     for program in build/cuda/robin-dist build/cuda/tests/golden build/cuda/tests/*/*_test \
         "$mpi"/orterun "$mpi"/orted; do
@@ -43,8 +45,8 @@ plugins=$(find /usr/lib -maxdepth 3 -type d \( -path '*openmpi/lib/openmpi*' -o 
     done
     # shellcheck disable=SC2086
     find $plugins -name '*.so*' | while read -r file; do needs "$file"; done
-    for name in libcublasLt.so libcudnn libnccl.so; do
-        ls "$cuda_home"/lib64/$name*.so.[0-9]* "$cuda_home"/lib64/$name.[0-9]* 2>/dev/null || true
+    for name in libcublasLt.so libnccl.so; do
+        ls "$cuda_home"/lib64/$name.[0-9]* 2>/dev/null || true
     done
 } | sort -u | grep -Ev '/(libc|libm|libdl|librt|libpthread|ld-linux-x86-64|libcuda)\.so' |
     while read -r file; do cp -Ln "$file" "$top/lib/"; done

@@ -12,7 +12,8 @@
 #include "support/kernel_test.h"
 
 /* t, longest sequence, h, kv, d: sequences of 1, 2, 4 ... tokens up to the longest, over and over.
- * The cpu table works in tiles of 64, the GPU's on tensor cores in 64 and 32, for d of 64 and 128. */
+ * The cpu table works in tiles of 64; the GPU's, for d of 64 and 128 on tensor cores, in 64 and 32.
+ */
 static const int64_t sizes[][5] = {{1, 1, 1, 1, 1},     {0, 1, 2, 1, 8},      {7, 7, 2, 2, 3},
                                    {64, 64, 1, 1, 16},  {65, 65, 2, 1, 16},   {61, 5, 3, 3, 10},
                                    {300, 64, 8, 4, 16}, {301, 301, 4, 2, 64}, {131, 97, 6, 2, 128},
