@@ -151,7 +151,13 @@ $(BUILD)/tests/emulation/%.o: tests/emulation/%.cc
 packages: # installs the Debian packages that are missing
 	@launch/setup.sh --check >/dev/null || launch/setup.sh
 
-tests: $(TEST_PROGRAMS) $(FUZZ_PROGRAMS) $(GOLDEN_TOOL) $(BUILD)/tests/teacher_server $(GPU_BENCH) $(if $(filter cuda,$(VARIANT)),,$(BUILD)/emulated/robin-dist) ## build the tests
+# Preloaded by tests/faults: a system whose calls fail.
+BROKEN_SYSTEM := $(BUILD)/tests/faults/broken_system.so
+$(BROKEN_SYSTEM): tests/faults/broken_system.c
+	@mkdir -p $(@D)
+	$(call quiet,link)$(CC) $(CPPFLAGS) $(filter-out -fsanitize%,$(CFLAGS)) -fPIC -shared -o $@ $< -ldl
+
+tests: $(TEST_PROGRAMS) $(BROKEN_SYSTEM) $(FUZZ_PROGRAMS) $(GOLDEN_TOOL) $(BUILD)/tests/teacher_server $(GPU_BENCH) $(if $(filter cuda,$(VARIANT)),,$(BUILD)/emulated/robin-dist) ## build the tests
 GPU_TESTS := $(filter $(BUILD)/tests/kernels/% $(BUILD)/tests/device/% $(BUILD)/tests/comm/comm_device_test,$(TEST_PROGRAMS))
 $(GPU_TESTS): $(TEST_GPU_OBJECTS)
 $(GPU_TESTS): GPU_LDLIBS := $(TEST_GPU_LDLIBS)
@@ -192,8 +198,9 @@ check-meshes: packages ## the parallel trainer on every mesh and switch, 10,000 
 	@$(MAKE) --no-print-directory $(JOBS) all tests
 	@tests/run_meshes.sh $(BUILD)
 
-faults: packages ## kill a run at 200 random instants (KILLS=N, SEED=N), over training, saving and resuming
-	@$(MAKE) --no-print-directory $(JOBS) all
+faults: packages ## kill a run at 200 random instants (KILLS=N, SEED=N), over training, saving and resuming; failing disks
+	@$(MAKE) --no-print-directory $(JOBS) all tests
+	@ROBIN_BUILD=$(BUILD) tests/faults/io_faults.sh long
 	@ROBIN_BUILD=$(BUILD) tests/faults/kill_matrix.sh $(or $(KILLS),200) $(SEED)
 
 check-kills: packages ## generation killed 100 times (KILLS=N): same bytes, nothing finished paid for twice; ten minutes

@@ -2,22 +2,31 @@
 #include "train/metrics_file.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/json_file.h"
+#include "base/log.h"
 #include "base/text_buffer.h"
 
 #define MAX_METRICS_BYTES ((size_t)1 << 32)
 
+/* A checkpoint written behind the run may fill the disk, and free it again when it fails: so many
+ * lines wait for that. */
+#define MOST_WAITING 256
+
 struct metrics_file {
-    FILE *file;
+    int fd; /* -1: closed */
     char *path;
+    struct text_buffer waiting; /* lines, the first perhaps begun */
+    int64_t n_waiting;
 };
 
 /* The length of the part of the file that tells of steps up to `steps_done`. */
@@ -64,9 +73,10 @@ enum status metrics_file_open(struct metrics_file **file_out, const char *path, 
     enum status status = OK;
     struct metrics_file *file = memory_new(1, sizeof *file);
     file->path = text_copy(path);
+    file->fd = -1;
     TRY(drop_later_steps(path, steps_done));
-    file->file = fopen(path, "ae");
-    if (file->file == NULL) FAIL(ERR_IO, "cannot open %s: %s", path, strerror(errno));
+    file->fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    if (file->fd < 0) FAIL(ERR_IO, "cannot open %s: %s", path, strerror(errno));
     *file_out = file;
     file = NULL;
 out:
@@ -74,12 +84,53 @@ out:
     return status;
 }
 
+/* As much of the lines as the disk takes; false, with errno: not all. */
+static bool write_waiting(struct metrics_file *file)
+{
+    size_t done = 0;
+    const size_t all = file->waiting.length;
+    while (done < all) {
+        const ssize_t n = write(file->fd, file->waiting.text + done, all - done);
+        if (n < 0 && errno == EINTR) continue;
+        if (n == 0) errno = ENOSPC;
+        if (n <= 0) break;
+        done += (size_t)n;
+    }
+    const int error = errno;
+    struct text_buffer rest = {0};
+    if (done < all) text_append_bytes(&rest, file->waiting.text + done, all - done);
+    text_release(&file->waiting);
+    file->waiting = rest;
+    if (done == all) file->n_waiting = 0;
+    errno = error;
+    return done == all;
+}
+
 void metrics_file_close(struct metrics_file *file)
 {
     if (file == NULL) return;
-    if (file->file != NULL) fclose(file->file);
+    if (file->n_waiting > 0 && !write_waiting(file))
+        log_warn("the last %" PRId64 " lines are missing in %s: %s", file->n_waiting, file->path,
+                 strerror(errno));
+    if (file->fd >= 0) close(file->fd);
+    text_release(&file->waiting);
     free(file->path);
     free(file);
+}
+
+/* The lines that wait, to the disk. A full one is waited for. */
+static enum status flush(struct metrics_file *file)
+{
+    enum status status = OK;
+    if (write_waiting(file)) return OK;
+    const bool full = errno == ENOSPC || errno == EDQUOT;
+    if (!full || file->n_waiting > MOST_WAITING)
+        FAIL(ERR_IO, "cannot write to %s: %s", file->path, strerror(errno));
+    if (file->n_waiting == 1)
+        log_warn("cannot write to %s: %s; up to %d steps wait for space", file->path,
+                 strerror(errno), MOST_WAITING);
+out:
+    return status;
 }
 
 /* JSON has no number for what is not finite. */
@@ -189,7 +240,6 @@ static void put_measured(struct text_buffer *out, const struct progress_options 
 enum status metrics_file_write(struct metrics_file *file, const struct progress_options *options,
                                const struct progress_step *step)
 {
-    enum status status = OK;
     const struct train_result *result = step->result;
     struct text_buffer line = {0};
     double lr[N_MODULES];
@@ -204,10 +254,8 @@ enum status metrics_file_write(struct metrics_file *file, const struct progress_
     put_verdict(&line, step);
     put_counts(&line, step);
     put_measured(&line, options, step);
-    fwrite(line.text, 1, line.length, file->file);
-    if (fflush(file->file) != 0 || ferror(file->file))
-        FAIL(ERR_IO, "cannot write to %s: %s", file->path, strerror(errno));
-out:
+    text_append_bytes(&file->waiting, line.text, line.length);
+    file->n_waiting++;
     text_release(&line);
-    return status;
+    return flush(file);
 }

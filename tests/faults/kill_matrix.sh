@@ -3,7 +3,9 @@
 # is through; then all is repeated on other layouts. Every finished run must have the samples, losses
 # and final weights of one that nobody disturbed: bit for bit on one layout, to rounding across them.
 #
-# usage: tests/faults/kill_matrix.sh KILLS [SEED]      `make faults`: 200
+# usage: [PATIENCE=1] tests/faults/kill_matrix.sh KILLS [SEED]      `make faults`: 200
+#
+# On a machine where others have most of the time, PATIENCE multiplies all limits of time.
 #
 # Three kills of four hit one rank, the fourth all of them. An instant is a random time behind a
 # random event: the start of the ranks, the first line of a resume, a step, a checkpoint that begins
@@ -44,7 +46,7 @@ ranks_of() { pgrep -P "$1" -x robin-dist; }
 # MPI 4.1's mpirun itself sometimes never ends where a rank died while MPI started: it is ended here,
 # and counted.
 await_end() { # SECONDS
-    local until=$((SECONDS + $1))
+    local until=$((SECONDS + $1 * ${PATIENCE:-1}))
     while kill -0 "$launcher" 2>/dev/null && [ $SECONDS -lt $until ]; do sleep 0.05; done
     if kill -0 "$launcher" 2>/dev/null; then
         [ -z "$(ranks_of "$launcher")" ] || fail "ranks live on after the kill of one"

@@ -120,7 +120,7 @@ full_disk() {
 }
 if unshare -rm mount -t tmpfs none "$work/disk" 2>/dev/null; then
     for ranks in 1 3; do
-        full_disk 24 $ranks "cannot write to $work/disk/run/metrics.jsonl: No space" train.steps=100
+        full_disk 24 $ranks "cannot write to $work/disk/run/metrics.jsonl: No space" train.steps=400
         full_disk 64 $ranks "checkpoint of step 3 is not written: .*No space left"
         [ ! -s "$work/left" ] || fail "a part of a checkpoint stays behind"
     done

@@ -1,0 +1,3 @@
+#!/bin/bash
+# The short form of what `make faults` does with failing disks.
+exec tests/faults/io_faults.sh short
