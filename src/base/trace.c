@@ -24,9 +24,11 @@ struct event {
 struct open_span {
     const char *kind, *name;
     double start; /* -1: not recorded */
+    const struct trace_follower *follower;
 };
 
 static atomic_bool recording;
+static const struct trace_follower *_Atomic current_follower;
 static atomic_int n_threads;
 static _Thread_local int thread; /* from 1; 0: not numbered yet */
 static _Thread_local int depth;
@@ -41,9 +43,18 @@ static double started, recorded;
 void trace_push(const char *kind, const char *name)
 {
     const bool on = atomic_load_explicit(&recording, memory_order_relaxed);
-    if (depth < MAX_DEPTH)
-        stack[depth] = (struct open_span){kind, name, on ? monotonic_seconds() : -1};
+    const struct trace_follower *follower =
+        atomic_load_explicit(&current_follower, memory_order_relaxed);
+    if (depth < MAX_DEPTH) {
+        stack[depth] = (struct open_span){kind, name, on ? monotonic_seconds() : -1, follower};
+        if (follower != NULL) follower->push(name);
+    }
     depth++;
+}
+
+void trace_follow(const struct trace_follower *follower)
+{
+    atomic_store(&current_follower, follower);
 }
 
 static void keep(const struct event *event)
@@ -67,7 +78,10 @@ static void keep(const struct event *event)
 void trace_pop(double flops)
 {
     if (depth > 0) depth--;
-    if (depth >= MAX_DEPTH || stack[depth].start < 0) return;
+    if (depth >= MAX_DEPTH) return;
+    if (stack[depth].follower != NULL) stack[depth].follower->pop();
+    stack[depth].follower = NULL;
+    if (stack[depth].start < 0) return;
     if (thread == 0) thread = 1 + atomic_fetch_add(&n_threads, 1);
     const struct open_span *span = &stack[depth];
     const struct event event = {.kind = span->kind,

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/text_buffer.h"
+#include "base/trace.h"
 #include "device/device_driver.h"
 #include "device/stream.h"
 
@@ -27,6 +28,7 @@ enum status device_open(struct device **device_out, const char *name, int index)
     if (gpu) device->driver = &cuda_driver;
     memcpy(device->text, "CPU", sizeof "CPU");
     if (gpu) TRY(device->driver->open(index, &device->number, device->text));
+    if (gpu) trace_follow(device->driver->ranges);
     *device_out = device;
     device = NULL;
 out:

@@ -9,7 +9,10 @@
 #include "device/device.h"
 #include "device/stream.h"
 
+struct trace_follower;
+
 struct device_driver {
+    const struct trace_follower *ranges; /* spans as ranges of the GPU's profilers */
     /* Makes number `index` modulo their count this thread's GPU, and describes it. */
     enum status (*open)(int index, int *number_out, char text[DEVICE_TEXT_BYTES]);
     /* Later threads that use the GPU come by here first. */

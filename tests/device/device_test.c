@@ -7,9 +7,11 @@
 
 #include <cmocka.h>
 
+#include "base/trace.h"
 #include "device/device.h"
 #include "device/event.h"
 #include "device/stream.h"
+#include "emulation/emulation.h"
 
 static void assert_ok(enum status status)
 {
@@ -119,6 +121,29 @@ static void streams_wait_for_events(void **state)
     }
 }
 
+/* With a GPU open, spans of the trace are ranges of its profilers. */
+static void spans_are_ranges(void **state)
+{
+    (void)state;
+    struct device *device = NULL;
+    if (emulation_range == NULL) skip(); /* a true GPU: only a profiler sees them */
+    trace_push("phase", "before");
+    assert_ok(device_open(&device, "cuda", 0));
+    trace_push("phase", "step");
+    trace_push("part", "forward");
+    assert_string_equal(emulation_range(), "forward");
+    trace_pop(0);
+    assert_string_equal(emulation_range(), "step");
+    trace_pop(0);
+    trace_pop(0);
+    assert_string_equal(emulation_range(), "");
+    trace_follow(NULL);
+    trace_push("phase", "alone");
+    assert_string_equal(emulation_range(), "");
+    trace_pop(0);
+    device_close(device);
+}
+
 static void unknown_devices_are_refused(void **state)
 {
     (void)state;
@@ -134,6 +159,7 @@ int main(void)
         cmocka_unit_test(memory_on_the_gpu),
         cmocka_unit_test(too_much_memory_is_a_sentence),
         cmocka_unit_test(streams_wait_for_events),
+        cmocka_unit_test(spans_are_ranges),
         cmocka_unit_test(unknown_devices_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

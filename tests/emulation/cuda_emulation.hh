@@ -186,4 +186,9 @@ cudaError_t cudaEventQuery(cudaEvent_t event);
 cudaError_t cudaEventSynchronize(cudaEvent_t event);
 cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t start, cudaEvent_t stop);
 
+/* ---- ranges for profilers ---- */
+
+int nvtxRangePushA(const char *name);
+int nvtxRangePop();
+
 #endif

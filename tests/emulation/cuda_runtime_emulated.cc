@@ -8,7 +8,10 @@
 #include <deque>
 #include <map>
 #include <mutex>
+#include <string>
+#include <vector>
 
+#include "emulation/emulation.h"
 #include "emulation/emulation_parts.hh"
 
 #define DEVICE_BYTES ((size_t)4 << 30)
@@ -258,4 +261,26 @@ cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t, cudaEvent_t)
 {
     *ms = 1;
     return cudaSuccess;
+}
+
+/* ---- ranges ---- */
+
+static thread_local std::vector<std::string> ranges;
+
+int nvtxRangePushA(const char *name)
+{
+    ranges.push_back(name);
+    return (int)ranges.size() - 1;
+}
+
+int nvtxRangePop()
+{
+    if (ranges.empty()) emulation::fail("a range ends that never began");
+    ranges.pop_back();
+    return (int)ranges.size();
+}
+
+extern "C" const char *emulation_range()
+{
+    return ranges.empty() ? "" : ranges.back().c_str();
 }
