@@ -207,9 +207,9 @@ check-kills: packages ## generation killed 100 times (KILLS=N): same bytes, noth
 	@$(MAKE) --no-print-directory $(JOBS) all tests
 	@KILLS=$(or $(KILLS),100) ROBIN_BUILD=$(BUILD) tests/sgedit/generate_kill_test.sh
 
-demo: packages ## train a tiny ROBIN from rendered scenes on 4 ranks and show its scores
-	@$(MAKE) --no-print-directory $(JOBS) all
-	@launch/demo.sh
+demo: packages ## train a tiny ROBIN from rendered scenes on 4 ranks, edit what it drafts, show its scores
+	@$(MAKE) --no-print-directory $(JOBS) all $(TEACHER_SERVER)
+	@ROBIN_BUILD=$(BUILD) launch/demo.sh
 
 bench: packages ## measure tokens/s, loader images/s, tokenizer MB/s on this machine
 	@$(MAKE) --no-print-directory $(JOBS) all
