@@ -46,16 +46,18 @@ def read_tensor(checkpoint, name, part="weight"):
     """(dims, little-endian fp32 bytes, row-major)"""
     manifest = read_manifest(checkpoint)
     [tensor] = [t for t in manifest["tensors"] if (t["name"], t["part"]) == (name, part)]
-    assert tensor["dtype"] == "f32"
+    bytes_each = {"f32": 4, "bf16": 2}[tensor["dtype"]]
     n = 1
     for dim in tensor["dims"]:
         n *= dim
-    whole = bytearray(4 * n)
+    whole = bytearray(bytes_each * n)
     for number, offset, start, step, length, runs in tensor["pieces"]:
         data = read_file(checkpoint, manifest, number)
         for run in range(runs):
-            to, at = 4 * (start + run * step), offset + 4 * run * length
-            whole[to:to + 4 * length] = data[at:at + 4 * length]
+            to, at = bytes_each * (start + run * step), offset + bytes_each * run * length
+            whole[to:to + bytes_each * length] = data[at:at + bytes_each * length]
+    if bytes_each == 2:  # the upper half of an fp32
+        whole = b"".join(b"\0\0" + whole[i:i + 2] for i in range(0, len(whole), 2))
     return tensor["dims"], bytes(whole)
 
 

@@ -181,10 +181,11 @@ out:
 /* ---- pieces ---- */
 
 static enum status check_piece(const struct run_checkpoint *checkpoint,
-                               const struct stored_piece *piece, int64_t elements,
-                               struct json_place place)
+                               const struct stored_piece *piece, struct json_place place)
 {
     enum status status = OK;
+    const struct checkpoint_tensor *tensor = &checkpoint->tensors[piece->tensor];
+    const int64_t elements = checkpoint_tensor_size(tensor);
     const struct tensor_runs *runs = &piece->runs;
     const char *wrong = NULL;
     if (piece->file < 0 || piece->file >= checkpoint->n_files)
@@ -202,7 +203,8 @@ static enum status check_piece(const struct run_checkpoint *checkpoint,
     else if (piece->offset % CHECKPOINT_ALIGNMENT != 0)
         wrong = "offset is no multiple of 64";
     else if (piece->offset > file->size ||
-             (uint64_t)tensor_runs_size(*runs) * sizeof(float) > file->size - piece->offset)
+             (uint64_t)tensor_runs_size(*runs) * checkpoint_element_bytes(tensor) >
+                 file->size - piece->offset)
         wrong = "it leaves the file";
     if (wrong != NULL)
         FAIL(ERR_FORMAT,
@@ -234,8 +236,7 @@ static enum status read_piece(struct run_checkpoint *checkpoint, int64_t tensor,
         .file = numbers[0],
         .offset = (uint64_t)numbers[1],
         .runs = {.start = numbers[2], .step = numbers[3], .length = numbers[4], .n = numbers[5]}};
-    TRY(check_piece(checkpoint, &piece, checkpoint_tensor_size(&checkpoint->tensors[tensor]),
-                    place));
+    TRY(check_piece(checkpoint, &piece, place));
     checkpoint->pieces[checkpoint->n_pieces++] = piece;
 out:
     return status;
@@ -252,8 +253,9 @@ static enum status read_tensor(struct reading *reading, int64_t t, const json_t 
     const struct json_place place = {.file = reading->root.file, .record = record};
     TRY(stored_tensor_read(&checkpoint->tensors[t], entry, place));
     TRY(json_field_string(&dtype, entry, "dtype", place));
-    if (strcmp(dtype, "f32") != 0)
-        FAIL(ERR_UNSUPPORTED, "%s: %s: dtype is \"%.40s\", but this program reads f32 alone",
+    checkpoint->tensors[t].bf16 = strcmp(dtype, "bf16") == 0;
+    if (!checkpoint->tensors[t].bf16 && strcmp(dtype, "f32") != 0)
+        FAIL(ERR_UNSUPPORTED, "%s: %s: dtype is \"%.40s\", but this program reads f32 and bf16",
              place.file, place.record, dtype);
     TRY(json_field(&pieces, entry, "pieces", JSON_ARRAY, place));
     const size_t n = json_array_size(pieces);
@@ -321,13 +323,14 @@ static enum status place_pieces(struct reading *reading)
         file->first_piece = p;
         for (; p < checkpoint->n_pieces && checkpoint->pieces[p].file == f; p++) {
             const struct stored_piece *piece = &checkpoint->pieces[p];
-            const char *name = checkpoint->tensors[piece->tensor].name;
+            const struct checkpoint_tensor *tensor = &checkpoint->tensors[piece->tensor];
             if (piece->offset != checkpoint_align(end))
                 FAIL(ERR_FORMAT,
                      "%s: files[%" PRId64 "]: a piece of %s begins at %" PRIu64
                      ", but the one before it ends at %" PRIu64,
-                     reading->root.file, f, name, piece->offset, end);
-            end = piece->offset + (uint64_t)tensor_runs_size(piece->runs) * sizeof(float);
+                     reading->root.file, f, tensor->name, piece->offset, end);
+            end = piece->offset +
+                  (uint64_t)tensor_runs_size(piece->runs) * checkpoint_element_bytes(tensor);
         }
         file->n_pieces = p - file->first_piece;
         if (end != file->size)

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/assertion.h"
+#include "base/bf16.h"
 #include "base/crc32c.h"
 #include "base/file.h"
 #include "base/log.h"
@@ -120,25 +121,40 @@ static void sort_requests(struct wanted *wanted, int64_t n)
     wanted->first = first;
 }
 
+/* Elements of a tensor as they stand in the file, as fp32; *widened, to free(), where they are
+ * not. */
+static const float *as_floats(const struct checkpoint_tensor *tensor, const unsigned char *data,
+                              int64_t n, float **widened)
+{
+    *widened = NULL;
+    if (!tensor->bf16 || n <= 0) return (const float *)data;
+    *widened = memory_new((size_t)n, sizeof **widened);
+    for (int64_t i = 0; i < n; i++) (*widened)[i] = bf16_to_float(((const uint16_t *)data)[i]);
+    return *widened;
+}
+
 /* What of the piece lies in the block goes to those who want it; data NULL: is counted. */
 static int64_t take_piece(const struct wanted *wanted, const struct stored_piece *piece,
                           const struct stored_block *block, const unsigned char *data)
 {
     int64_t taken = 0;
+    const struct checkpoint_tensor *tensor = &wanted->checkpoint->tensors[piece->tensor];
+    const size_t bytes = checkpoint_element_bytes(tensor);
     const int64_t size = tensor_runs_size(piece->runs);
     const uint64_t block_end = block->start + block->size;
-    const int64_t first = block->start > piece->offset
-                              ? (int64_t)((block->start - piece->offset) / sizeof(float))
-                              : 0;
-    const int64_t to_end = (int64_t)((block_end - piece->offset) / sizeof(float));
+    const int64_t first =
+        block->start > piece->offset ? (int64_t)((block->start - piece->offset) / bytes) : 0;
+    const int64_t to_end = (int64_t)((block_end - piece->offset) / bytes);
     const int64_t end = size < to_end ? size : to_end;
-    const uint64_t at = piece->offset + (uint64_t)first * sizeof(float) - block->start;
+    const uint64_t at = piece->offset + (uint64_t)first * bytes - block->start;
+    float *widened = NULL;
+    const float *values = data == NULL ? NULL : as_floats(tensor, data + at, end - first, &widened);
     for (int64_t i = wanted->first[piece->tensor]; i < wanted->first[piece->tensor + 1]; i++) {
         struct tensor_target target = wanted->requests[wanted->order[i]].target;
         if (data == NULL) target.out = NULL;
-        taken += tensor_runs_copy(&target, data == NULL ? NULL : (const float *)(data + at),
-                                  piece->runs, first, end);
+        taken += tensor_runs_copy(&target, values, piece->runs, first, end);
     }
+    free(widened);
     return taken;
 }
 

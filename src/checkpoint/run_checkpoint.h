@@ -9,6 +9,7 @@
 #define ROBIN_CHECKPOINT_RUN_CHECKPOINT_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/status.h"
@@ -28,6 +29,7 @@ struct checkpoint_tensor {
     const char *name; /* logical name of the parameter */
     int n_dims;
     int64_t dims[4];
+    bool bf16; /* in the file; read it is widened to fp32, which loses nothing */
 };
 int64_t checkpoint_tensor_size(const struct checkpoint_tensor *tensor); /* elements */
 

@@ -44,6 +44,12 @@ static inline uint64_t checkpoint_align(uint64_t offset)
     return (offset + CHECKPOINT_ALIGNMENT - 1) / CHECKPOINT_ALIGNMENT * CHECKPOINT_ALIGNMENT;
 }
 
+/* Of one element in the file. */
+static inline size_t checkpoint_element_bytes(const struct checkpoint_tensor *tensor)
+{
+    return tensor->bf16 ? sizeof(uint16_t) : sizeof(float);
+}
+
 /* Fields that both formats have. */
 enum status stored_progress_read(struct run_progress *progress, const json_t *object,
                                  struct json_place place);

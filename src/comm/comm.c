@@ -161,7 +161,7 @@ void comm_destroy(struct comm *comm)
     MPI_Finalize();
     /* A launcher kills the others as soon as one has left with a code that is not 0: so none leaves
      * before all have come out of MPI_Finalize. */
-    watchdog_stop(shared->watchdog);
+    if (!watchdog_stop(shared->watchdog)) _exit(1);
     pthread_mutex_destroy(&shared->mutex);
     free(shared->counts);
     free(shared);

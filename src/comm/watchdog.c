@@ -405,15 +405,17 @@ out:
     return status;
 }
 
-void watchdog_stop(struct watchdog *watchdog)
+bool watchdog_stop(struct watchdog *watchdog)
 {
-    if (watchdog == NULL) return;
+    if (watchdog == NULL) return true;
     watchdog->left = true;
     if (watchdog->options.link == NULL) watchdog->stopping = true;
     if (watchdog->options.rank > 0) tell(watchdog, REPORT_LEAVING);
     pthread_join(watchdog->thread, NULL); /* ends when all have left */
     if (watchdog->options.rank == 0) tell(watchdog, REPORT_LEAVING);
+    const bool well = !watchdog->spoken;
     release(watchdog);
+    return well;
 }
 
 void watchdog_set_timeout(struct watchdog *watchdog, double seconds)

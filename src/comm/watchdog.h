@@ -29,8 +29,8 @@ struct watchdog_options {
 enum status watchdog_start(struct watchdog **watchdog_out, const struct watchdog_options *options);
 /* Tells the others that this rank is done, and waits until they are, too: rank 0 for all others,
  * those for rank 0. One who dies or stays away before has its name told as ever. Collective beside
- * MPI, to be called after MPI_Finalize. */
-void watchdog_stop(struct watchdog *watchdog);
+ * MPI, to be called after MPI_Finalize. False: another rank has said why the run fails. */
+bool watchdog_stop(struct watchdog *watchdog);
 void watchdog_set_timeout(struct watchdog *watchdog, double seconds);
 
 /* A communicator that this rank is a member of, by a number that all its members know it by. */

@@ -72,6 +72,36 @@ assert n > 200, n
 END
 echo "inspect and the reader in Python"
 
+# ---- weights in bf16 beside moments in fp32: read, and by the reader in Python, as fp32 ----
+mkdir -p "$work/rounded/checkpoints"
+python3 tests/checkpoint/round_checkpoint.py "$(step run 6)" "$(step rounded 6)" || fail "rounding"
+"$robin" checkpoint verify "$work/rounded" >"$work/said" 2>&1 || { cat "$work/said"; fail "bf16"; }
+"$robin" checkpoint inspect "$(step run 6)" --checksums >"$work/exact"
+"$robin" checkpoint inspect "$(step rounded 6)" --checksums >"$work/tensors"
+[ "$(diff <(grep -v "^weight\|^content" "$work/exact") <(grep -v "^weight\|^content" "$work/tensors"))" = "" ] ||
+    fail "what is not bf16 is other"
+[ "$(grep -c "^weight" "$work/tensors")" -gt 50 ] || fail "no weights in bf16"
+python3 - "$(step rounded 6)" "$work/tensors" <<'END' || fail "bf16 by the reader in Python"
+import sys
+sys.path.insert(0, "checkpoints")
+import read_tensor
+n = 0
+for line in list(open(sys.argv[2]))[::12]:
+    if not line.startswith("weight "):
+        continue
+    part, name, dims, crc = line.split()
+    _, values = read_tensor.read_tensor(sys.argv[1], name, part)
+    assert f"{read_tensor.crc32c(values):08x}" == crc, name
+    assert not any(values[0::4]) and not any(values[1::4]) and any(values), name
+    n += 1
+assert n > 3, n
+END
+succeeds 3 again train.init="$work/rounded" train.steps=2
+printf '\001' | dd of="$(step rounded 6)/data-00001-000.bin" bs=1 seek=77 conv=notrunc 2>/dev/null
+"$robin" checkpoint verify "$work/rounded" >"$work/said" 2>&1 && fail "a damaged bf16 is not found"
+said "data-00001-000.bin: block 0"
+echo "tensors in bf16"
+
 # ---- how it is written changes no bit ----
 succeeds 4 still parallel.tp=2 train.save_async=false train.save_io=plain
 succeeds 4 once parallel.tp=2 train.save_io=plain train.save_every=0

@@ -42,7 +42,7 @@ static int64_t disk_write(void *context, int fd, const void *bytes, size_t size,
     return disk->error != 0 ? -1 : file_layer_system.write(NULL, fd, bytes, size, offset);
 }
 
-static const struct checkpoint_tensor tensor = {CHECKPOINT_WEIGHT, "w", 1, {ELEMENTS}};
+static const struct checkpoint_tensor tensor = {CHECKPOINT_WEIGHT, "w", 1, {ELEMENTS}, false};
 
 static struct checkpoint_saver *make_saver(struct file_layer *layer, struct disk *disk,
                                            bool failures_go_on)

@@ -14,9 +14,9 @@
 #define LARGE     1021
 
 static const struct checkpoint_tensor tensors[] = {
-    {CHECKPOINT_WEIGHT, "lm.small", 2, {2, 3}},
-    {CHECKPOINT_WEIGHT, "lm.columns", 2, {ROWS, COLUMNS}},
-    {CHECKPOINT_SECOND_MOMENT, "lm.large", 1, {LARGE}},
+    {CHECKPOINT_WEIGHT, "lm.small", 2, {2, 3}, false},
+    {CHECKPOINT_WEIGHT, "lm.columns", 2, {ROWS, COLUMNS}, false},
+    {CHECKPOINT_SECOND_MOMENT, "lm.large", 1, {LARGE}, false},
 };
 #define N_TENSORS ((int64_t)(sizeof tensors / sizeof tensors[0]))
 
