@@ -179,6 +179,7 @@ VECTOR_INLINE void value_tile(float *out, const float *p, const struct piece *pi
     int64_t part[VECTOR_TILE];
     for (int v = 0; v < VECTOR_TILE; v++)
         part[v] = larger(0, smaller(VECTOR_LANES, d - column - v * VECTOR_LANES));
+#pragma GCC unroll 6 /* else the sums stay in memory */
     for (int q = 0; q < n; q++)
         for (int v = 0; v < VECTOR_TILE; v++)
             sum[q * VECTOR_TILE + v] =
@@ -188,12 +189,14 @@ VECTOR_INLINE void value_tile(float *out, const float *p, const struct piece *pi
         for (int v = 0; v < VECTOR_TILE; v++)
             value[v] =
                 vector_load_partial(piece->values[j] + column + v * VECTOR_LANES, part[v], 0.0f);
+#pragma GCC unroll 6
         for (int q = 0; q < n; q++) {
             const vector_f32 weight = vector_set(p[q * PIECE + j]);
             for (int v = 0; v < VECTOR_TILE; v++)
                 sum[q * VECTOR_TILE + v] = vector_fma(weight, value[v], sum[q * VECTOR_TILE + v]);
         }
     }
+#pragma GCC unroll 6
     for (int q = 0; q < n; q++)
         for (int v = 0; v < VECTOR_TILE; v++)
             vector_store_partial(out + q * d + column + v * VECTOR_LANES, sum[q * VECTOR_TILE + v],

@@ -126,6 +126,46 @@ VECTOR_INLINE float vector_sum(vector_f32 v)
     return lanes[0];
 }
 
+/* Sums of neighbouring runs of h lanes of a, then of b: of runs 0 and 1, 2 and 3, ... */
+VECTOR_INLINE vector_f32 vector_add_runs(vector_f32 a, vector_f32 b, const int h)
+{
+#if VECTOR_LANES == 16
+    const vector_i32 lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+#else
+    const vector_i32 lane = {0, 1, 2, 3, 4, 5, 6, 7};
+#endif
+    const vector_i32 low = lane + (lane & -h);
+    return __builtin_shuffle(a, b, low) + __builtin_shuffle(a, b, low + h);
+}
+
+/* vector_sums of n = 1, 2, 4, .. VECTOR_LANES vectors. */
+VECTOR_INLINE void vector_sums_of(float *out, vector_f32 *v, const int n)
+{
+#pragma GCC unroll 4
+    for (int level = 1; level < VECTOR_LANES; level *= 2) {
+        const int h = VECTOR_LANES / 2 / level, left = n > level ? n / level : 1;
+        for (int k = 0; k < (left > 1 ? left / 2 : 1); k++)
+            v[k] = vector_add_runs(v[2 * k], v[left > 1 ? 2 * k + 1 : 0], h);
+    }
+    memcpy(out, v, (size_t)n * sizeof *out);
+}
+
+/* out [n] = vector_sum of each of n vectors, the same bits with less to do; v is used up. `n` is a
+ * constant where this is called. */
+VECTOR_INLINE void vector_sums(float *out, vector_f32 *v, const int n)
+{
+    int done = 0;
+#pragma GCC unroll 4
+    for (; n - done >= VECTOR_LANES; done += VECTOR_LANES)
+        vector_sums_of(out + done, v + done, VECTOR_LANES);
+#pragma GCC unroll 4
+    for (int part = VECTOR_LANES / 2; part > 0; part /= 2)
+        if ((n & part) != 0) {
+            vector_sums_of(out + done, v + done, part);
+            done += part;
+        }
+}
+
 VECTOR_INLINE float vector_largest(vector_f32 v)
 {
     float lanes[VECTOR_LANES];

@@ -19,7 +19,15 @@
 #include "model/decoder.h"
 #include "support/bench.h"
 
-enum { OBJECTS = 20, NEW_TOKENS = 40, PREFIX = 1100, SUFFIX = 12 };
+/* STEP_ROWS: of a pass, what engine_options_default() has. LONG_ANSWER: a whole graph. */
+enum {
+    OBJECTS = 20,
+    NEW_TOKENS = 40,
+    LONG_ANSWER = 640,
+    PREFIX = 1100,
+    SUFFIX = 12,
+    STEP_ROWS = 256
+};
 
 static void ok(enum status status)
 {
@@ -180,20 +188,20 @@ static double processor_seconds(void)
     return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
 }
 
-/* Seconds of processor time of prompts and NEW_TOKENS of n sequences that begin with PREFIX tokens
- * in common; *decode_out of a pass for one token of each. */
-static double generate(struct model *model, int64_t n, double *decode_out)
+/* Seconds of processor time of prompts and n_new tokens of n sequences that begin with PREFIX
+ * tokens in common; *decode_out of a pass for one token of each. */
+static double generate(struct model *model, int64_t n, int64_t n_new, double *decode_out)
 {
     struct sequences s;
     int64_t prefix = PREFIX / 16 * 16; /* what is left of it goes with each suffix */
-    sequences_init(&s, model, n, prefix, PREFIX + SUFFIX + NEW_TOKENS);
+    sequences_init(&s, model, n, prefix, PREFIX + SUFFIX + n_new);
     const double start = processor_seconds();
-    for (; prefix > 0; prefix -= 176) run(&s, 1, prefix < 176 ? prefix : 176);
+    for (; prefix > 0; prefix -= STEP_ROWS) run(&s, 1, prefix < STEP_ROWS ? prefix : STEP_ROWS);
     run(&s, n, PREFIX + SUFFIX - s.length);
     const double prefilled = processor_seconds();
-    for (int i = 1; i < NEW_TOKENS; i++) run(&s, n, 1);
+    for (int64_t i = 1; i < n_new; i++) run(&s, n, 1);
     const double end = processor_seconds();
-    *decode_out = (end - prefilled) / (NEW_TOKENS - 1);
+    *decode_out = (end - prefilled) / (double)(n_new - 1);
     sequences_release(&s);
     return end - start;
 }
@@ -297,12 +305,14 @@ int main(int argc, char **argv)
                                                             .heads = 14,
                                                             .kv_heads = 2},
                                          stream);
-        double one, twenty, decode_one, decode_twenty;
-        one = generate(model, 1, &decode_one);
-        one = generate(model, 1, &decode_one);
-        twenty = generate(model, OBJECTS, &decode_twenty);
-        printf("{\"one\": %.4f, \"twenty\": %.4f, \"decode_one\": %.5f, \"decode_twenty\": %.5f}\n",
-               one, twenty, decode_one, decode_twenty);
+        double one, twenty, whole, decode_one, decode_twenty, decode_whole;
+        one = generate(model, 1, NEW_TOKENS, &decode_one);
+        one = generate(model, 1, NEW_TOKENS, &decode_one);
+        whole = generate(model, 1, LONG_ANSWER, &decode_whole);
+        twenty = generate(model, OBJECTS, NEW_TOKENS, &decode_twenty);
+        printf("{\"one\": %.4f, \"whole\": %.4f, \"twenty\": %.4f, \"decode_one\": %.5f, "
+               "\"decode_whole\": %.5f, \"decode_twenty\": %.5f}\n",
+               one, whole, twenty, decode_one, decode_whole, decode_twenty);
         model_destroy(model);
     }
     stream_destroy(stream);

@@ -18,7 +18,7 @@ theirs=$("$python" "$(dirname "$0")/pytorch_generate.py" "$threads") || exit 1
 python3 - "$ours" "$theirs" <<'END'
 import json, sys
 ours, theirs = map(json.loads, sys.argv[1:])
-for name, n in (('one', 1), ('twenty', 20)):
-    print(f'1112 tokens, 40 new, {name:7} robin-dist {ours[name]:7.2f} s, transformers '
+for name, new in (('one', 40), ('whole', 640), ('twenty', 40)):
+    print(f'1112 tokens, {new} new, {name:7} robin-dist {ours[name]:7.2f} s, transformers '
           f'{theirs[name]:7.2f} s: {theirs[name] / ours[name]:.2f} times')
 END

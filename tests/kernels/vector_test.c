@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -84,9 +85,40 @@ static void reductions_use_every_lane(void **state)
     }
 }
 
+#define SUMS(N)                                                                                    \
+    do {                                                                                           \
+        vector_f32 used[24];                                                                       \
+        float sums[24];                                                                            \
+        memcpy(used, v, sizeof used);                                                              \
+        vector_sums(sums, used, N);                                                                \
+        for (int k = 0; k < (N); k++) assert_true(sums[k] == vector_sum(v[k]));                    \
+    } while (0)
+
+static void many_sums_are_those_of_each(void **state)
+{
+    (void)state;
+    vector_f32 v[24];
+    uint32_t x = 1;
+    for (int k = 0; k < 24; k++)
+        for (int lane = 0; lane < VECTOR_LANES; lane++) {
+            x = x * 1664525u + 1013904223u;
+            v[k][lane] = (float)(int32_t)x * 0x1p-20f;
+        }
+    SUMS(1);
+    SUMS(2);
+    SUMS(3);
+    SUMS(5);
+    SUMS(8);
+    SUMS(12);
+    SUMS(16);
+    SUMS(20);
+    SUMS(24);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(many_sums_are_those_of_each),
         cmocka_unit_test(exp_is_within_one_ulp),
         cmocka_unit_test(exp_at_its_edges),
         cmocka_unit_test(partial_vectors_touch_nothing_else),
