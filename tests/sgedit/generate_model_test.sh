@@ -1,5 +1,5 @@
 #!/bin/bash
-# job: generate with a model that drafts and judges: the same bytes on 1 and 2 ranks and after a
+# job: generate with a model that drafts and judges: the same bytes on 1, 2 and 3 ranks and after a
 # kill; drafts of a killed run are not made again.
 set -uo pipefail
 robin=${ROBIN_BUILD:-build/cpu}/robin-dist
@@ -35,10 +35,13 @@ END
 } >"$work/run.yaml"
 "$robin" "$work/run.yaml" run_dir="$work/one" >"$work/log" 2>&1 || fail "one rank"
 grep -q "^relations ended by" "$work/one/report.txt" || fail "nothing was edited"
-launch/mpirun.sh -np 2 "$robin" "$work/run.yaml" run_dir="$work/two" >"$work/log" 2>&1 ||
-    fail "two ranks"
-for file in corpus sg ledger report.json; do
-    diff -r "$work/one/$file" "$work/two/$file" >/dev/null || fail "two ranks: other bytes in $file"
+for ranks in 2 3; do
+    launch/mpirun.sh -np "$ranks" "$robin" "$work/run.yaml" run_dir="$work/ranks$ranks" \
+        >"$work/log" 2>&1 || fail "$ranks ranks"
+    for file in corpus sg ledger report.json; do
+        diff -r "$work/one/$file" "$work/ranks$ranks/$file" >/dev/null ||
+            fail "$ranks ranks: other bytes in $file"
+    done
 done
 "$robin" "$work/run.yaml" run_dir="$work/whole" generate.draft_mode=holistic >"$work/log" 2>&1 ||
     fail "holistic"
