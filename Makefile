@@ -178,7 +178,7 @@ $(BUILD)/tests/golden: $(GOLDEN_OBJECTS) $(BUILD)/tests/support/batch_maker.o $(
 TEACHER_SERVER := $(BUILD)/tests/teacher_server
 $(TEACHER_SERVER): $(BUILD)/tests/sgedit/teacher_server_main.o $(TEST_SUPPORT_OBJECTS) $(GPU_OBJECTS) $(LIBRARY)
 	@mkdir -p $(@D)
-	$(call quiet,link)$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
+	$(call quiet,link)$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS) $(GPU_LDLIBS)
 $(BUILD)/golden-objects/%.o: tests/golden/%.c
 	@mkdir -p $(@D)
 	$(call quiet,compile)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
