@@ -531,10 +531,11 @@ static enum status choose_tokens(int32_t *token, float *log_probability, float *
         .cross_entropy_rescale = OVER(cross_entropy_rescale),                                      \
         .cross_entropy_loss = OVER(cross_entropy_loss),                                            \
         .cross_entropy_gradient = cross_entropy_gradient, .adamw = OVER(adamw),                    \
-        .sum_squares = OVER(sum_squares), .running_mean = OVER(running_mean),                      \
-        .scale = OVER(scale), .linear_rows = linear_rows, .cache_bytes = OVER(cache_bytes),        \
-        .cache_store = cache_store, .cache_copy = OVER(cache_copy),                                \
-        .attention_cached = attention_cached, .choose_tokens = choose_tokens,                      \
+        .sum_squares = OVER(sum_squares), .sum_squares_blocks = OVER(sum_squares_blocks),          \
+        .running_mean = OVER(running_mean), .scale = OVER(scale), .linear_rows = linear_rows,      \
+        .cache_bytes = OVER(cache_bytes), .cache_store = cache_store,                              \
+        .cache_copy = OVER(cache_copy), .attention_cached = attention_cached,                      \
+        .choose_tokens = choose_tokens,                                                            \
     }
 
 #endif

@@ -60,6 +60,7 @@ static const struct {
     ENTRY(cross_entropy_gradient),
     ENTRY(adamw),
     ENTRY(sum_squares),
+    ENTRY(sum_squares_blocks),
     ENTRY(running_mean),
     ENTRY(scale),
     ENTRY(linear_rows),

@@ -242,6 +242,10 @@ struct kernels {
     /* *out = sum of squares of x [N] in double, over a fixed tree of blocks: the same bits for any
      * thread count. Host memory; waits for the result. */
     enum status (*sum_squares)(double *out, const float *x, int64_t n, struct stream *stream);
+    /* out [ceil(N / block)] = such sums of x in blocks of so many elements, the last one maybe
+     * shorter. Host memory; complete when the stream was waited for. */
+    enum status (*sum_squares_blocks)(double *out, const float *x, int64_t n, int64_t block,
+                                      struct stream *stream);
     /* mean [N] += (1 - decay) (x - mean) */
     enum status (*running_mean)(float *mean, const float *x, int64_t n, double decay,
                                 struct stream *stream);

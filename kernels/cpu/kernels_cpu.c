@@ -65,6 +65,7 @@ const struct kernels kernels_cpu = {
     /* optimizer */
     .adamw = cpu_adamw,
     .sum_squares = cpu_sum_squares,
+    .sum_squares_blocks = cpu_sum_squares_blocks,
     .running_mean = cpu_running_mean,
     .scale = cpu_scale,
 

@@ -51,7 +51,8 @@
         .cross_entropy_rescale = cross_entropy_rescale, .cross_entropy_loss = cross_entropy_loss,  \
         .cross_entropy_gradient = cross_entropy_gradient,                                          \
                                                                                                    \
-        .adamw = adamw, .sum_squares = sum_squares, .running_mean = running_mean, .scale = scale,  \
+        .adamw = adamw, .sum_squares = sum_squares,          \
+        .sum_squares_blocks = sum_squares_blocks, .running_mean = running_mean, .scale = scale,  \
     }
 
 #endif

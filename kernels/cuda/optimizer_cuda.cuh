@@ -98,4 +98,23 @@ static enum status sum_squares(double *out, const float *x, int64_t n, struct st
     return stream_read(stream, out, result, sizeof *out);
 }
 
+/* A block of threads for each block of elements, as many at a time as the scratch holds. */
+static enum status sum_squares_blocks(double *out, const float *x, int64_t n, int64_t block,
+                                      struct stream *stream)
+{
+    enum status status = OK;
+    double *partial = (double *)stream->cuda->scratch;
+    const int64_t blocks = (n + block - 1) / block;
+    for (int64_t first = 0; first < blocks; first += SQUARES_BLOCKS) {
+        const int64_t left = blocks - first, some = left < SQUARES_BLOCKS ? left : SQUARES_BLOCKS;
+        LAUNCH(squares_kernel, dim3((unsigned)some), dim3(SQUARES_THREADS), 0, stream, partial,
+               x + first * block, n - first * block, block);
+        status = launched("sum_squares_blocks");
+        if (status != OK) return status;
+        status = stream_copy(stream, out + first, partial, (size_t)some * sizeof *out);
+        if (status != OK) return status;
+    }
+    return status;
+}
+
 #endif

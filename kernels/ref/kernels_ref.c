@@ -65,6 +65,7 @@ const struct kernels kernels_ref = {
     /* optimizer */
     .adamw = ref_adamw,
     .sum_squares = ref_sum_squares,
+    .sum_squares_blocks = ref_sum_squares_blocks,
     .running_mean = ref_running_mean,
     .scale = ref_scale,
 

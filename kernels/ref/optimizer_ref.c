@@ -40,6 +40,16 @@ enum status ref_sum_squares(double *out, const float *x, int64_t n, struct strea
     return OK;
 }
 
+enum status ref_sum_squares_blocks(double *out, const float *x, int64_t n, int64_t block,
+                                   struct stream *stream)
+{
+    enum status status = OK;
+    for (int64_t first = 0; first < n; first += block, out++)
+        TRY(ref_sum_squares(out, x + first, n - first < block ? n - first : block, stream));
+out:
+    return status;
+}
+
 enum status ref_running_mean(float *mean, const float *x, int64_t n, double decay,
                              struct stream *stream)
 {

@@ -126,6 +126,8 @@ enum status ref_cross_entropy_gradient(void *logits, const float *row_max, const
 enum status ref_adamw(float *p, float *m, float *v, const float *grad, int64_t n,
                       const struct adamw_step *step, struct stream *stream);
 enum status ref_sum_squares(double *out, const float *x, int64_t n, struct stream *stream);
+enum status ref_sum_squares_blocks(double *out, const float *x, int64_t n, int64_t block,
+                                   struct stream *stream);
 enum status ref_running_mean(float *mean, const float *x, int64_t n, double decay,
                              struct stream *stream);
 enum status ref_scale(float *x, int64_t n, double factor, struct stream *stream);

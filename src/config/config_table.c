@@ -270,6 +270,10 @@ const struct config_key config_keys[] = {
     {"parallel.overlap", CONFIG_BOOLEAN, AT(parallel.overlap), "true", .unit = "",
      .sentence = "reduce gradients during the backward and gather weights during the forward, by "
                  "a thread"},
+    {"parallel.offload_optimizer", CONFIG_BOOLEAN, AT(parallel.offload_optimizer), "false",
+     .unit = "",
+     .sentence = "with device: cuda, keep the optimizer's state in host memory and update weights "
+                 "there; slower, and 8 to 16 bytes a parameter less on the GPU"},
 
     {"optimizer.lr", CONFIG_NUMBER, AT(optimizer.lr), "1e-5", RANGE(0, 10), .unit = "per step",
      .sentence = "learning rate"},

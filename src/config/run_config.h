@@ -122,7 +122,7 @@ struct config_parallel {
     bool tp_across_hosts, sequence, shard_gradients;
     int reduction;
     int64_t ordered_multiple, bucket_elements;
-    bool overlap;
+    bool overlap, offload_optimizer;
 };
 
 struct config_optimizer {

@@ -75,7 +75,9 @@ static struct exchange_options exchange_options_of(const struct train_job *job)
                                      .bucket_elements = keys->bucket_elements,
                                      .ordered = keys->reduction == CONFIG_REDUCTION_ORDERED,
                                      .shard_gradients = keys->shard_gradients,
-                                     .overlap = keys->overlap};
+                                     .overlap = keys->overlap,
+                                     .gpu = job->model.options.updates_on_gpu ? job->model.stream
+                                                                              : NULL};
 }
 
 /* Said before the memory is taken: where it does not suffice, the lines tell what wants it. */
@@ -134,8 +136,11 @@ static enum status create_optimizer(struct train_job *job)
         .ema_decay = keys->ema_decay,
     };
     rates_of(options.lr, keys);
+    const bool on_gpu = job->model.options.updates_on_gpu;
     status = optimizer_create(&job->optimizer, table, exchange_buckets(job->exchange), &options,
-                              job->model.host_kernels, job->model.host_stream);
+                              on_gpu ? kernels_in(job->model.kernels, DTYPE_F32)
+                                     : job->model.host_kernels,
+                              on_gpu ? job->model.stream : job->model.host_stream);
     TRY(comm_agree(job->comm, status));
     optimizer_begin_mean(job->optimizer, model_weights(job->model.model));
     job->parts = (struct train_parts){.comm = job->comm,

@@ -45,7 +45,15 @@ static void lay_out_weights(struct model_store *store, struct arena *arena)
 {
     const size_t n = (size_t)store->n_weights;
     store->values = arena_take(arena, size_multiply(n, dtype_size(store->kernels->dtype)));
-    if (!store->on_gpu || store->kernels->dtype == DTYPE_F32) return;
+    if (!store->on_gpu) return;
+    if (store->kernels->dtype == DTYPE_F32) {
+        if (store->updates) store->master = store->values;
+        return;
+    }
+    if (store->updates) {
+        store->master = arena_take(arena, float_bytes(store->n_weights));
+        return;
+    }
     store->wide = arena_take(arena, float_bytes(store->n_wide));
     store->staging = arena_take(arena, float_bytes(STAGING_ELEMENTS));
 }
@@ -64,10 +72,12 @@ static void find_wide(struct model_store *store, const struct parameter_table *t
     store->n_wide = end - first;
 }
 
-size_t model_store_bytes(const struct parameter_table *table, const struct kernels *kernels)
+size_t model_store_bytes(const struct parameter_table *table, const struct kernels *kernels,
+                         bool updates)
 {
     struct model_store store = {.kernels = kernels,
                                 .on_gpu = kernels_on_gpu(kernels),
+                                .updates = updates,
                                 .n_weights = table->n_weight_elements};
     struct arena measuring;
     find_wide(&store, table);
@@ -94,13 +104,14 @@ out:
 
 enum status model_store_init(struct model_store *store, const struct model_memory *memory,
                              const struct parameter_table *table, const struct kernels *kernels,
-                             struct stream *stream)
+                             struct stream *stream, bool updates)
 {
     enum status status = OK;
     *store =
         (struct model_store){.stream = stream,
                              .kernels = kernels,
                              .on_gpu = is_gpu(stream),
+                             .updates = updates,
                              .apart = is_gpu(stream) || kernels->dtype != DTYPE_F32,
                              .n_weights = table->n_weight_elements,
                              .n_gradients = memory->gradients > 0 ? table->n_gradient_places : 0};
@@ -115,6 +126,7 @@ enum status model_store_init(struct model_store *store, const struct model_memor
     if (store->apart) TRY(take_host(store));
     if (!store->apart) store->host_weights = store->values;
     if (!store->on_gpu) store->host_gradients = (float *)(void *)store->gradients.base;
+    if (store->master != NULL) store->wide = store->master + store->first_wide;
     if (store->wide == NULL) store->wide = store->host_weights + store->first_wide;
 out:
     return status;
@@ -135,6 +147,12 @@ void model_store_release(struct model_store *store)
 float *model_store_weights(struct model_store *store)
 {
     pthread_mutex_lock(&store->mutex);
+    if (store->updated) {
+        const enum status status = stream_read(store->stream, store->host_weights, store->master,
+                                               float_bytes(store->n_weights));
+        ASSERT(status == OK, "weights do not come back: %s", status_message());
+    }
+    store->updated = false;
     store->weights_changed = true;
     pthread_mutex_unlock(&store->mutex);
     return store->host_weights;
@@ -173,12 +191,47 @@ out:
     return status;
 }
 
-enum status model_store_send_weights(struct model_store *store)
+/* Where weights are updated on a GPU the kernels' are rounded there. */
+static enum status round_master(struct model_store *store, bool changed)
+{
+    enum status status = OK;
+    if (changed)
+        TRY(stream_copy(store->stream, store->master, store->host_weights,
+                        float_bytes(store->n_weights)));
+    if (store->kernels->dtype != DTYPE_F32 && (changed || !store->rounded))
+        TRY(store->kernels->narrow(store->values, store->master, store->n_weights, store->stream));
+    store->rounded = true;
+out:
+    return status;
+}
+
+static bool take_changed(struct model_store *store)
 {
     pthread_mutex_lock(&store->mutex);
     const bool changed = store->weights_changed;
     store->weights_changed = false;
     pthread_mutex_unlock(&store->mutex);
+    return changed;
+}
+
+enum status model_store_master(struct model_store *store, bool brings_back, float **master_out)
+{
+    enum status status = OK;
+    ASSERT(store->master != NULL, "the model was made for weights that the host updates");
+    TRY(round_master(store, take_changed(store)));
+    store->rounded = false;
+    pthread_mutex_lock(&store->mutex);
+    store->updated = !brings_back;
+    pthread_mutex_unlock(&store->mutex);
+    *master_out = store->master;
+out:
+    return status;
+}
+
+enum status model_store_send_weights(struct model_store *store)
+{
+    const bool changed = take_changed(store);
+    if (store->master != NULL) return round_master(store, changed);
     if (!store->apart || !changed) return OK;
     if (!store->on_gpu)
         return store->kernels->narrow(store->values, store->host_weights, store->n_weights,

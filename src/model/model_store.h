@@ -18,9 +18,11 @@ struct model_store {
     struct stream *stream;
     const struct kernels *kernels;
     bool on_gpu;
+    bool updates;                    /* of the weights happen on the GPU */
     bool apart;                      /* the kernels' weights are not the host's */
     struct arena weights, gradients; /* the kernels': weights and tables of RoPE; gradients */
     void *values;                    /* the kernels' weights, in their type */
+    float *master;                   /* fp32 weights on a GPU, where they are updated there */
     float *staging;                  /* on a GPU, on the way to another type than fp32 */
     float *host_weights, *host_gradients;
     int64_t n_weights, n_gradients;
@@ -29,22 +31,27 @@ struct model_store {
     float *wide;
     pthread_mutex_t mutex;  /* of what follows: the exchange's thread looks as well */
     bool weights_changed;   /* by the host */
+    bool updated, rounded;  /* on the GPU: later than the host's; and the kernels' made of them */
     bool gradients_changed; /* by the kernels */
     bool made;              /* the mutex */
 };
 
-/* Bytes of the kernels' weights, without the tables of RoPE. */
-size_t model_store_bytes(const struct parameter_table *table, const struct kernels *kernels);
+/* Bytes of the kernels' weights, without the tables of RoPE; `updates`: these happen on a GPU. */
+size_t model_store_bytes(const struct parameter_table *table, const struct kernels *kernels,
+                         bool updates);
 /* Takes memory of `memory`'s sizes. */
 enum status model_store_init(struct model_store *store, const struct model_memory *memory,
                              const struct parameter_table *table, const struct kernels *kernels,
-                             struct stream *stream);
+                             struct stream *stream, bool updates);
 void model_store_release(struct model_store *store);
 
 /* The host's copies, up to date. Whoever asks for the weights may change them until the next run.
  */
 float *model_store_weights(struct model_store *store);
 float *model_store_gradients(struct model_store *store);
+/* The GPU's fp32 weights, as the host has them, for whoever updates them there. `brings_back`: and
+ * then copies what it updated to the host's itself. */
+enum status model_store_master(struct model_store *store, bool brings_back, float **master_out);
 /* The kernels' copies. */
 enum status model_store_send_weights(struct model_store *store);
 enum status model_store_zero_gradients(struct model_store *store);

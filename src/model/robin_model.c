@@ -150,6 +150,9 @@ static enum status check_options(const struct model_options *options, const stru
         FAIL(ERR_UNSUPPORTED,
              "kernels %s have none for fp32 beside them, in which the mask extractor computes",
              kernels->name);
+    if (!kernels_on_gpu(kernels) && options->updates_on_gpu)
+        FAIL(ERR_UNSUPPORTED, "kernels %s are not a GPU's: weights cannot be updated there",
+             kernels->name);
     if (kernels_on_gpu(kernels) && options->gradient_windows > 0)
         FAIL(ERR_UNSUPPORTED, "gradients in windows (parallel.shard_gradients) are not supported "
                               "on a GPU; set it to false");
@@ -213,8 +216,9 @@ static struct model_memory measure(struct model *model)
     struct model_memory memory = {0};
     struct arena arena;
     arena_init_measuring(&arena);
-    memory.weights = model_store_bytes(model->table, model->kernels) +
-                     language_model_tables(&model->config.lm, n_positions_of(model));
+    memory.weights =
+        model_store_bytes(model->table, model->kernels, model->options.updates_on_gpu) +
+        language_model_tables(&model->config.lm, n_positions_of(model));
     memory.gradients = size_multiply((size_t)model->table->n_gradient_places, sizeof(float));
     batch_share_most(&model->own, &model->options.limits, &model->slice);
     lay_out(model, &arena, &model->options.limits, &memory);
@@ -254,7 +258,8 @@ static enum status take_memory(struct model *model)
 {
     enum status status = OK;
     struct model_memory memory = measure(model);
-    TRY(model_store_init(&model->store, &memory, model->table, model->kernels, model->stream));
+    TRY(model_store_init(&model->store, &memory, model->table, model->kernels, model->stream,
+                         model->options.updates_on_gpu));
     TRY(model_arena_init(&model->memory, memory.activations + memory.workspace, model->stream,
                          "activations of the model"));
     TRY(take_host_memory(model));
@@ -369,6 +374,16 @@ const struct model_options *model_options_of(const struct model *model)
 float *model_weights(struct model *model)
 {
     return model_store_weights(&model->store);
+}
+
+enum status model_gpu_weights(struct model *model, bool brings_back, float **weights_out)
+{
+    return model_store_master(&model->store, brings_back, weights_out);
+}
+
+float *model_gpu_gradients(const struct model *model)
+{
+    return (float *)(void *)model->store.gradients.base;
 }
 
 struct flat_weights model_flat_weights(const struct model *model)

@@ -27,6 +27,7 @@ struct model_options {
     int64_t
         gradient_windows;    /* the layers' gradients take turns in so many places, which hooks must
                                  empty; 0: each has its own */
+    bool updates_on_gpu;     /* fp32 weights stand there, for model_gpu_weights; only on one */
     bool lm_matrices_frozen; /* of a trainable LM only norms and biases train */
     /* Which part of the language model this is, and what the others do (lm_slice.h); NULL: it is
      * the whole. Copied. */
@@ -62,6 +63,11 @@ float *model_weights(struct model *model); /* flat, [n_weight_elements] */
 float *
 model_gradients(struct model *model); /* flat, [n_gradient_elements]; NULL without backward */
 void model_zero_gradients(struct model *model);
+/* With updates_on_gpu: the fp32 weights and gradients there, for kernels on the model's stream.
+ * Weights are the host's, and may be changed until the next run; with `brings_back` the caller
+ * copies to the host's what it changes, else the host's are brought when model_weights asks. */
+enum status model_gpu_weights(struct model *model, bool brings_back, float **weights_out);
+float *model_gpu_gradients(const struct model *model);
 
 /* Called with tensors as the forward makes them (golden tests, `predict`): `name` such as "res4",
  * "image_tokens", "t", "s", "inputs_embeds", "hidden.layer3", "attention.layer0", "mlp.layer0",

@@ -24,6 +24,7 @@ struct gradient_exchange {
     struct bucket_list list;
     struct comm *whole, *split, *repeated; /* of the thread alone */
     struct stream stream;                  /* of the thread: no pool */
+    bool stays;                            /* on the GPU: nothing to reduce or to gather */
     float *pieces;
     float *shards;            /* [n_state]: sums of windowed buckets, with shard_gradients */
     const float **values;     /* [buckets]: where their sums are, for the optimizer */
@@ -90,6 +91,7 @@ static enum status reduce_bucket(struct gradient_exchange *exchange, int64_t b)
     const struct kernels *k = exchange->options.kernels;
     const struct mesh *mesh = exchange->options.mesh;
     const struct bucket_range shard = bucket_shard(&exchange->list, b);
+    if (exchange->stays) return OK;
     float *values = model_gradients(exchange->model) + bucket->place;
     for (int level = exchange->depth - 1; level >= 0; level--)
         TRY(k->add(values, exchange->stack[level] + bucket->gradient, bucket->n,
@@ -119,6 +121,7 @@ out:
 static enum status gather_bucket(struct gradient_exchange *exchange, int64_t b)
 {
     const struct bucket *bucket = &exchange->list.buckets[b];
+    if (exchange->stays) return OK;
     return comm_all_gather(comm_of(exchange, bucket),
                            model_weights(exchange->model) + bucket->weight, bucket->first,
                            "weights");
@@ -352,6 +355,10 @@ static enum status take_shards(struct gradient_exchange *exchange)
     for (int64_t b = 0; b < list->n; b++) {
         const struct bucket *bucket = &list->buckets[b];
         ASSERT(!bucket->windowed || exchange->shards != NULL, "windows without shard_gradients");
+        if (exchange->options.gpu != NULL) {
+            exchange->values[b] = model_gpu_gradients(exchange->model) + bucket->place;
+            continue;
+        }
         exchange->values[b] = bucket->windowed
                                   ? exchange->shards + bucket->state - bucket_shard(list, b).first
                                   : model_gradients(exchange->model) + bucket->place;
@@ -380,6 +387,8 @@ enum status exchange_create(struct gradient_exchange **exchange_out, struct mode
              "no memory for the pieces of a bucket: %zu floats; lower "
              "parallel.bucket_elements",
              n_pieces);
+    exchange->stays =
+        options->gpu != NULL && !options->ordered && comm_size(options->mesh->world) == 1;
     TRY(take_shards(exchange));
     const struct comm *world = options->mesh->world;
     if (options->overlap && comm_size(world) > 1 && !comm_is_threaded(world))
@@ -563,6 +572,23 @@ static void keep_blocks(const struct bucket_list *list, double *blocks, bool spl
     }
 }
 
+/* This rank's sums, made on the host, to the optimizer on the GPU. */
+static enum status send_shards(struct gradient_exchange *exchange)
+{
+    enum status status = OK;
+    const float *from = model_gradients(exchange->model);
+    float *to = model_gpu_gradients(exchange->model);
+    for (int64_t b = 0; b < exchange->list.n; b++) {
+        const struct bucket_range shard = bucket_shard(&exchange->list, b);
+        const int64_t first = exchange->list.buckets[b].place + shard.first;
+        TRY(stream_copy(exchange->options.gpu, to + first, from + first,
+                        (size_t)(shard.end - shard.first) * sizeof *to));
+    }
+    TRY(stream_wait(exchange->options.gpu));
+out:
+    return status;
+}
+
 enum status exchange_norm(struct gradient_exchange *exchange, const struct optimizer *optimizer,
                           double *norm_out, double *module_norms_out)
 {
@@ -572,7 +598,8 @@ enum status exchange_norm(struct gradient_exchange *exchange, const struct optim
     const size_t n = (size_t)list->n_blocks;
     double squares[N_MODULES] = {0}, of_slices[N_MODULES] = {0}, all = 0;
     double *blocks = memory_new(n + 1, sizeof *blocks), *slices = memory_new(n + 1, sizeof *slices);
-    status = optimizer_squares(optimizer, exchange->values, blocks);
+    if (exchange->options.gpu != NULL && !exchange->stays) status = send_shards(exchange);
+    if (status == OK) status = optimizer_squares(optimizer, exchange->values, blocks);
     TRY(comm_agree(mesh->world, status));
     memcpy(slices, blocks, n * sizeof *blocks);
     keep_blocks(list, slices, true);
@@ -596,18 +623,40 @@ out:
     return status;
 }
 
+/* One bucket's update; of several ranks' on a GPU the host gets what this one updated. */
+static enum status update_bucket(const struct gradient_exchange *exchange,
+                                 struct optimizer *optimizer, int64_t b, float *weights,
+                                 float *host)
+{
+    enum status status = OK;
+    const struct bucket_range shard = bucket_shard(&exchange->list, b);
+    const int64_t first = exchange->list.buckets[b].weight + shard.first;
+    TRY(optimizer_step_bucket(optimizer, b, weights, exchange->values[b]));
+    if (exchange->options.gpu == NULL || exchange->stays) goto out;
+    TRY(stream_read(exchange->options.gpu, host + first, weights + first,
+                    (size_t)(shard.end - shard.first) * sizeof *host));
+out:
+    return status;
+}
+
 enum status exchange_update(struct gradient_exchange *exchange, struct optimizer *optimizer,
                             double norm, double lr_factor)
 {
     enum status status = OK;
-    float *weights = model_weights(exchange->model);
+    float *weights = NULL, *host = NULL;
+    if (exchange->options.gpu != NULL) {
+        status = model_gpu_weights(exchange->model, !exchange->stays, &weights);
+        TRY(comm_agree(exchange->options.mesh->world, status));
+    }
+    if (!exchange->stays) host = model_weights(exchange->model);
+    if (weights == NULL) weights = host;
     pthread_mutex_lock(&exchange->mutex);
     exchange->n_updated = exchange->n_gathered = 0;
     exchange->gathering = exchange->list.n > 0;
     pthread_mutex_unlock(&exchange->mutex);
     optimizer_begin_step(optimizer, norm, lr_factor);
     for (int64_t b = exchange->list.n - 1; b >= 0; b--) {
-        const enum status own = optimizer_step_bucket(optimizer, b, weights, exchange->values[b]);
+        const enum status own = update_bucket(exchange, optimizer, b, weights, host);
         if (status == OK) status = own;
         pthread_mutex_lock(&exchange->mutex); /* also after a failure: others wait for us */
         exchange->n_updated++;
@@ -617,6 +666,8 @@ enum status exchange_update(struct gradient_exchange *exchange, struct optimizer
     }
     optimizer_end_step(optimizer);
     return comm_agree(exchange->options.mesh->world, status);
+out:
+    return status;
 }
 
 enum status exchange_settle(struct gradient_exchange *exchange)

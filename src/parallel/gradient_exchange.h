@@ -32,6 +32,9 @@ struct exchange_options {
     bool ordered, overlap;
     bool shard_gradients; /* a model made with EXCHANGE_WINDOWS: gradients of its layers are reduced
                              after every micro-batch and kept in shards alone; not with ordered */
+    struct stream *gpu;   /* the model's, where the optimizer is on its GPU (updates_on_gpu); else
+                           NULL. One rank's gradients and weights stay there; of several the shards
+                           go to the GPU for the update, and come back. */
 };
 #define EXCHANGE_WINDOWS 2
 

@@ -8,6 +8,7 @@
 #include "base/arena.h"
 #include "base/assertion.h"
 #include "base/text_buffer.h"
+#include "device/stream.h"
 
 #define N_STATES 3
 
@@ -23,8 +24,14 @@ struct optimizer {
     int64_t steps_done;
     struct adamw_step step; /* between begin and end */
     double lr_factor;
-    struct arena memory;     /* of the states */
+    struct arena memory;     /* of the states, where the kernels reach them */
     float *states[N_STATES]; /* [n_state]; the mean NULL where none is kept */
+    /* On a GPU, else the same: */
+    struct arena host_memory;
+    float *host_states[N_STATES];
+    bool on_gpu;
+    bool updated; /* later than the host's */
+    bool changed; /* maybe by the host */
 };
 
 /* ---- life ---- */
@@ -75,14 +82,43 @@ static enum status take_states(struct optimizer *optimizer)
     const size_t n = (size_t)optimizer->buckets->n_state;
     const int n_states = optimizer->options.ema_decay > 0 ? N_STATES : N_STATES - 1;
     const size_t bytes = size_multiply(n + 1, sizeof(float)) + ARENA_ALIGNMENT;
-    TRY_WHERE(arena_init(&optimizer->memory, size_multiply((size_t)n_states, bytes)),
-              "the optimizer's state");
-    for (int s = 0; s < n_states; s++) {
-        optimizer->states[s] = arena_take(&optimizer->memory, (n + 1) * sizeof(float));
-        memset(optimizer->states[s], 0, (n + 1) * sizeof(float));
+    const size_t all = size_multiply((size_t)n_states, bytes);
+    struct arena *host = optimizer->on_gpu ? &optimizer->host_memory : &optimizer->memory;
+    void *memory = NULL;
+    TRY_WHERE(arena_init(host, all), "the optimizer's state");
+    if (optimizer->on_gpu) {
+        TRY(stream_take(optimizer->stream, &memory, all, "the optimizer's state"));
+        arena_init_over(&optimizer->memory, memory, all);
     }
+    for (int s = 0; s < n_states; s++) {
+        float *state = arena_take(host, (n + 1) * sizeof(float));
+        memset(state, 0, (n + 1) * sizeof(float));
+        optimizer->host_states[s] = state;
+        if (optimizer->on_gpu) state = arena_take(&optimizer->memory, (n + 1) * sizeof(float));
+        optimizer->states[s] = state;
+    }
+    optimizer->changed = optimizer->on_gpu;
 out:
     return status;
+}
+
+/* Between the GPU's states and the host's. */
+static enum status copy_states(struct optimizer *optimizer, float *const *to, float *const *from)
+{
+    enum status status = OK;
+    const size_t bytes = (size_t)optimizer->buckets->n_state * sizeof(float);
+    for (int s = 0; s < N_STATES; s++)
+        if (to[s] != NULL) TRY(stream_copy(optimizer->stream, to[s], from[s], bytes));
+    TRY(stream_wait(optimizer->stream));
+out:
+    return status;
+}
+
+enum status optimizer_fetch(struct optimizer *optimizer)
+{
+    if (!optimizer->updated) return OK;
+    optimizer->updated = false;
+    return copy_states(optimizer, optimizer->host_states, optimizer->states);
 }
 
 enum status optimizer_create(struct optimizer **optimizer_out, const struct parameter_table *table,
@@ -96,6 +132,7 @@ enum status optimizer_create(struct optimizer **optimizer_out, const struct para
     optimizer->table = table;
     optimizer->kernels = kernels;
     optimizer->stream = stream;
+    optimizer->on_gpu = kernels_on_gpu(kernels);
     optimizer->options = *options;
     if (buckets == NULL) buckets_make(&optimizer->whole, table, &alone);
     optimizer->buckets = buckets == NULL ? &optimizer->whole : buckets;
@@ -111,7 +148,10 @@ out:
 void optimizer_destroy(struct optimizer *optimizer)
 {
     if (optimizer == NULL) return;
+    if (optimizer->on_gpu && optimizer->memory.base != NULL)
+        stream_give(optimizer->stream, optimizer->memory.base);
     arena_release(&optimizer->memory);
+    arena_release(&optimizer->host_memory);
     free(optimizer->spans);
     free(optimizer->first_span);
     buckets_release(&optimizer->whole);
@@ -144,20 +184,33 @@ out:
     return status;
 }
 
+/* All blocks of one bucket. */
+static enum status bucket_squares(const struct optimizer *optimizer, int64_t b, const float *values,
+                                  double *blocks)
+{
+    enum status status = OK;
+    const struct bucket *bucket = &optimizer->buckets->buckets[b];
+    const struct bucket_range shard = bucket_shard(optimizer->buckets, b);
+    double *own = blocks + bucket->block + shard.first / BUCKET_BLOCK;
+    if (bucket->n_repeated == 0)
+        return optimizer->kernels->sum_squares_blocks(
+            own, values + shard.first, shard.end - shard.first, BUCKET_BLOCK, optimizer->stream);
+    for (int64_t first = shard.first; first < shard.end; first += BUCKET_BLOCK) {
+        const int64_t end = first + BUCKET_BLOCK < shard.end ? first + BUCKET_BLOCK : shard.end;
+        TRY(block_squares(optimizer, bucket, values, (struct bucket_range){first, end}, own++));
+    }
+out:
+    return status;
+}
+
 enum status optimizer_squares(const struct optimizer *optimizer, const float *const *values,
                               double *blocks)
 {
     enum status status = OK;
     memset(blocks, 0, (size_t)optimizer->buckets->n_blocks * sizeof *blocks);
-    for (int64_t b = 0; b < optimizer->buckets->n; b++) {
-        const struct bucket *bucket = &optimizer->buckets->buckets[b];
-        const struct bucket_range shard = bucket_shard(optimizer->buckets, b);
-        for (int64_t first = shard.first; first < shard.end; first += BUCKET_BLOCK) {
-            const int64_t end = first + BUCKET_BLOCK < shard.end ? first + BUCKET_BLOCK : shard.end;
-            TRY(block_squares(optimizer, bucket, values[b], (struct bucket_range){first, end},
-                              &blocks[bucket->block + first / BUCKET_BLOCK]));
-        }
-    }
+    for (int64_t b = 0; b < optimizer->buckets->n; b++)
+        TRY(bucket_squares(optimizer, b, values[b], blocks));
+    if (optimizer->on_gpu) TRY(stream_wait(optimizer->stream));
 out:
     return status;
 }
@@ -215,6 +268,11 @@ enum status optimizer_step_bucket(struct optimizer *optimizer, int64_t bucket, f
     const struct optimizer_options *options = &optimizer->options;
     const int64_t first = optimizer->buckets->buckets[bucket].gradient;
     struct adamw_step step = optimizer->step;
+    if (optimizer->changed) {
+        optimizer->changed = false;
+        TRY(copy_states(optimizer, optimizer->states, optimizer->host_states));
+    }
+    optimizer->updated = optimizer->on_gpu;
     for (int64_t i = optimizer->first_span[bucket]; i < optimizer->first_span[bucket + 1]; i++) {
         const struct optimizer_span *span = &optimizer->spans[i];
         step.lr = options->lr[span->parameter->module] * optimizer->lr_factor;
@@ -282,30 +340,33 @@ int64_t optimizer_spans(const struct optimizer *optimizer, const struct optimize
 
 float *optimizer_values(struct optimizer *optimizer, enum optimizer_state state)
 {
-    return optimizer->states[state];
+    const enum status status = optimizer_fetch(optimizer);
+    ASSERT(status == OK, "the optimizer's state does not come back: %s", status_message());
+    optimizer->changed = optimizer->on_gpu;
+    return optimizer->host_states[state];
 }
 
-void optimizer_get_state(const struct optimizer *optimizer, enum optimizer_state state, float *flat)
+void optimizer_get_state(struct optimizer *optimizer, enum optimizer_state state, float *flat)
 {
+    const float *values = optimizer_values(optimizer, state);
     for (int64_t i = 0; i < count_spans(optimizer); i++) {
         const struct optimizer_span *span = &optimizer->spans[i];
-        memcpy(flat + span->gradient, optimizer->states[state] + span->state,
-               (size_t)span->n * sizeof *flat);
+        memcpy(flat + span->gradient, values + span->state, (size_t)span->n * sizeof *flat);
     }
 }
 
 void optimizer_set_state(struct optimizer *optimizer, enum optimizer_state state, const float *flat)
 {
+    float *values = optimizer_values(optimizer, state);
     for (int64_t i = 0; i < count_spans(optimizer); i++) {
         const struct optimizer_span *span = &optimizer->spans[i];
-        memcpy(optimizer->states[state] + span->state, flat + span->gradient,
-               (size_t)span->n * sizeof *flat);
+        memcpy(values + span->state, flat + span->gradient, (size_t)span->n * sizeof *flat);
     }
 }
 
 void optimizer_begin_mean(struct optimizer *optimizer, const float *weights)
 {
-    float *mean = optimizer->states[OPTIMIZER_MEAN_WEIGHT];
+    float *mean = optimizer_values(optimizer, OPTIMIZER_MEAN_WEIGHT);
     for (int64_t i = 0; mean != NULL && i < count_spans(optimizer); i++) {
         const struct optimizer_span *span = &optimizer->spans[i];
         memcpy(mean + span->state, weights + span->weight, (size_t)span->n * sizeof *mean);

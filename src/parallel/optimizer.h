@@ -24,7 +24,9 @@ struct optimizer_options {
 };
 
 /* Takes the moments: two floats per element of its shards, zero; with ema_decay a third. `buckets`
- * NULL: one rank has everything. Table, buckets, kernels and stream are borrowed. */
+ * NULL: one rank has everything. Table, buckets, kernels and stream are borrowed. With kernels of a
+ * GPU the state is there, and so are gradients and weights that it is given, but for those of
+ * optimizer_begin_mean. */
 enum status optimizer_create(struct optimizer **optimizer_out, const struct parameter_table *table,
                              const struct bucket_list *buckets,
                              const struct optimizer_options *options, const struct kernels *kernels,
@@ -57,8 +59,7 @@ enum optimizer_state { OPTIMIZER_FIRST_MOMENT, OPTIMIZER_SECOND_MOMENT, OPTIMIZE
 int64_t optimizer_steps_done(const struct optimizer *optimizer);
 void optimizer_set_steps_done(struct optimizer *optimizer, int64_t steps);
 bool optimizer_keeps(const struct optimizer *optimizer, enum optimizer_state state);
-void optimizer_get_state(const struct optimizer *optimizer, enum optimizer_state state,
-                         float *flat);
+void optimizer_get_state(struct optimizer *optimizer, enum optimizer_state state, float *flat);
 void optimizer_set_state(struct optimizer *optimizer, enum optimizer_state state,
                          const float *flat);
 /* The same without a copy: what of each parameter is in this rank's shards, in the order of the
@@ -69,6 +70,9 @@ struct optimizer_span {
 };
 int64_t optimizer_spans(const struct optimizer *optimizer, const struct optimizer_span **spans_out);
 float *optimizer_values(struct optimizer *optimizer, enum optimizer_state state);
+/* On a GPU those values are copies for the host, taken and given back when optimizer_values is
+ * asked for them; this brings them up to date for whoever kept the pointers. */
+enum status optimizer_fetch(struct optimizer *optimizer);
 /* The running mean begins at these weights. */
 void optimizer_begin_mean(struct optimizer *optimizer, const float *weights);
 

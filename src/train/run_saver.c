@@ -70,6 +70,7 @@ enum status run_saver_begin(struct run_saver *saver, const struct run_progress *
     char *where = text_format("no checkpoint of step %" PRId64 " is written", progress->step);
     TRY(run_state_check_weights(saver->parts, where));
     TRY(check_replicas(saver->parts));
+    TRY(optimizer_fetch(saver->parts->optimizer));
     TRY(checkpoint_saver_begin(saver->files, progress, must));
 out:
     free(where);

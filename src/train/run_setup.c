@@ -47,6 +47,11 @@ static enum status choose_kernels(struct run_model *model, const struct run_conf
     if (on_gpu && config->kernels == CONFIG_KERNELS_REF)
         FAIL(ERR_ARGUMENT, "kernels is ref, which are the CPU's, but device is cuda; set kernels: "
                            "cpu, which is then what the host computes with, or device: cpu");
+    if (!on_gpu && config->parallel.offload_optimizer)
+        FAIL(ERR_ARGUMENT, "parallel.offload_optimizer is true, but device is cpu, where the "
+                           "optimizer is on the host anyway; set it to false");
+    model->options.updates_on_gpu =
+        on_gpu && model->options.backward && !config->parallel.offload_optimizer;
     model->host_kernels = kernels_find(host);
     model->kernels = on_gpu ? kernels_find("cuda") : model->host_kernels;
     if (model->kernels == NULL)

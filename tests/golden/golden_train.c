@@ -6,6 +6,7 @@
 #include "golden_families.h"
 #include "golden_mesh.h"
 #include "golden_samples.h"
+#include "kernels.h"
 #include "model/robin_model.h"
 #include "parallel/gradient_exchange.h"
 #include "parallel/reduction_tree.h"
@@ -165,12 +166,16 @@ out:
 static enum status begin(struct run *run)
 {
     enum status status = OK;
-    struct model_options options = {
-        .trainable = {true, true, true, true}, .backward = true, .share = run->options->share};
+    const bool on_gpu = kernels_on_gpu(run->options->kernels);
+    struct model_options options = {.trainable = {true, true, true, true},
+                                    .backward = true,
+                                    .updates_on_gpu = on_gpu,
+                                    .share = run->options->share};
     const struct exchange_options exchange = {.mesh = run->options->mesh,
                                               .kernels = run->options->host_kernels,
                                               .bucket_elements = BUCKET_ELEMENTS,
-                                              .overlap = true};
+                                              .overlap = true,
+                                              .gpu = on_gpu ? run->options->stream : NULL};
     struct optimizer_options adamw = {
         .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .weight_decay = 0, .clip_norm = run->clip};
     for (int m = 0; m < N_MODULES; m++) adamw.lr[m] = run->lr;
@@ -179,9 +184,10 @@ static enum status begin(struct run *run)
                      run->options->stream));
     parameters_fill(model_weights(run->model), model_parameters(run->model), run->config.seed);
     TRY(exchange_create(&run->exchange, run->model, &exchange));
-    TRY(optimizer_create(&run->optimizer, model_parameters(run->model),
-                         exchange_buckets(run->exchange), &adamw, run->options->host_kernels,
-                         run->options->host_stream));
+    TRY(optimizer_create(
+        &run->optimizer, model_parameters(run->model), exchange_buckets(run->exchange), &adamw,
+        on_gpu ? kernels_in(run->options->kernels, DTYPE_F32) : run->options->host_kernels,
+        on_gpu ? run->options->stream : run->options->host_stream));
     size_t n = (size_t)run->n_steps;
     run->losses = memory_new(n, sizeof(double));
     run->norms = memory_new(n, sizeof(double));

@@ -65,6 +65,8 @@ case "$build" in
     ;;
 esac
 refused "which are the CPU's, but device is cuda" "$gpu" kernels=ref
+refused "parallel.offload_optimizer is true, but device is cpu" "$gpu" device=cpu \
+    parallel.offload_optimizer=true
 echo "refused where there is no GPU"
 
 train "$build/robin-dist" 1 cpu || { cat "$work/log"; fail "the run on the CPU"; }
@@ -80,8 +82,18 @@ unset ROBIN_EMULATED_GPUS
     { cat "$work/log"; fail "a GPU for each rank, and no NCCL"; }
 echo "one curve on the CPU and on a GPU, on 1 and 2 ranks, tp 1 and 2, by MPI and by NCCL"
 
+for keys in parallel.offload_optimizer=true parallel.reduction=ordered optimizer.ema_decay=0.5; do
+    train "$gpu" 1 "$keys" device=cuda "$keys" || { cat "$work/log"; fail "a run with $keys"; }
+    same_curve cpu "$keys"
+done
+echo "and with the optimizer on the host, in order, and with a running mean"
+
 train "$build/robin-dist" 1 moved train.stop_after=1
 [ $? = 3 ] || { cat "$work/log"; fail "the CPU's first step"; }
 train "$gpu" 1 moved device=cuda || { cat "$work/log"; fail "going on on a GPU"; }
 same_curve cpu moved
-echo "a run that began on the CPU went on on a GPU"
+train "$gpu" 1 back device=cuda train.stop_after=2
+[ $? = 3 ] || { cat "$work/log"; fail "a GPU's first steps"; }
+train "$build/robin-dist" 1 back || { cat "$work/log"; fail "going on on the CPU"; }
+same_curve cpu back
+echo "a run that began on the CPU went on on a GPU, and the other way"

@@ -37,6 +37,14 @@ static void call_sum_squares(struct kernel_run *run)
     kernel_ok(run->kernels->sum_squares(out, x, n, run->stream));
 }
 
+static void call_sum_squares_blocks(struct kernel_run *run)
+{
+    const int64_t n = run->dims[0], block = 7;
+    const float *x = kernel_input_f32(run, "x", n, -1, 1);
+    double *out = kernel_output_f64(run, "out", (n + block - 1) / block, block);
+    kernel_ok(run->kernels->sum_squares_blocks(out, x, n, block, run->stream));
+}
+
 static void call_scale(struct kernel_run *run)
 {
     float *x = kernel_inout_f32(run, "x", run->dims[0], -1, 1, TOLERANCE_EXACT);
@@ -55,6 +63,7 @@ static void every_table_equals_ref(void **state)
     (void)state;
     KERNEL_TEST_SIZES(KERNEL_TEST(adamw, call_adamw), sizes);
     KERNEL_TEST_SIZES(KERNEL_TEST(sum_squares, call_sum_squares), sizes);
+    KERNEL_TEST_SIZES(KERNEL_TEST(sum_squares_blocks, call_sum_squares_blocks), sizes);
     KERNEL_TEST_SIZES(KERNEL_TEST(running_mean, call_running_mean), sizes);
     KERNEL_TEST_SIZES(KERNEL_TEST(scale, call_scale), sizes);
 }
