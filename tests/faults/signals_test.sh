@@ -12,6 +12,8 @@ tiny_run_make 3000
 begin() { # RUN KEY=VALUE...
     local run=$1
     shift
+    # Emptied here: the launcher's own > comes a moment later, and the steps of the run before would be seen.
+    : >"$work/log"
     launch/mpirun.sh -np 4 "$robin" "$work/train.yaml" run_dir="$work/$run" train.save_every=0 "$@" \
         >"$work/log" 2>&1 &
     launcher=$!
