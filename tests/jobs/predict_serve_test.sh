@@ -134,6 +134,7 @@ refuses 'regions[0]: a region has exactly one of' --image "$work/0.jpg" --region
 
 # ---- serve ----
 start() { # OPTION...
+    : >"$work/address" # here, or the address of the server before would be found
     "$robin" serve "$work/tiny.yaml" --from "$work/run" --port 0 "$@" >"$work/address" 2>"$work/log" &
     server=$!
     for _ in $(seq 100); do
