@@ -12,6 +12,8 @@
 #include <immintrin.h>
 #endif
 
+#include "base/shuffle.h"
+
 /* Everything here is inlined: how a vector would be passed to a function does not matter. */
 #pragma GCC diagnostic ignored "-Wpsabi"
 
@@ -135,7 +137,7 @@ VECTOR_INLINE vector_f32 vector_add_runs(vector_f32 a, vector_f32 b, const int h
     const vector_i32 lane = {0, 1, 2, 3, 4, 5, 6, 7};
 #endif
     const vector_i32 low = lane + (lane & -h);
-    return __builtin_shuffle(a, b, low) + __builtin_shuffle(a, b, low + h);
+    return SHUFFLE_TWO(a, b, low) + SHUFFLE_TWO(a, b, low + h);
 }
 
 /* vector_sums of n = 1, 2, 4, .. VECTOR_LANES vectors. */

@@ -1,5 +1,6 @@
 /* Both passes with vectors of the compiler, for any processor. The sums of the horizontal pass are
  * over neighbouring pixels, which lie across a vector; four rows side by side lie along it. */
+#include "base/shuffle.h"
 #include "image/resize_bands.h"
 
 #if !BANDS_BY_BYTES
@@ -108,15 +109,15 @@ static void store_four(uint8_t *const out[4], const lanes_u8 pixel[4])
     const quad_i32 first = {0, 1, 4, 5}, second = {2, 3, 6, 7};
     const lanes_u8 packed = {0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, 15, 15, 15, 15};
     const quad_i32 *p = (const quad_i32 *)pixel;
-    quad_i32 ab_low = __builtin_shuffle(p[0], p[1], low);
-    quad_i32 cd_low = __builtin_shuffle(p[2], p[3], low);
-    quad_i32 ab_high = __builtin_shuffle(p[0], p[1], high);
-    quad_i32 cd_high = __builtin_shuffle(p[2], p[3], high);
+    quad_i32 ab_low = SHUFFLE_TWO(p[0], p[1], low);
+    quad_i32 cd_low = SHUFFLE_TWO(p[2], p[3], low);
+    quad_i32 ab_high = SHUFFLE_TWO(p[0], p[1], high);
+    quad_i32 cd_high = SHUFFLE_TWO(p[2], p[3], high);
     const quad_i32 rows[4] = {
-        __builtin_shuffle(ab_low, cd_low, first), __builtin_shuffle(ab_low, cd_low, second),
-        __builtin_shuffle(ab_high, cd_high, first), __builtin_shuffle(ab_high, cd_high, second)};
+        SHUFFLE_TWO(ab_low, cd_low, first), SHUFFLE_TWO(ab_low, cd_low, second),
+        SHUFFLE_TWO(ab_high, cd_high, first), SHUFFLE_TWO(ab_high, cd_high, second)};
     for (int r = 0; r < 4; r++) {
-        lanes_u8 bytes = __builtin_shuffle((lanes_u8)rows[r], packed);
+        lanes_u8 bytes = SHUFFLE((lanes_u8)rows[r], packed);
         memcpy(out[r], &bytes, sizeof bytes);
     }
 }

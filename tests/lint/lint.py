@@ -43,6 +43,7 @@ OWNED = [
     (r"\bH5[A-Z]{1,2}[a-z]", ("src/corpus",), "HDF5"),
     (r"\byaml_(parser|event|emitter|document)_", ("src/config",), "libyaml"),
     (r"\b(jpeg_|png_)[a-z]", ("src/image",), "libjpeg and libpng"),
+    (r"\b__builtin_shuffle\b", ("src/base",), "gcc alone; base/shuffle.h"),
     (r"\bcblas_", ("kernels",), "BLAS"),
     (r"\bcairo_", ("src/report", "src/corpus", "src/sgedit"), "cairo"),
     (r"\bcurl_[a-z]", ("src/sgedit",), "libcurl"),
