@@ -1,7 +1,8 @@
 #!/bin/bash
 # Runs every test program of a build and closes with one line that counts tests.
 #
-# usage: tests/run.sh BUILD [PATTERN]     BUILD is build/cpu or build/asan; PATTERN picks by path
+# usage: tests/run.sh BUILD [PATTERN...]     BUILD is build/cpu or build/asan; a path with one of the
+#        patterns in it is picked
 #
 # A test is tests/FOLDER/NAME_test.c (a cmocka program), .sh or .py (one test each: exit code 0
 # passed, 77 skipped, else failed). A C test with "mpi: 1 2 4" in its first three lines runs once
@@ -10,8 +11,8 @@
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 
-build=${1:?usage: tests/run.sh BUILD [PATTERN]}
-pattern=${2:-}
+build=${1:?usage: tests/run.sh BUILD [PATTERN...]}
+patterns=("${@:2}")
 limit_s=${ROBIN_TEST_LIMIT_S:-600}
 shared=${ROBIN_SHARED:-../shared}
 large=" convnext_large mask_extractor_large lm_3b_two_layers lm_3b robin_3b "
@@ -83,7 +84,12 @@ run_one() {
 }
 
 picked() {
-    [ -z "$pattern" ] || [[ $1 == *"$pattern"* ]]
+    local pattern
+    [ "${#patterns[@]}" -gt 0 ] || return 0
+    for pattern in "${patterns[@]}"; do
+        [[ $1 != *"$pattern"* ]] || return 0
+    done
+    return 1
 }
 
 run_programs() {
