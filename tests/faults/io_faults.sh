@@ -101,6 +101,7 @@ END
 # flips RESUMES: in each file in turn; found by verify, passed over by a resume that takes the older
 flips() {
     local newest file name
+    rm -rf "$work/flips"
     run flips -- train.stop_after=4
     newest=$work/flips/checkpoints/step-000000004
     for file in "$newest"/*; do
@@ -140,7 +141,8 @@ else
     for keys in "" "train.save_async=false" "train.save_io=plain"; do
         for error in EIO ENOSPC EROFS; do
             for rank in 0 1 3; do
-                for call in create sync "write AFTER=0" "write AFTER=5000" "write AFTER=12000"; do
+                for call in create sync write "write AFTER=5000" "write AFTER=12000"; do
+                    [[ $rank$call = 0*AFTER* ]] && continue # rank 0 writes less than that
                     # shellcheck disable=SC2086  # several words
                     breaks 1 "$not_written: .*data-0000$rank-000.bin.*: ${text[$error]}" RANK=$rank \
                         PATH=data-0000$rank ERROR=$error CALL=$call -- $keys
