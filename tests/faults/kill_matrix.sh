@@ -40,7 +40,8 @@ begin() { # RUN RANKS KEY=VALUE...: $launcher is its mpirun
     launcher=$!
 }
 
-ranks_of() { pgrep -P "$1" -x robin-dist; }
+# Without those that have ended and that an mpirun which hangs has not looked after.
+ranks_of() { pgrep -r D,R,S,T -P "$1" -x robin-dist; }
 
 # Waits for the launcher; its code in $code. No rank may live on for half a minute after a kill. Open
 # MPI 4.1's mpirun itself sometimes never ends where a rank died while MPI started: it is ended here,
