@@ -12,6 +12,7 @@
 #include "base/trace.h"
 #include "comm/comm_state.h"
 #include "comm/nccl_comm.h"
+#include "comm/start_watch.h"
 
 #define DEFAULT_TIMEOUT_SECONDS 300
 #define DEFAULT_CHUNK_ELEMENTS  ((int64_t)1 << 26)
@@ -77,10 +78,13 @@ static enum status start_shared(struct comm_shared *shared, const struct comm_op
 {
     enum status status = OK;
     int provided = MPI_THREAD_SINGLE, least = MPI_THREAD_SINGLE, length = 0;
+    struct start_watch *watch = NULL;
     shared->chunk_elements =
         options->chunk_elements > 0 ? options->chunk_elements : DEFAULT_CHUNK_ELEMENTS;
     shared->check_calls = options->check_calls || ALWAYS_CHECK;
+    TRY(start_watch_begin(&watch, "MPI_Init"));
     TRY(start_mpi(&provided));
+    start_watch_next(watch, "the first collectives of MPI");
     /* what is made of these two inherits it: every code comes back and is looked at */
     MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
     MPI_Comm_set_errhandler(MPI_COMM_SELF, MPI_ERRORS_RETURN);
@@ -97,6 +101,7 @@ static enum status start_shared(struct comm_shared *shared, const struct comm_op
         options->timeout_seconds > 0 ? options->timeout_seconds : DEFAULT_TIMEOUT_SECONDS;
     if (shared->size > 1) TRY(comm_watch_start(shared, timeout));
 out:
+    start_watch_end(watch);
     return status;
 }
 
