@@ -26,7 +26,7 @@ enum status device_identity(const struct device *device, char text[DEVICE_TEXT_B
 
 /* A stream of the device; `n_threads` is for the CPU. */
 enum status device_stream(struct device *device, struct stream **stream_out, int n_threads);
-/* One that no kernel is launched on: copies and messages beside the computing. */
+/* One beside the computing: for copies and messages, and kernels that need no scratch. */
 enum status device_side_stream(struct device *device, struct stream **stream_out);
 /* Each thread that hands work to a GPU, but the one that opened it, calls this first. */
 enum status device_use(const struct device *device);

@@ -77,7 +77,9 @@ static struct exchange_options exchange_options_of(const struct train_job *job)
                                      .shard_gradients = keys->shard_gradients,
                                      .overlap = keys->overlap,
                                      .gpu = job->model.options.updates_on_gpu ? job->model.stream
-                                                                              : NULL};
+                                                                              : NULL,
+                                     .device = job->model.device,
+                                     .backend = (enum comm_backend)keys->backend};
 }
 
 /* Said before the memory is taken: where it does not suffice, the lines tell what wants it. */

@@ -214,14 +214,25 @@ static bool take_changed(struct model_store *store)
     return changed;
 }
 
-enum status model_store_master(struct model_store *store, bool brings_back, float **master_out)
+enum status model_store_round(struct model_store *store, int64_t first, int64_t n,
+                              struct stream *stream)
+{
+    const enum dtype dtype = store->kernels->dtype;
+    ASSERT(store->master != NULL, "the model was made for weights that the host updates");
+    if (dtype == DTYPE_F32) return OK;
+    return store->kernels->narrow((unsigned char *)store->values +
+                                      (size_t)first * dtype_size(dtype),
+                                  store->master + first, n, stream);
+}
+
+enum status model_store_master(struct model_store *store, bool rounds, float **master_out)
 {
     enum status status = OK;
     ASSERT(store->master != NULL, "the model was made for weights that the host updates");
     TRY(round_master(store, take_changed(store)));
-    store->rounded = false;
+    store->rounded = rounds;
     pthread_mutex_lock(&store->mutex);
-    store->updated = !brings_back;
+    store->updated = true;
     pthread_mutex_unlock(&store->mutex);
     *master_out = store->master;
 out:

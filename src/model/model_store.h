@@ -49,9 +49,11 @@ void model_store_release(struct model_store *store);
  */
 float *model_store_weights(struct model_store *store);
 float *model_store_gradients(struct model_store *store);
-/* The GPU's fp32 weights, as the host has them, for whoever updates them there. `brings_back`: and
- * then copies what it updated to the host's itself. */
-enum status model_store_master(struct model_store *store, bool brings_back, float **master_out);
+/* The GPU's fp32 weights, as the host has them, for whoever updates them there. `rounds`: and then
+ * calls model_store_round for what it updated, in the order of the kernels that read it. */
+enum status model_store_master(struct model_store *store, bool rounds, float **master_out);
+enum status model_store_round(struct model_store *store, int64_t first, int64_t n,
+                              struct stream *stream);
 /* The kernels' copies. */
 enum status model_store_send_weights(struct model_store *store);
 enum status model_store_zero_gradients(struct model_store *store);

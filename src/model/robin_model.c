@@ -153,9 +153,10 @@ static enum status check_options(const struct model_options *options, const stru
     if (!kernels_on_gpu(kernels) && options->updates_on_gpu)
         FAIL(ERR_UNSUPPORTED, "kernels %s are not a GPU's: weights cannot be updated there",
              kernels->name);
-    if (kernels_on_gpu(kernels) && options->gradient_windows > 0)
-        FAIL(ERR_UNSUPPORTED, "gradients in windows (parallel.shard_gradients) are not supported "
-                              "on a GPU; set it to false");
+    if (kernels_on_gpu(kernels) && options->gradient_windows > 0 && !options->updates_on_gpu)
+        FAIL(ERR_UNSUPPORTED,
+             "gradients in windows (parallel.shard_gradients) stay on the GPU, but the optimizer "
+             "is on the host (parallel.offload_optimizer); set one of them to false");
     if (limits->max_images < 0 || limits->max_regions < 0 || limits->max_sequences < 0 ||
         limits->max_tokens < 0 || limits->max_targets < 0 || limits->max_tokens > INT32_MAX)
         FAIL(ERR_SHAPE, "a limit of the model's batches is below 0, or above 2^31 - 1 tokens");
@@ -376,9 +377,15 @@ float *model_weights(struct model *model)
     return model_store_weights(&model->store);
 }
 
-enum status model_gpu_weights(struct model *model, bool brings_back, float **weights_out)
+enum status model_gpu_weights(struct model *model, bool rounds, float **weights_out)
 {
-    return model_store_master(&model->store, brings_back, weights_out);
+    return model_store_master(&model->store, rounds, weights_out);
+}
+
+enum status model_round_weights(struct model *model, int64_t first, int64_t n,
+                                struct stream *stream)
+{
+    return model_store_round(&model->store, first, n, stream);
 }
 
 float *model_gpu_gradients(const struct model *model)
@@ -492,6 +499,13 @@ struct passage {
     struct model_run run;
 };
 
+/* Whether others follow the stages: where gradients and weights are the host's and the kernels are
+ * on a GPU, they go there and come back as a whole. */
+static bool are_stepwise(const struct model *model)
+{
+    return !model->store.on_gpu || model->store.updates;
+}
+
 static struct passage passage_make(const struct model *model, const struct model_batch *batch,
                                    const struct model_observer *observer)
 {
@@ -499,7 +513,7 @@ static struct passage passage_make(const struct model *model, const struct model
                             .run = {.kernels = model->kernels,
                                     .stream = model->stream,
                                     .observer = observer,
-                                    .hooks = model->store.on_gpu ? NULL : &model->hooks,
+                                    .hooks = are_stepwise(model) ? &model->hooks : NULL,
                                     .share = model->share.size > 1 ? &model->share : NULL}};
 }
 
@@ -565,7 +579,7 @@ static enum status view_batch(struct model *model, struct passage *passage,
                            count_blocks(&model->config));
     }
     passage->own = batch_share_view(&model->own, passage->batch, &model->slice, &model->config);
-    if (model->store.apart && model->hooks.weights_needed != NULL)
+    if (model->store.apart && !model->store.updates && model->hooks.weights_needed != NULL)
         TRY(model->hooks.weights_needed(model->hooks.context, 0)); /* stage 0: all of them */
     TRY(model_store_send_weights(&model->store));
     if (!model->store.on_gpu) goto out;
@@ -660,7 +674,7 @@ static void tell_all_done(struct model *model)
 {
     if (!model->store.on_gpu) return;
     model_store_expect_gradients(&model->store);
-    if (model->hooks.gradients_done != NULL)
+    if (!are_stepwise(model) && model->hooks.gradients_done != NULL)
         model->hooks.gradients_done(model->hooks.context, model->table->n_stages - 1);
 }
 

@@ -64,9 +64,13 @@ float *
 model_gradients(struct model *model); /* flat, [n_gradient_elements]; NULL without backward */
 void model_zero_gradients(struct model *model);
 /* With updates_on_gpu: the fp32 weights and gradients there, for kernels on the model's stream.
- * Weights are the host's, and may be changed until the next run; with `brings_back` the caller
- * copies to the host's what it changes, else the host's are brought when model_weights asks. */
-enum status model_gpu_weights(struct model *model, bool brings_back, float **weights_out);
+ * Weights are the host's, and may be changed until the next run; the host's are brought when
+ * model_weights asks. With `rounds` the caller sees to it that what the kernels read is made of
+ * what it changes; else the next run does. */
+enum status model_gpu_weights(struct model *model, bool rounds, float **weights_out);
+/* The kernels' weights first .. first + n - 1, in their type, from those fp32 ones, on `stream`. */
+enum status model_round_weights(struct model *model, int64_t first, int64_t n,
+                                struct stream *stream);
 float *model_gpu_gradients(const struct model *model);
 
 /* Called with tensors as the forward makes them (golden tests, `predict`): `name` such as "res4",

@@ -12,7 +12,10 @@
 #include "base/log.h"
 #include "base/text_buffer.h"
 #include "base/trace.h"
+#include "comm/comm_device.h"
+#include "device/device.h"
 #include "device/stream.h"
+#include "parallel/exchange_lane.h"
 #include "parallel/reduction_tree.h"
 
 #define DEFAULT_BUCKET_ELEMENTS ((int64_t)1 << 22)
@@ -23,9 +26,9 @@ struct gradient_exchange {
     struct model *model;
     struct bucket_list list;
     struct comm *whole, *split, *repeated; /* of the thread alone */
-    struct stream stream;                  /* of the thread: no pool */
-    bool stays;                            /* on the GPU: nothing to reduce or to gather */
-    float *pieces;
+    const struct kernels *kernels;         /* of where the buckets are */
+    struct exchange_lane lane;             /* to which the thread hands work */
+    float *pieces, *weights;
     float *shards;            /* [n_state]: sums of windowed buckets, with shard_gradients */
     const float **values;     /* [buckets]: where their sums are, for the optimizer */
     float *stack[MAX_LEVELS]; /* sums of leaves that wait for their sibling, with `ordered` */
@@ -47,6 +50,7 @@ struct gradient_exchange {
     int64_t reduced_round;         /* in work */
     int64_t n_reduced;             /* of it, from the first bucket */
     int64_t n_updated, n_gathered; /* from the last bucket */
+    int64_t n_gathers_held;        /* for as many of them the model's stream waits */
     enum status status;            /* the thread's first failure */
     char *sentence;
     struct exchange_times times;
@@ -66,6 +70,12 @@ static struct comm *comm_of(const struct gradient_exchange *exchange, const stru
     return bucket->split ? exchange->split : exchange->whole;
 }
 
+static float *gradients_of(const struct gradient_exchange *exchange)
+{
+    return lane_is_gpu(&exchange->lane) ? model_gpu_gradients(exchange->model)
+                                        : model_gradients(exchange->model);
+}
+
 /* The parts of this rank's shard that other sharers hold as well: their sums, too. */
 static enum status add_repeated(struct gradient_exchange *exchange, const struct bucket *bucket,
                                 struct bucket_range shard, float *values)
@@ -77,8 +87,8 @@ static enum status add_repeated(struct gradient_exchange *exchange, const struct
         if (range.first < shard.first) range.first = shard.first;
         if (range.end > shard.end) range.end = shard.end;
         if (range.end > range.first)
-            TRY(comm_all_reduce(exchange->repeated, values + range.first, range.end - range.first,
-                                "gradients of repeated heads"));
+            TRY(comm_device_sum(exchange->repeated, values + range.first, range.end - range.first,
+                                "gradients of repeated heads", lane_stream(&exchange->lane)));
     }
 out:
     return status;
@@ -88,29 +98,28 @@ static enum status reduce_bucket(struct gradient_exchange *exchange, int64_t b)
 {
     enum status status = OK;
     const struct bucket *bucket = &exchange->list.buckets[b];
-    const struct kernels *k = exchange->options.kernels;
+    const struct kernels *k = exchange->kernels;
     const struct mesh *mesh = exchange->options.mesh;
     const struct bucket_range shard = bucket_shard(&exchange->list, b);
-    if (exchange->stays) return OK;
-    float *values = model_gradients(exchange->model) + bucket->place;
+    struct stream *stream = lane_stream(&exchange->lane);
+    float *values = gradients_of(exchange) + bucket->place;
     for (int level = exchange->depth - 1; level >= 0; level--)
-        TRY(k->add(values, exchange->stack[level] + bucket->gradient, bucket->n,
-                   &exchange->stream));
+        TRY(k->add(values, exchange->stack[level] + bucket->gradient, bucket->n, stream));
     if (bucket_ranks(&exchange->list, b) > 1) {
         const struct piece_sum sum = {.kernels = k,
-                                      .stream = &exchange->stream,
+                                      .stream = stream,
                                       .n = shard.end - shard.first,
                                       .groups = bucket->split ? 1 : mesh->tp_size,
                                       .group_stride = 1,
                                       .members = mesh->dp_size,
                                       .member_stride = bucket->split ? 1 : mesh->tp_size};
-        TRY(comm_exchange(comm_of(exchange, bucket), exchange->pieces, values, bucket->first,
-                          "gradients"));
+        TRY(comm_device_exchange(comm_of(exchange, bucket), exchange->pieces, values, bucket->first,
+                                 "gradients", stream));
         TRY(tree_sum_pieces(values + shard.first, exchange->pieces, &sum));
     }
     if (bucket->windowed) {
         TRY(k->add(exchange->shards + bucket->state, values + shard.first, shard.end - shard.first,
-                   &exchange->stream));
+                   stream));
         values = exchange->shards + bucket->state - shard.first;
     }
     TRY(add_repeated(exchange, bucket, shard, values));
@@ -118,13 +127,24 @@ out:
     return status;
 }
 
+/* Whether the kernels' weights are made of the gathered ones bucket by bucket. One rank's are when
+ * the next batch comes, all at once. */
+static bool rounds_weights(const struct gradient_exchange *exchange)
+{
+    return lane_is_gpu(&exchange->lane) && comm_size(exchange->options.mesh->world) > 1;
+}
+
 static enum status gather_bucket(struct gradient_exchange *exchange, int64_t b)
 {
+    enum status status = OK;
     const struct bucket *bucket = &exchange->list.buckets[b];
-    if (exchange->stays) return OK;
-    return comm_all_gather(comm_of(exchange, bucket),
-                           model_weights(exchange->model) + bucket->weight, bucket->first,
-                           "weights");
+    struct stream *stream = lane_stream(&exchange->lane);
+    TRY(comm_device_all_gather(comm_of(exchange, bucket), exchange->weights + bucket->weight,
+                               bucket->first, "weights", stream));
+    if (rounds_weights(exchange))
+        TRY(model_round_weights(exchange->model, bucket->weight, bucket->n, stream));
+out:
+    return status;
 }
 
 /* ---- the thread ---- */
@@ -164,16 +184,30 @@ static void note_failure(struct gradient_exchange *exchange, enum status status)
     exchange->sentence = text_copy(status_message());
 }
 
+static enum status do_bucket(struct gradient_exchange *exchange, bool gathers, int64_t b)
+{
+    enum status status = OK;
+    const enum lane_work work = gathers ? LANE_GATHER : LANE_REDUCE;
+    TRY(lane_begin(&exchange->lane, work));
+    TRY(gathers ? gather_bucket(exchange, b) : reduce_bucket(exchange, b));
+    TRY(lane_end(&exchange->lane, work, b));
+out:
+    return status;
+}
+
 /* Does what may be done next; false if nothing may. Mutex held, but for the work itself. */
 static bool work_once(struct gradient_exchange *exchange)
 {
     const bool gathers = may_gather(exchange);
     if (!gathers && !may_reduce(exchange)) return false;
     const int64_t b = gathers ? exchange->list.n - 1 - exchange->n_gathered : exchange->n_reduced;
+    const enum status held =
+        gathers ? lane_hold_update(&exchange->lane, b) : lane_hold_stage(&exchange->lane);
+    note_failure(exchange, held);
     pthread_mutex_unlock(&exchange->mutex);
     const double start = now();
     trace_push("part", gathers ? "gather bucket" : "reduce bucket");
-    const enum status status = gathers ? gather_bucket(exchange, b) : reduce_bucket(exchange, b);
+    const enum status status = do_bucket(exchange, gathers, b);
     trace_pop(0);
     const double seconds = now() - start;
     pthread_mutex_lock(&exchange->mutex);
@@ -194,7 +228,10 @@ static bool work_once(struct gradient_exchange *exchange)
 static void *run_thread(void *argument)
 {
     struct gradient_exchange *exchange = argument;
+    const enum status status =
+        lane_is_gpu(&exchange->lane) ? device_use(exchange->options.device) : OK;
     pthread_mutex_lock(&exchange->mutex);
+    note_failure(exchange, status);
     while (!exchange->stopping)
         if (!work_once(exchange)) pthread_cond_wait(&exchange->work, &exchange->mutex);
     pthread_mutex_unlock(&exchange->mutex);
@@ -222,6 +259,7 @@ static enum status failure_of(const struct gradient_exchange *exchange)
 static void set_ready(struct gradient_exchange *exchange, int64_t round, int64_t stage)
 {
     pthread_mutex_lock(&exchange->mutex);
+    note_failure(exchange, lane_mark_stage(&exchange->lane, stage));
     exchange->ready_round = round;
     exchange->ready_stage = stage;
     pthread_cond_signal(&exchange->work);
@@ -247,22 +285,60 @@ static bool window_is_free(const struct gradient_exchange *exchange, int64_t sta
     return true;
 }
 
+/* The bucket whose reduction leaves the stage's window free: of the layer that has it before in the
+ * same round, else the round before's last one; -1: none. */
+static int64_t last_in_window(const struct gradient_exchange *exchange, int64_t stage)
+{
+    const struct bucket_list *list = &exchange->list;
+    int64_t same = -1, last = -1;
+    for (int64_t b = 0; b < list->n; b++) {
+        if (!list->buckets[b].windowed) continue;
+        if (list->buckets[b].stage == stage - EXCHANGE_WINDOWS) same = b;
+        last = b;
+    }
+    if (same >= 0) return same;
+    return exchange->round > 0 ? last : -1;
+}
+
+/* The model's stream goes on when the window is free, and makes it zero. */
+static enum status empty_window(struct gradient_exchange *exchange, int64_t stage)
+{
+    enum status status = OK;
+    const struct bucket_list *list = &exchange->list;
+    const int64_t before = last_in_window(exchange, stage);
+    if (before >= 0) TRY(lane_hold_model(&exchange->lane, LANE_REDUCE, before));
+    for (int64_t b = 0; b < list->n; b++)
+        if (list->buckets[b].windowed && list->buckets[b].stage == stage)
+            TRY(stream_zero(lane_model_stream(&exchange->lane),
+                            gradients_of(exchange) + list->buckets[b].place,
+                            (size_t)list->buckets[b].n * sizeof(float)));
+out:
+    return status;
+}
+
 static enum status gradients_are_needed(void *context, int64_t stage)
 {
+    enum status status = OK;
     struct gradient_exchange *exchange = context;
-    const struct bucket_list *list = &exchange->list;
     if (!exchange->options.shard_gradients) return OK;
     pthread_mutex_lock(&exchange->mutex);
     const double start = now();
     while (!window_is_free(exchange, stage)) wait_once(exchange);
     exchange->times.reduce_waited += now() - start;
-    const enum status status = failure_of(exchange);
+    status = failure_of(exchange);
     pthread_mutex_unlock(&exchange->mutex);
-    for (int64_t b = 0; b < list->n; b++)
-        if (list->buckets[b].windowed && list->buckets[b].stage == stage)
-            memset(model_gradients(exchange->model) + list->buckets[b].place, 0,
-                   (size_t)list->buckets[b].n * sizeof(float));
+    TRY(status);
+    TRY(empty_window(exchange, stage));
+out:
     return status;
+}
+
+/* The model's stream waits for what was gathered since it did so last. Mutex held. */
+static enum status hold_for_gathers(struct gradient_exchange *exchange)
+{
+    if (exchange->n_gathers_held == exchange->n_gathered) return OK;
+    exchange->n_gathers_held = exchange->n_gathered;
+    return lane_hold_model(&exchange->lane, LANE_GATHER, exchange->list.n - exchange->n_gathered);
 }
 
 /* Buckets are gathered from the last to the first: until all from this stage on are there. */
@@ -276,6 +352,7 @@ static enum status weights_are_needed(void *context, int64_t stage)
     const double start = now();
     while (exchange->gathering && exchange->n_gathered < needed) wait_once(exchange);
     exchange->times.gather_waited += now() - start;
+    note_failure(exchange, hold_for_gathers(exchange));
     const enum status status = failure_of(exchange);
     pthread_mutex_unlock(&exchange->mutex);
     return status;
@@ -309,6 +386,29 @@ static enum status split_comms(struct gradient_exchange *exchange)
     TRY(comm_split(mesh->world, &exchange->whole, 0, "world"));
     TRY(comm_split(mesh->dp, &exchange->split, 0, "dp"));
     TRY(comm_split(mesh->tp, &exchange->repeated, mesh->tp_rank / replicas, "kv"));
+    if (!lane_is_gpu(&exchange->lane)) goto out;
+    TRY(comm_use_device(exchange->whole, exchange->options.device, exchange->options.backend));
+    TRY(comm_use_device(exchange->split, exchange->options.device, exchange->options.backend));
+    TRY(comm_use_device(exchange->repeated, exchange->options.device, exchange->options.backend));
+    if (comm_has_nccl(exchange->whole)) log_info("gradients and weights travel by NCCL");
+out:
+    return status;
+}
+
+static enum status make_lane(struct gradient_exchange *exchange)
+{
+    enum status status = OK;
+    const struct exchange_options *options = &exchange->options;
+    const struct lane_options lane = {
+        .model = options->gpu,
+        .device = options->device,
+        .n_stages = model_parameters(exchange->model)->n_stages,
+        .n_buckets = exchange->list.n,
+        .alone = comm_size(options->mesh->world) == 1,
+    };
+    exchange->kernels = options->gpu != NULL ? kernels_in(model_kernels(exchange->model), DTYPE_F32)
+                                             : options->kernels;
+    TRY(comm_agree(options->mesh->world, lane_init(&exchange->lane, &lane)));
 out:
     return status;
 }
@@ -348,20 +448,14 @@ static enum status take_shards(struct gradient_exchange *exchange)
     const struct bucket_list *list = &exchange->list;
     exchange->values = memory_new((size_t)list->n + 1, sizeof *exchange->values);
     if (exchange->options.shard_gradients)
-        exchange->shards = malloc(((size_t)list->n_state + 1) * sizeof(float));
-    if (exchange->options.shard_gradients && exchange->shards == NULL)
-        FAIL(ERR_MEMORY, "no memory for shards of gradients: %lld floats",
-             (long long)list->n_state);
+        TRY(lane_take(&exchange->lane, &exchange->shards, (size_t)list->n_state,
+                      "shards of gradients"));
     for (int64_t b = 0; b < list->n; b++) {
         const struct bucket *bucket = &list->buckets[b];
         ASSERT(!bucket->windowed || exchange->shards != NULL, "windows without shard_gradients");
-        if (exchange->options.gpu != NULL) {
-            exchange->values[b] = model_gpu_gradients(exchange->model) + bucket->place;
-            continue;
-        }
         exchange->values[b] = bucket->windowed
                                   ? exchange->shards + bucket->state - bucket_shard(list, b).first
-                                  : model_gradients(exchange->model) + bucket->place;
+                                  : gradients_of(exchange) + bucket->place;
     }
 out:
     return status;
@@ -379,18 +473,12 @@ enum status exchange_create(struct gradient_exchange **exchange_out, struct mode
     pthread_cond_init(&exchange->work, NULL);
     pthread_cond_init(&exchange->done, NULL);
     make_buckets(&exchange->list, model_parameters(model), options);
+    TRY(make_lane(exchange));
     TRY(split_comms(exchange));
-    const size_t n_pieces = count_pieces(&exchange->list);
-    exchange->pieces = malloc((n_pieces + 1) * sizeof(float));
-    if (exchange->pieces == NULL)
-        FAIL(ERR_MEMORY,
-             "no memory for the pieces of a bucket: %zu floats; lower "
-             "parallel.bucket_elements",
-             n_pieces);
-    exchange->stays =
-        options->gpu != NULL && !options->ordered && comm_size(options->mesh->world) == 1;
-    TRY(take_shards(exchange));
     const struct comm *world = options->mesh->world;
+    TRY(lane_take(&exchange->lane, &exchange->pieces, count_pieces(&exchange->list),
+                  "the pieces of a bucket (parallel.bucket_elements)"));
+    TRY(take_shards(exchange));
     if (options->overlap && comm_size(world) > 1 && !comm_is_threaded(world))
         log_warn("this MPI library cannot be called from several threads: gradients are reduced "
                  "after the backward, not during it");
@@ -420,15 +508,18 @@ void exchange_destroy(struct gradient_exchange *exchange)
         pthread_join(exchange->thread, NULL);
     }
     model_set_hooks(exchange->model, NULL);
+    (void)lane_wait(&exchange->lane);
     comm_destroy(exchange->repeated);
     comm_destroy(exchange->split);
     comm_destroy(exchange->whole);
     pthread_cond_destroy(&exchange->work);
     pthread_cond_destroy(&exchange->done);
     pthread_mutex_destroy(&exchange->mutex);
-    for (int level = 0; level < MAX_LEVELS; level++) free(exchange->stack[level]);
-    free(exchange->pieces);
-    free(exchange->shards);
+    for (int level = 0; level < MAX_LEVELS; level++)
+        lane_give(&exchange->lane, exchange->stack[level]);
+    lane_give(&exchange->lane, exchange->pieces);
+    lane_give(&exchange->lane, exchange->shards);
+    lane_release(&exchange->lane);
     free(exchange->values);
     free(exchange->sentence);
     buckets_release(&exchange->list);
@@ -470,11 +561,13 @@ enum status exchange_begin(struct gradient_exchange *exchange, int64_t first, in
         int64_t most = end - first > 1 ? end - first : 1;
         TRY(comm_max_int64(exchange->options.mesh->world, &most, 1));
         exchange->n_rounds = most;
-        memset(exchange->shards, 0, (size_t)exchange->list.n_state * sizeof(float));
+        TRY(stream_zero(lane_model_stream(&exchange->lane), exchange->shards,
+                        (size_t)exchange->list.n_state * sizeof(float)));
     }
     model_zero_gradients(exchange->model);
     pthread_mutex_lock(&exchange->mutex);
     exchange->times = (struct exchange_times){0};
+    lane_forget(&exchange->lane, LANE_REDUCE);
     exchange->ready_round = exchange->reduced_round = 0;
     exchange->ready_stage = -1;
     exchange->n_reduced = 0;
@@ -497,20 +590,18 @@ void exchange_begin_micro(struct gradient_exchange *exchange)
 static enum status push_leaf(struct gradient_exchange *exchange)
 {
     enum status status = OK;
-    const struct kernels *k = exchange->options.kernels;
+    const struct kernels *k = exchange->kernels;
     const int64_t n = model_parameters(exchange->model)->n_gradient_elements;
-    float *gradients = model_gradients(exchange->model);
+    struct stream *stream = lane_model_stream(&exchange->lane);
+    float *gradients = gradients_of(exchange);
     int merges = tree_merges_after(exchange->leaf, exchange->first_leaf, exchange->end_leaf);
     for (; merges > 0; merges--)
-        TRY(k->add(gradients, exchange->stack[--exchange->depth], n, &exchange->stream));
+        TRY(k->add(gradients, exchange->stack[--exchange->depth], n, stream));
     float **level = &exchange->stack[exchange->depth];
-    if (*level == NULL) *level = malloc((size_t)(n + 1) * sizeof(float));
     if (*level == NULL)
-        FAIL(ERR_MEMORY,
-             "no memory for the ordered sum of gradients: %lld floats; lower "
-             "parallel.ordered_multiple, or take more ranks",
-             (long long)n);
-    memcpy(*level, gradients, (size_t)n * sizeof(float));
+        TRY(lane_take(&exchange->lane, level, (size_t)n,
+                      "the ordered sum of gradients (parallel.ordered_multiple)"));
+    TRY(stream_copy(stream, *level, gradients, (size_t)n * sizeof(float)));
     exchange->depth++;
 out:
     return status;
@@ -557,6 +648,9 @@ enum status exchange_finish(struct gradient_exchange *exchange)
     while (exchange->gathering || exchange->n_reduced < exchange->list.n) wait_once(exchange);
     exchange->reducing = false;
     exchange->times.reduce_waited += now() - start;
+    note_failure(exchange, hold_for_gathers(exchange));
+    if (exchange->list.n > 0)
+        note_failure(exchange, lane_hold_model(&exchange->lane, LANE_REDUCE, exchange->list.n - 1));
     const enum status status = failure_of(exchange);
     pthread_mutex_unlock(&exchange->mutex);
     return status;
@@ -572,19 +666,14 @@ static void keep_blocks(const struct bucket_list *list, double *blocks, bool spl
     }
 }
 
-/* This rank's sums, made on the host, to the optimizer on the GPU. */
-static enum status send_shards(struct gradient_exchange *exchange)
+/* On a GPU the model's stream has passed all of it: only its clock knows how long it took. */
+static enum status read_times(struct gradient_exchange *exchange)
 {
     enum status status = OK;
-    const float *from = model_gradients(exchange->model);
-    float *to = model_gpu_gradients(exchange->model);
-    for (int64_t b = 0; b < exchange->list.n; b++) {
-        const struct bucket_range shard = bucket_shard(&exchange->list, b);
-        const int64_t first = exchange->list.buckets[b].place + shard.first;
-        TRY(stream_copy(exchange->options.gpu, to + first, from + first,
-                        (size_t)(shard.end - shard.first) * sizeof *to));
-    }
-    TRY(stream_wait(exchange->options.gpu));
+    struct exchange_times *times = &exchange->times;
+    if (!lane_is_gpu(&exchange->lane)) goto out;
+    TRY(lane_seconds(&exchange->lane, LANE_REDUCE, &times->reduce, &times->reduce_waited));
+    TRY(lane_seconds(&exchange->lane, LANE_GATHER, &times->gather, &times->gather_waited));
 out:
     return status;
 }
@@ -598,8 +687,8 @@ enum status exchange_norm(struct gradient_exchange *exchange, const struct optim
     const size_t n = (size_t)list->n_blocks;
     double squares[N_MODULES] = {0}, of_slices[N_MODULES] = {0}, all = 0;
     double *blocks = memory_new(n + 1, sizeof *blocks), *slices = memory_new(n + 1, sizeof *slices);
-    if (exchange->options.gpu != NULL && !exchange->stays) status = send_shards(exchange);
-    if (status == OK) status = optimizer_squares(optimizer, exchange->values, blocks);
+    status = optimizer_squares(optimizer, exchange->values, blocks);
+    if (status == OK) status = read_times(exchange);
     TRY(comm_agree(mesh->world, status));
     memcpy(slices, blocks, n * sizeof *blocks);
     keep_blocks(list, slices, true);
@@ -623,42 +712,32 @@ out:
     return status;
 }
 
-/* One bucket's update; of several ranks' on a GPU the host gets what this one updated. */
-static enum status update_bucket(const struct gradient_exchange *exchange,
-                                 struct optimizer *optimizer, int64_t b, float *weights,
-                                 float *host)
+/* Where the optimizer finds the weights. */
+static enum status find_weights(struct gradient_exchange *exchange)
 {
-    enum status status = OK;
-    const struct bucket_range shard = bucket_shard(&exchange->list, b);
-    const int64_t first = exchange->list.buckets[b].weight + shard.first;
-    TRY(optimizer_step_bucket(optimizer, b, weights, exchange->values[b]));
-    if (exchange->options.gpu == NULL || exchange->stays) goto out;
-    TRY(stream_read(exchange->options.gpu, host + first, weights + first,
-                    (size_t)(shard.end - shard.first) * sizeof *host));
-out:
-    return status;
+    if (lane_is_gpu(&exchange->lane))
+        return model_gpu_weights(exchange->model, rounds_weights(exchange), &exchange->weights);
+    exchange->weights = model_weights(exchange->model);
+    return OK;
 }
 
 enum status exchange_update(struct gradient_exchange *exchange, struct optimizer *optimizer,
                             double norm, double lr_factor)
 {
     enum status status = OK;
-    float *weights = NULL, *host = NULL;
-    if (exchange->options.gpu != NULL) {
-        status = model_gpu_weights(exchange->model, !exchange->stays, &weights);
-        TRY(comm_agree(exchange->options.mesh->world, status));
-    }
-    if (!exchange->stays) host = model_weights(exchange->model);
-    if (weights == NULL) weights = host;
+    TRY(comm_agree(exchange->options.mesh->world, find_weights(exchange)));
     pthread_mutex_lock(&exchange->mutex);
-    exchange->n_updated = exchange->n_gathered = 0;
+    exchange->n_updated = exchange->n_gathered = exchange->n_gathers_held = 0;
     exchange->gathering = exchange->list.n > 0;
+    lane_forget(&exchange->lane, LANE_GATHER);
     pthread_mutex_unlock(&exchange->mutex);
     optimizer_begin_step(optimizer, norm, lr_factor);
     for (int64_t b = exchange->list.n - 1; b >= 0; b--) {
-        const enum status own = update_bucket(exchange, optimizer, b, weights, host);
+        const enum status own =
+            optimizer_step_bucket(optimizer, b, exchange->weights, exchange->values[b]);
         if (status == OK) status = own;
         pthread_mutex_lock(&exchange->mutex); /* also after a failure: others wait for us */
+        note_failure(exchange, lane_mark_update(&exchange->lane, b));
         exchange->n_updated++;
         pthread_cond_signal(&exchange->work);
         if (!exchange->threaded) (void)work_once(exchange);

@@ -9,6 +9,9 @@
  * leaves of the tree are the micro-batches of the global batch: then every dp that is a power of
  * two gives the same bits.
  *
+ * Where the optimizer is on a GPU all of this happens there, on a stream beside the model's
+ * (exchange_lane.h): the thread hands work over, and the GPU's streams wait for each other.
+ *
  * With shard_gradients (ZeRO, stage 2) the layers' gradients pass through two places in turn: each
  * micro-batch is a round in which all ranks reduce them, also those that have none left, and the
  * shards add up the rounds. */
@@ -19,6 +22,7 @@
 #include <stdint.h>
 
 #include "base/status.h"
+#include "comm/comm_device.h"
 #include "comm/mesh.h"
 #include "model/robin_model.h"
 #include "parallel/optimizer.h"
@@ -32,9 +36,10 @@ struct exchange_options {
     bool ordered, overlap;
     bool shard_gradients; /* a model made with EXCHANGE_WINDOWS: gradients of its layers are reduced
                              after every micro-batch and kept in shards alone; not with ordered */
-    struct stream *gpu;   /* the model's, where the optimizer is on its GPU (updates_on_gpu); else
-                           NULL. One rank's gradients and weights stay there; of several the shards
-                           go to the GPU for the update, and come back. */
+    struct stream *gpu;   /* the model's, where the optimizer is on its GPU (updates_on_gpu): then
+                           gradients and weights stay there; else NULL */
+    struct device *device;     /* of that stream; borrowed */
+    enum comm_backend backend; /* how they travel between GPUs */
 };
 #define EXCHANGE_WINDOWS 2
 
@@ -78,8 +83,9 @@ enum status exchange_update(struct gradient_exchange *exchange, struct optimizer
  */
 enum status exchange_settle(struct gradient_exchange *exchange);
 
-/* Of the last step: seconds that reducing and gathering took, and seconds that the caller waited
- * for them. Both count waiting for ranks that came later. */
+/* Of the last step, after its norm: seconds that reducing and gathering took, and seconds that the
+ * caller, or on a GPU the model's stream, waited for them. Both count waiting for ranks that came
+ * later. */
 struct exchange_times {
     double reduce, reduce_waited, gather, gather_waited;
 };

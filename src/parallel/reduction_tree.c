@@ -1,7 +1,8 @@
 #include "parallel/reduction_tree.h"
 
+#include "device/stream.h"
+
 #include <stdbool.h>
-#include <string.h>
 
 static bool is_power_of_two(int n)
 {
@@ -64,7 +65,7 @@ enum status tree_sum_pieces(float *values, float *pieces, const struct piece_sum
         TRY(add_along(pieces + g * sum->group_stride * sum->n, sum->member_stride * sum->n,
                       sum->members, sum));
     TRY(add_along(pieces, sum->group_stride * sum->n, sum->groups, sum));
-    memcpy(values, pieces, (size_t)sum->n * sizeof *values);
+    TRY(stream_copy(sum->stream, values, pieces, (size_t)sum->n * sizeof *values));
 out:
     return status;
 }

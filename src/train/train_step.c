@@ -169,7 +169,6 @@ static enum status gradients(const struct train_parts *parts, const struct train
     TRY(comm_agree(parts->comm, status == OK ? reduced : status));
     TRY(sum_losses(parts, input, losses, &result->loss));
     TRY(task_loss_reduce(input->task_loss, parts->comm));
-    result->overlap = overlap_of(parts->exchange);
     result->seconds[PHASE_REDUCE] = lap(clock);
 out:
     free(losses);
@@ -183,6 +182,7 @@ static enum status update(const struct train_parts *parts, const struct train_in
     enum status status = OK;
     TRY(exchange_norm(parts->exchange, parts->optimizer, &result->gradient_norm,
                       result->module_norm));
+    result->overlap = overlap_of(parts->exchange);
     TRY(judge(parts, input, result));
     if (result->verdict == STEP_TAKEN)
         TRY(exchange_update(parts->exchange, parts->optimizer, result->gradient_norm,

@@ -33,7 +33,7 @@ train() {
     local program=$1 ranks=$2 dir=$3
     shift 3
     launch/mpirun.sh -np "$ranks" "$program" "$work/train.yaml" run_dir="$work/$dir" "$@" \
-        >"$work/log" 2>&1
+        >"$work/log" 2>&1 </dev/null
 }
 refused() { # SENTENCE PROGRAM KEY=VALUE...
     train "$2" 1 refused device=cuda "${@:3}"
@@ -70,17 +70,31 @@ refused "parallel.offload_optimizer is true, but device is cpu" "$gpu" device=cp
 echo "refused where there is no GPU"
 
 train "$build/robin-dist" 1 cpu || { cat "$work/log"; fail "the run on the CPU"; }
-for mesh in "1 1 1" "2 1 1" "2 2 1" "2 2 2"; do
-    read -r ranks tp gpus <<<"$mesh"
+small="parallel.bucket_elements=6000 data.max_tokens=256" # many buckets, several micro-batches
+while read -r ranks tp gpus keys; do
     export ROBIN_EMULATED_GPUS=$gpus
-    train "$gpu" "$ranks" "gpu$ranks$tp$gpus" device=cuda parallel.tp="$tp" ||
-        { cat "$work/log"; fail "the run on a GPU, $ranks ranks, tp $tp, $gpus GPUs"; }
-    same_curve cpu "gpu$ranks$tp$gpus"
-done
+    # shellcheck disable=SC2086
+    train "$gpu" "$ranks" "gpu$ranks$tp$gpus$keys" device=cuda parallel.tp="$tp" $keys ||
+        { cat "$work/log"; fail "the run on a GPU, $ranks ranks, tp $tp, $gpus GPUs, $keys"; }
+    same_curve cpu "gpu$ranks$tp$gpus$keys"
+    [[ "$gpus" = 1 || $keys = *offload* ]] || [ "$gpu" = "$build/robin-dist" ] ||
+        grep -q "gradients and weights travel by NCCL" "$work/log" ||
+        { cat "$work/log"; fail "a GPU for each rank, and no NCCL"; }
+done <<END
+1 1 1
+2 2 1
+2 1 2 $small
+4 2 1 $small
+4 2 4 $small parallel.shard_gradients=true
+2 1 1 $small parallel.shard_gradients=true
+2 1 2 $small parallel.reduction=ordered
+4 2 4 $small parallel.overlap=false
+2 1 2 $small parallel.offload_optimizer=true parallel.backend=mpi
+END
 unset ROBIN_EMULATED_GPUS
-[ "$gpus" = 1 ] || [ "$gpu" = "$build/robin-dist" ] || grep -q "travel by NCCL" "$work/log" ||
-    { cat "$work/log"; fail "a GPU for each rank, and no NCCL"; }
-echo "one curve on the CPU and on a GPU, on 1 and 2 ranks, tp 1 and 2, by MPI and by NCCL"
+echo "one curve on the CPU and on GPUs, on 1, 2 and 4 ranks, tp 1 and 2, by MPI and by NCCL"
+refused "set one of them to false" "$gpu" parallel.shard_gradients=true \
+    parallel.offload_optimizer=true
 
 for keys in parallel.offload_optimizer=true parallel.reduction=ordered optimizer.ema_decay=0.5; do
     train "$gpu" 1 "$keys" device=cuda "$keys" || { cat "$work/log"; fail "a run with $keys"; }
