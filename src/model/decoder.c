@@ -17,7 +17,6 @@ struct decoder_activations {
     float *rstd;             /* [T] */
     void *qkv, *attention;   /* [T, H + 2 KV, head size], [T, H, head size] */
     void *gate_up, *swiglu;  /* [T, 2 F], [T, F] */
-    void *last, *last_norm;  /* [n_logits, D] */
     void *rounded;           /* [n_logits, V], or rows of a source [T, D] */
     float *logits;           /* [n_logits, V] */
 };
@@ -55,13 +54,11 @@ static void lay_out(struct decoder_activations *a, struct arena *arena,
     a->x = take_tensor(arena, a->dtype, t, d);
     a->middle = take_tensor(arena, a->dtype, t, d);
     a->norm = take_tensor(arena, a->dtype, t, d);
-    a->rstd = take_floats(arena, t > n ? t : n, 1);
+    a->rstd = take_floats(arena, t, 1);
     a->qkv = take_tensor(arena, a->dtype, t, (config->heads + 2 * config->kv_heads) * size);
     a->attention = take_tensor(arena, a->dtype, t, d);
     a->gate_up = take_tensor(arena, a->dtype, t, 2 * config->ffn);
     a->swiglu = take_tensor(arena, a->dtype, t, config->ffn);
-    a->last = take_tensor(arena, a->dtype, n, d);
-    a->last_norm = take_tensor(arena, a->dtype, n, d);
     a->logits = take_floats(arena, n, config->vocab);
     a->rounded = a->logits;
     if (a->dtype == DTYPE_F32) return;
@@ -97,11 +94,14 @@ static enum status check(const struct model *model, const struct decoder_limits 
         FAIL(ERR_UNSUPPORTED, "kernels %s cannot decode: missing are %s", kernels->name, missing);
     if (model_parameters(model)->sliced)
         FAIL(ERR_UNSUPPORTED, "a model that several ranks share cannot decode; set parallel.tp: 1");
-    if (limits->max_rows < 1 || limits->max_logits < 1 || limits->n_blocks < 1 ||
-        limits->n_positions < 1 || limits->n_blocks * limits->block > INT32_MAX)
+    if (model_config_of(model)->lm.layers < 1)
+        FAIL(ERR_UNSUPPORTED, "a model without a language model's layers cannot decode");
+    if (limits->max_rows < 1 || limits->max_logits < 1 || limits->max_logits > limits->max_rows ||
+        limits->n_blocks < 1 || limits->n_positions < 1 ||
+        limits->n_blocks * limits->block > INT32_MAX)
         FAIL(ERR_SHAPE,
              "a decoder for %lld rows, %lld logits, %lld blocks of %lld, %lld positions: each must "
-             "be at least 1, and the cache hold less than 2^31 tokens",
+             "be at least 1, logits no more than rows, and the cache hold less than 2^31 tokens",
              (long long)limits->max_rows, (long long)limits->max_logits,
              (long long)limits->n_blocks, (long long)limits->block, (long long)limits->n_positions);
 out:
@@ -152,6 +152,18 @@ void decoder_destroy(struct decoder *decoder)
 
 /* ---- running ---- */
 
+static void *cache_of(const struct decoder *decoder, int64_t layer)
+{
+    return decoder->cache.base + (size_t)layer * decoder->layer_bytes;
+}
+
+static void swap(void **a, void **b)
+{
+    void *was = *a;
+    *a = *b;
+    *b = was;
+}
+
 static enum status project(const struct decoder *decoder, const struct linear *linear, void *y,
                            const void *x, int64_t n)
 {
@@ -201,44 +213,77 @@ out:
     return status;
 }
 
-/* a.attention from a.norm. */
-static enum status attend(struct decoder *decoder, int64_t index, const struct decoder_rows *rows)
+/* Keys and values of the rows, from a.norm, to their places; their queries stay in a.qkv. */
+static enum status store_keys(struct decoder *decoder, int64_t index,
+                              const struct decoder_rows *rows)
 {
     enum status status = OK;
     const struct kernels *k = decoder->kernels;
     const struct lm_slice *s = &decoder->slice;
     struct decoder_activations *a = &decoder->a;
-    void *cache = decoder->cache.base + (size_t)index * decoder->layer_bytes;
-    const int64_t t = rows->n_rows, block = decoder->limits.block;
+    const int64_t t = rows->n_rows;
     TRY(project(decoder, &decoder->lm.layers[index].qkv, a->qkv, a->norm, t));
     TRY(k->rope(a->qkv, decoder->lm.cos, decoder->lm.sin, rows->cached.position, t, s->heads,
                 s->kv_heads, s->head_size, 1, decoder->stream));
-    TRY(k->cache_store(cache, a->qkv, rows->slot, t, s->heads, s->kv_heads, s->head_size, block,
-                       decoder->stream));
-    TRY(k->attention_cached(a->attention, a->qkv, cache, &rows->cached, t, s->heads, s->kv_heads,
-                            s->head_size, 1.0 / sqrt((double)s->head_size), decoder->stream));
+    TRY(k->cache_store(cache_of(decoder, index), a->qkv, rows->slot, t, s->heads, s->kv_heads,
+                       s->head_size, decoder->limits.block, decoder->stream));
 out:
     return status;
 }
 
-/* a.x of one layer's input becomes that of its output. */
-static enum status run_layer(struct decoder *decoder, int64_t index,
-                             const struct decoder_rows *rows)
+/* Whether logits are wanted of all rows, in their order: then none need be gathered. */
+static bool asks_all(const struct decoder_rows *rows)
+{
+    if (rows->n_logits != rows->n_rows) return false;
+    for (int64_t i = 0; i < rows->n_logits; i++)
+        if (rows->logit_row[i] != i) return false;
+    return true;
+}
+
+/* Of a.x and a.attention only the rows whose logits are wanted, from here on. */
+static enum status keep_asked(struct decoder *decoder, const struct decoder_rows *rows)
 {
     enum status status = OK;
     const struct kernels *k = decoder->kernels;
+    struct decoder_activations *a = &decoder->a;
+    const int64_t t = rows->n_rows, n = rows->n_logits, d = decoder->config.lm.hidden;
+    if (asks_all(rows)) goto out;
+    TRY(k->rows_gather(a->middle, a->x, rows->logit_row, t, n, d, decoder->stream));
+    TRY(k->rows_gather(a->norm, a->attention, rows->logit_row, t, n,
+                       decoder->slice.heads * decoder->slice.head_size, decoder->stream));
+    swap(&a->middle, &a->x);
+    swap(&a->norm, &a->attention);
+out:
+    return status;
+}
+
+/* a.x of one layer's input becomes that of its output. Of the last layer only the rows whose logits
+ * are wanted are computed, *n_rows of them: of the others nobody reads more than keys and values. */
+static enum status run_layer(struct decoder *decoder, int64_t index,
+                             const struct decoder_rows *rows, int64_t *n_rows)
+{
+    enum status status = OK;
+    const struct kernels *k = decoder->kernels;
+    const struct lm_slice *s = &decoder->slice;
     const struct lm_layer *layer = &decoder->lm.layers[index];
     struct decoder_activations *a = &decoder->a;
-    const int64_t t = rows->n_rows, n = t * decoder->config.lm.hidden;
-    TRY(normalise(decoder, &layer->input_norm, a->norm, a->x, t));
-    TRY(attend(decoder, index, rows));
-    TRY(project(decoder, &layer->o, a->middle, a->attention, t));
-    TRY(k->add(a->middle, a->x, n, decoder->stream));
-    TRY(normalise(decoder, &layer->attention_norm, a->norm, a->middle, t));
-    TRY(project(decoder, &layer->gate_up, a->gate_up, a->norm, t));
-    TRY(k->swiglu_forward(a->swiglu, a->gate_up, t, decoder->config.lm.ffn, decoder->stream));
-    TRY(project(decoder, &layer->down, a->x, a->swiglu, t));
-    TRY(k->add(a->x, a->middle, n, decoder->stream));
+    const int64_t d = decoder->config.lm.hidden, ffn = decoder->config.lm.ffn;
+    const bool last = index == decoder->config.lm.layers - 1;
+    TRY(normalise(decoder, &layer->input_norm, a->norm, a->x, *n_rows));
+    TRY(store_keys(decoder, index, rows));
+    if (last) *n_rows = rows->n_logits;
+    if (*n_rows == 0) goto out;
+    TRY(k->attention_cached(a->attention, a->qkv, cache_of(decoder, index), &rows->cached,
+                            rows->n_rows, s->heads, s->kv_heads, s->head_size,
+                            1.0 / sqrt((double)s->head_size), decoder->stream));
+    if (last) TRY(keep_asked(decoder, rows));
+    TRY(project(decoder, &layer->o, a->middle, a->attention, *n_rows));
+    TRY(k->add(a->middle, a->x, *n_rows * d, decoder->stream));
+    TRY(normalise(decoder, &layer->attention_norm, a->norm, a->middle, *n_rows));
+    TRY(project(decoder, &layer->gate_up, a->gate_up, a->norm, *n_rows));
+    TRY(k->swiglu_forward(a->swiglu, a->gate_up, *n_rows, ffn, decoder->stream));
+    TRY(project(decoder, &layer->down, a->x, a->swiglu, *n_rows));
+    TRY(k->add(a->x, a->middle, *n_rows * d, decoder->stream));
 out:
     return status;
 }
@@ -250,17 +295,16 @@ enum status decoder_run(struct decoder *decoder, const struct decoder_rows *rows
     const struct kernels *k = decoder->kernels;
     const struct lm_config *c = &decoder->config.lm;
     struct decoder_activations *a = &decoder->a;
+    int64_t n = rows->n_rows;
     ASSERT(rows->n_rows <= decoder->limits.max_rows && rows->n_logits <= decoder->limits.max_logits,
            "%lld rows and %lld logits for a decoder of %lld and %lld", (long long)rows->n_rows,
            (long long)rows->n_logits, (long long)decoder->limits.max_rows,
            (long long)decoder->limits.max_logits);
     TRY(model_send_weights(decoder->model));
     TRY(embed(decoder, rows));
-    for (int64_t i = 0; i < c->layers; i++) TRY(run_layer(decoder, i, rows));
-    TRY(k->rows_gather(a->last, a->x, rows->logit_row, rows->n_rows, rows->n_logits, c->hidden,
-                       decoder->stream));
-    TRY(normalise(decoder, &decoder->head.norm, a->last_norm, a->last, rows->n_logits));
-    TRY(k->linear_rows(a->rounded, a->last_norm, decoder->head.weight.value, NULL, rows->n_logits,
+    for (int64_t i = 0; i < c->layers; i++) TRY(run_layer(decoder, i, rows, &n));
+    TRY(normalise(decoder, &decoder->head.norm, a->norm, a->x, n));
+    TRY(k->linear_rows(a->rounded, a->norm, decoder->head.weight.value, NULL, rows->n_logits,
                        c->vocab, c->hidden, decoder->stream));
     if (a->dtype != DTYPE_F32)
         TRY(k->widen(a->logits, a->rounded, rows->n_logits * c->vocab, decoder->stream));
