@@ -8,6 +8,7 @@
 #include "base/arena.h"
 #include "base/text_buffer.h"
 #include "generate/engine_state.h"
+#include "model/lm_slice.h"
 
 #define DEFAULT_CACHE_BYTES ((size_t)4 << 30)
 
@@ -26,10 +27,10 @@ struct engine_options engine_options_default(void)
 
 /* The options with every 0 replaced, and the limits of the decoder. */
 static enum status settle(struct engine_options *options, struct decoder_limits *limits,
-                          const struct model_config *config, const struct kernels *kernels)
+                          const struct lm_slice *slice, const struct kernels *kernels)
 {
     enum status status = OK;
-    const struct lm_config *lm = &config->lm;
+    const struct lm_config *lm = slice->config;
     if (options->block != 16 && options->block != 32 && options->block != 64)
         FAIL(ERR_SHAPE, "blocks of %" PRId64 " tokens; take 16, 32 or 64", options->block);
     if (options->batch < 1 || options->images < 1)
@@ -44,7 +45,7 @@ static enum status settle(struct engine_options *options, struct decoder_limits 
         options->max_length = lm->max_positions;
     const size_t block_bytes =
         (size_t)lm->layers *
-        kernels->cache_bytes(1, options->block, lm->kv_heads, lm->hidden / lm->heads);
+        kernels->cache_bytes(1, options->block, slice->kv_heads, slice->head_size);
     const int64_t whole = (options->max_length + options->block - 1) / options->block;
     if (options->cache_bytes == 0) {
         options->cache_bytes = size_multiply((size_t)(options->batch * whole), block_bytes);
@@ -64,13 +65,16 @@ out:
 }
 
 enum status engine_plan(struct engine_memory *memory_out, const struct model_config *config,
-                        const struct engine_options *options, const struct kernels *kernels)
+                        int sharers, const struct engine_options *options,
+                        const struct kernels *kernels)
 {
     enum status status = OK;
     struct engine_options settled = *options;
     struct decoder_limits limits;
-    TRY(settle(&settled, &limits, config, kernels));
-    const struct decoder_memory memory = decoder_plan(&config->lm, &limits, kernels);
+    struct lm_slice slice;
+    TRY(lm_slice_make(&slice, &config->lm, 0, sharers));
+    TRY(settle(&settled, &limits, &slice, kernels));
+    const struct decoder_memory memory = decoder_plan(&slice, &limits, kernels);
     *memory_out = (struct engine_memory){.cache = memory.cache,
                                          .activations = memory.activations + memory.tables,
                                          .logits = memory.logits,
@@ -145,6 +149,8 @@ enum status engine_create(struct engine **engine_out, struct model *model,
 {
     enum status status = OK;
     struct decoder_limits limits;
+    struct lm_slice slice;
+    const struct model_share *share = model_share_of(model);
     struct engine *engine = memory_new(1, sizeof *engine);
     engine->model = model;
     engine->tokenizer = tokenizer;
@@ -156,7 +162,8 @@ enum status engine_create(struct engine **engine_out, struct model *model,
         FAIL(ERR_UNSUPPORTED, "kernels %s cannot generate: missing are %s",
              model_kernels(model)->name, missing);
     TRY(find_tokens(engine));
-    TRY(settle(&engine->options, &limits, &engine->config, model_kernels(model)));
+    TRY(lm_slice_make(&slice, &engine->config.lm, share->index, share->size));
+    TRY(settle(&engine->options, &limits, &slice, model_kernels(model)));
     TRY(decoder_create(&engine->decoder, model, &limits));
     cache_blocks_init(&engine->blocks, limits.n_blocks, limits.block);
     step_init(engine);
@@ -185,6 +192,16 @@ void engine_destroy(struct engine *engine)
     cache_blocks_release(&engine->blocks);
     decoder_destroy(engine->decoder);
     free(engine);
+}
+
+enum status engine_follow(struct engine *engine)
+{
+    return decoder_follow(engine->decoder);
+}
+
+enum status engine_end(struct engine *engine)
+{
+    return decoder_end(engine->decoder);
 }
 
 /* ---- the queue ---- */

@@ -118,16 +118,23 @@ struct engine_memory {
     size_t cache, activations, logits;
     int64_t cache_blocks, block;
 };
+/* Of one of so many sharers of a model; 1: it is whole. */
 enum status engine_plan(struct engine_memory *memory_out, const struct model_config *config,
-                        const struct engine_options *options, const struct kernels *kernels);
+                        int sharers, const struct engine_options *options,
+                        const struct kernels *kernels);
 /* The plan as a line for people, to free(). */
 char *engine_memory_text(const struct engine_memory *memory);
 
-/* Model and tokenizer are borrowed. ERR_UNSUPPORTED if the model's kernels cannot decode or the
- * model is one of several sharers; ERR_SHAPE for options that do not fit together. */
+/* Model and tokenizer are borrowed. ERR_UNSUPPORTED if the model's kernels cannot decode; ERR_SHAPE
+ * for options that do not fit together. Of a shared model every sharer makes one, with the same
+ * options. The first of them is used as below; the others call engine_follow. */
 enum status engine_create(struct engine **engine_out, struct model *model,
                           const struct tokenizer *tokenizer, const struct engine_options *options);
 void engine_destroy(struct engine *engine);
+/* For all sharers but the first: takes part in its steps until that says the end. */
+enum status engine_follow(struct engine *engine);
+/* For the first, while the others follow: they come back. Nothing where nobody shares. */
+enum status engine_end(struct engine *engine);
 
 /* Fewer than `images` pictures are in work or wait. */
 bool engine_has_room(const struct engine *engine);

@@ -11,6 +11,7 @@
 #include "base/text_buffer.h"
 #include "corpus/corpus_index.h"
 #include "jobs/generate_model.h"
+#include "jobs/job_mesh.h"
 #include "sgedit/annotations_teacher.h"
 #include "sgedit/batch_teacher.h"
 #include "sgedit/chat_teacher.h"
@@ -19,7 +20,9 @@
 #include "train/stop_signals.h"
 
 struct generate_job { /* zeroed is releasable */
-    struct comm *comm;
+    struct mesh mesh;
+    struct model_share share;
+    struct comm *comm; /* the ranks that take pictures: the first of each tp group */
     const struct run_config *config;
     struct corpus *corpus;
     struct journal *journal;
@@ -125,7 +128,6 @@ static enum status open_corpus(struct generate_job *job)
 {
     enum status status = OK;
     const struct config_generate *generate = &job->config->generate;
-    TRY(generate_job_check(job->config));
     TRY(corpus_open(&job->corpus, generate->corpus));
     job->n_items = corpus_size(job->corpus);
     if (generate->records > job->n_items)
@@ -267,6 +269,7 @@ static void release(struct generate_job *job)
     journal_close(job->journal);
     corpus_close(job->corpus);
     stop_signals_close(&job->own);
+    mesh_release(&job->mesh);
     free(job->identity);
 }
 
@@ -285,30 +288,102 @@ out:
     return status;
 }
 
+/* What only ranks that take pictures have; collective over them. */
+static enum status open_stores(struct generate_job *job)
+{
+    enum status status = OK;
+    TRY(comm_agree(job->comm, open_corpus(job)));
+    TRY(open_journal(job));
+    TRY(shared_counters_create(&job->counters, job->comm, N_GENERATE_COUNTERS));
+out:
+    return status;
+}
+
+static enum status generate(struct generate_job *job, struct command_call *call)
+{
+    enum status status = open_drafter(job);
+    if (status == OK) status = open_teachers(job);
+    if (status == OK) status = begin_counters(job);
+    TRY(comm_agree(job->comm, status));
+    if (comm_rank(job->comm) == 0) status = write_config(job, call->version);
+    TRY(comm_agree(job->comm, status));
+    call->started = true;
+    TRY(run(job));
+out:
+    return status;
+}
+
+/* ---- ranks that hold one model together ---- */
+
+/* Without a model every rank takes pictures, whatever parallel.tp says. */
+static enum status make_mesh(struct generate_job *job, struct comm *world)
+{
+    enum status status = OK;
+    const struct mesh_options all = {.tp = 1};
+    if (generate_job_needs_model(job->config))
+        TRY(job_mesh_make(&job->mesh, &job->share, world, job->config));
+    else
+        TRY(mesh_init(&job->mesh, world, &all));
+    job->comm = job->mesh.tp_size > 1 ? job->mesh.dp : world;
+out:
+    return status;
+}
+
+static bool takes_pictures(const struct generate_job *job)
+{
+    return job->mesh.tp_rank == 0;
+}
+
+/* Collective over all ranks: those that take pictures bring a status that they have agreed on. */
+static enum status tell_followers(const struct generate_job *job, enum status own)
+{
+    enum status status = OK;
+    int64_t stopped = own == ERR_STOPPED;
+    if (job->mesh.tp_size == 1) return own;
+    TRY(comm_max_int64(job->mesh.world, &stopped, 1));
+    if (stopped && own != OK) return own; /* nothing has failed: nothing to be printed here */
+    if (stopped) FAIL(ERR_STOPPED, "stopped as asked; the same command goes on");
+    if (own != OK && *status_message() == '\0')
+        own = status_fail(own, "the ranks that take pictures have failed, as was said");
+    TRY(comm_agree(job->mesh.world, own));
+out:
+    return status;
+}
+
+static enum status generate_or_follow(struct generate_job *job, struct command_call *call)
+{
+    enum status status = OK;
+    struct engine *engine = job->model.engine;
+    if (takes_pictures(job)) {
+        status = generate(job, call);
+        if (engine != NULL && engine_end(engine) != OK)
+            comm_abort(job->mesh.world, "%s", status_message());
+    } else {
+        call->started = true;
+        status = engine_follow(engine);
+        comm_check_together(job->mesh.world, status); /* the others wait for this one */
+    }
+    return tell_followers(job, status);
+}
+
 enum status generate_job_run(struct comm *comm, const struct run_config *config,
                              struct command_call *call)
 {
     enum status status = OK;
-    struct generate_job job = {.comm = comm, .config = config, .signals = call->signals};
+    struct generate_job job = {.config = config, .signals = call->signals};
     job.weights = call->weights != NULL ? call->weights : config->train.init;
     if (job.signals == NULL) {
         job.signals = &job.own;
         TRY(comm_agree(comm, stop_signals_open(&job.own)));
         TRY(stop_signals_watch_end(&job.own, comm, config->faults.end_margin_s));
     }
-    TRY(comm_agree(comm, open_corpus(&job)));
-    TRY(open_journal(&job));
-    TRY(shared_counters_create(&job.counters, comm, N_GENERATE_COUNTERS));
+    TRY(comm_agree(comm, generate_job_check(config)));
+    TRY(make_mesh(&job, comm));
+    if (takes_pictures(&job)) status = open_stores(&job);
+    TRY(tell_followers(&job, status));
     if (generate_job_needs_model(config))
-        TRY(generate_model_open(&job.model, comm, config, job.weights));
-    status = open_drafter(&job);
-    if (status == OK) status = open_teachers(&job);
-    if (status == OK) status = begin_counters(&job);
-    TRY(comm_agree(comm, status));
-    if (comm_rank(comm) == 0) status = write_config(&job, call->version);
-    TRY(comm_agree(comm, status));
-    call->started = true;
-    TRY(run(&job));
+        TRY(generate_model_open(&job.model, &job.mesh, &job.share, config, job.weights));
+    TRY(generate_or_follow(&job, call));
 out:
     release(&job);
     return status;

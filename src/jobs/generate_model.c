@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/text_buffer.h"
 #include "generate/engine_setup.h"
+#include "jobs/job_mesh.h"
 
 /* The least probability of the first judge that names one. */
 static double least_yes(const struct config_generate *config)
@@ -37,19 +38,24 @@ static struct model_teacher_options teacher_options_of(const struct generate_mod
     return options;
 }
 
-enum status generate_model_open(struct generate_model *model, struct comm *comm,
-                                const struct run_config *config, const char *called)
+enum status generate_model_open(struct generate_model *model, struct mesh *mesh,
+                                struct model_share *share, const struct run_config *config,
+                                const char *called)
 {
     enum status status = OK;
+    struct comm *comm = mesh->world;
     if (config->train.init[0] == '\0')
         FAIL(ERR_ARGUMENT, "the model drafts or judges: train.init must name its checkpoint");
     model->name = text_format("robin:%s", called);
     TRY(comm_agree(comm, tokenizer_open(&model->tokenizer, config->tokenizer)));
     status = run_model_size(&model->model, config, false);
     model->model.options.limits = engine_model_limits(config);
+    share->sequence = false; /* of training; rows of a decoder are whole everywhere */
+    if (mesh->tp_size > 1) model->model.options.share = share;
     if (status == OK) status = run_model_create(&model->model, config);
     TRY(comm_agree(comm, status));
-    const struct train_parts parts = {.comm = comm, .model = model->model.model};
+    TRY(job_mesh_use_device(mesh, model->model.device, config));
+    const struct train_parts parts = {.comm = comm, .mesh = mesh, .model = model->model.model};
     TRY(run_take_init(&parts, config));
     const struct engine_options options = engine_options_from(config);
     status = engine_create(&model->engine, model->model.model, model->tokenizer, &options);

@@ -2,8 +2,9 @@
 #ifndef ROBIN_JOBS_GENERATE_MODEL_H
 #define ROBIN_JOBS_GENERATE_MODEL_H
 
-#include "comm/comm.h"
+#include "comm/mesh.h"
 #include "config/run_config.h"
+#include "model/lm_slice.h"
 #include "sgedit/model_teacher.h"
 #include "train/run_setup.h"
 
@@ -15,9 +16,12 @@ struct generate_model { /* zeroed is releasable */
     char *name; /* for provenance */
 };
 
-/* Collective. Every rank holds the whole model. `called` names its weights in provenance. */
-enum status generate_model_open(struct generate_model *model, struct comm *comm,
-                                const struct run_config *config, const char *called);
+/* Collective over the mesh's world. The ranks of a tp group hold one model together: the first of
+ * them asks it, the others follow its engine (generate/engine.h). `share` is borrowed until the
+ * close; `called` names the weights in provenance. */
+enum status generate_model_open(struct generate_model *model, struct mesh *mesh,
+                                struct model_share *share, const struct run_config *config,
+                                const char *called);
 void generate_model_close(struct generate_model *model);
 
 #endif

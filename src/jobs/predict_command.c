@@ -140,6 +140,10 @@ static enum status predict(struct work *work, const struct request *request,
     TRY(read_regions(work, request));
     TRY(engine_host_open(&work->host, request->config, request->from,
                          (const char *const *)request->set.values, (int)request->set.n));
+    if (!engine_host_leads(&work->host)) {
+        call->started = true;
+        return engine_host_follow(&work->host);
+    }
     const struct ask ask = {.id = request->image,
                             .picture = {work->picture, work->picture_size, request->image},
                             .height = work->height,

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/heartbeat.h"
 #include "base/log.h"
 #include "generate/grammar.h"
 #include "jobs/engine_host.h"
@@ -68,13 +69,21 @@ static enum status serve(const struct request *request, struct command_call *cal
     const sigset_t stops = block_signals();
     TRY(engine_host_open(&host, request->config, request->from,
                          (const char *const *)request->set.values, (int)request->set.n));
+    if (!engine_host_leads(&host)) {
+        call->started = true;
+        TRY(engine_host_follow(&host));
+        goto out;
+    }
     const struct chat_server_options options = server_options(request, &host.config);
     TRY(chat_server_open(&server, host.engine, host.tokenizer, &options));
     call->started = true;
     printf("listening on http://%s:%" PRId64 "/v1, model %s\n", request->host,
            chat_server_port(server), request->model);
     fflush(stdout);
-    while (!was_stopped(&stops)) TRY(chat_server_work(server));
+    while (!was_stopped(&stops)) {
+        heartbeat_beat(); /* other ranks may wait here for what is to be done */
+        TRY(chat_server_work(server));
+    }
     log_info("stopping: no more requests are taken, those in work are answered");
     chat_server_stop(server);
     while (!chat_server_is_idle(server)) TRY(chat_server_work(server));

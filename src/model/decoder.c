@@ -7,6 +7,8 @@
 
 #include "base/assertion.h"
 #include "base/text_buffer.h"
+#include "device/stream.h"
+#include "model/decoder_share.h"
 #include "model/language_model.h"
 #include "model/lm_head.h"
 
@@ -19,6 +21,7 @@ struct decoder_activations {
     void *gate_up, *swiglu;  /* [T, 2 F], [T, F] */
     void *rounded;           /* [n_logits, V], or rows of a source [T, D] */
     float *logits;           /* [n_logits, V] */
+    float *parts;            /* of several sharers: [size, T, D], or [n_logits, V] part by part */
 };
 
 struct decoder {
@@ -28,6 +31,10 @@ struct decoder {
     const struct kernels *kernels;
     struct stream *stream;
     struct lm_slice slice;
+    const struct model_share *share; /* the model's */
+    struct decoder_message message;
+    int64_t *part_start; /* [sharers + 1]: of a.parts */
+    int32_t *own_token;  /* [max_rows]: words counted from the first of this sharer's */
     struct language_model lm;
     struct lm_head head;
     struct decoder_activations a;
@@ -38,46 +45,48 @@ struct decoder {
 
 /* ---- memory ---- */
 
-static size_t layer_cache(const struct lm_config *config, const struct decoder_limits *limits,
+static size_t layer_cache(const struct lm_slice *slice, const struct decoder_limits *limits,
                           const struct kernels *kernels)
 {
-    const size_t bytes = kernels->cache_bytes(limits->n_blocks, limits->block, config->kv_heads,
-                                              config->hidden / config->heads);
+    const size_t bytes =
+        kernels->cache_bytes(limits->n_blocks, limits->block, slice->kv_heads, slice->head_size);
     return (bytes + ARENA_ALIGNMENT - 1) / ARENA_ALIGNMENT * ARENA_ALIGNMENT;
 }
 
 static void lay_out(struct decoder_activations *a, struct arena *arena,
-                    const struct lm_config *config, const struct decoder_limits *limits)
+                    const struct lm_slice *slice, const struct decoder_limits *limits)
 {
-    const int64_t t = limits->max_rows, n = limits->max_logits, d = config->hidden;
-    const int64_t size = d / config->heads;
+    const int64_t t = limits->max_rows, n = limits->max_logits, d = slice->config->hidden;
+    const int64_t vocab = slice->config->vocab, size = slice->size;
     a->x = take_tensor(arena, a->dtype, t, d);
     a->middle = take_tensor(arena, a->dtype, t, d);
     a->norm = take_tensor(arena, a->dtype, t, d);
     a->rstd = take_floats(arena, t, 1);
-    a->qkv = take_tensor(arena, a->dtype, t, (config->heads + 2 * config->kv_heads) * size);
-    a->attention = take_tensor(arena, a->dtype, t, d);
-    a->gate_up = take_tensor(arena, a->dtype, t, 2 * config->ffn);
-    a->swiglu = take_tensor(arena, a->dtype, t, config->ffn);
-    a->logits = take_floats(arena, n, config->vocab);
+    a->qkv =
+        take_tensor(arena, a->dtype, t, (slice->heads + 2 * slice->kv_heads) * slice->head_size);
+    a->attention = take_tensor(arena, a->dtype, t, d); /* swapped with norm: as wide */
+    a->gate_up = take_tensor(arena, a->dtype, t, 2 * slice->ffn);
+    a->swiglu = take_tensor(arena, a->dtype, t, slice->ffn);
+    a->logits = take_floats(arena, n, vocab);
     a->rounded = a->logits;
+    if (size > 1) a->parts = take_floats(arena, max_int64(size * t * d, n * vocab), 1);
     if (a->dtype == DTYPE_F32) return;
-    a->rounded =
-        take_tensor(arena, a->dtype, n * config->vocab > t * d ? n * config->vocab : t * d, 1);
+    a->rounded = take_tensor(arena, a->dtype, max_int64(n * slice->vocab, t * d), 1);
 }
 
-struct decoder_memory decoder_plan(const struct lm_config *config,
+struct decoder_memory decoder_plan(const struct lm_slice *slice,
                                    const struct decoder_limits *limits,
                                    const struct kernels *kernels)
 {
+    const struct lm_config *config = slice->config;
     struct decoder_activations a = {.dtype = kernels->dtype};
     struct arena arena;
     arena_init_measuring(&arena);
-    lay_out(&a, &arena, config, limits);
+    lay_out(&a, &arena, slice, limits);
     const size_t logits =
         size_multiply((size_t)(limits->max_logits * config->vocab), sizeof(float));
     return (struct decoder_memory){
-        .cache = size_multiply((size_t)config->layers, layer_cache(config, limits, kernels)),
+        .cache = size_multiply((size_t)config->layers, layer_cache(slice, limits, kernels)),
         .activations = arena.used - logits,
         .logits = logits,
         .tables = language_model_tables(config, limits->n_positions)};
@@ -92,8 +101,6 @@ static enum status check(const struct model *model, const struct decoder_limits 
     char *missing = kernels_missing_decoding(kernels);
     if (missing != NULL)
         FAIL(ERR_UNSUPPORTED, "kernels %s cannot decode: missing are %s", kernels->name, missing);
-    if (model_parameters(model)->sliced)
-        FAIL(ERR_UNSUPPORTED, "a model that several ranks share cannot decode; set parallel.tp: 1");
     if (model_config_of(model)->lm.layers < 1)
         FAIL(ERR_UNSUPPORTED, "a model without a language model's layers cannot decode");
     if (limits->max_rows < 1 || limits->max_logits < 1 || limits->max_logits > limits->max_rows ||
@@ -124,16 +131,19 @@ enum status decoder_create(struct decoder **decoder_out, struct model *model,
     const struct lm_config *config = &decoder->config.lm;
     const struct flat_weights flat = model_flat_weights(model);
     TRY(check(model, limits, kernels));
-    TRY(lm_slice_make(&decoder->slice, config, 0, 1));
-    const struct decoder_memory memory = decoder_plan(config, limits, kernels);
-    decoder->layer_bytes = layer_cache(config, limits, kernels);
+    decoder->share = model_share_of(model);
+    TRY(lm_slice_make(&decoder->slice, config, decoder->share->index, decoder->share->size));
+    decoder->part_start = memory_new((size_t)decoder->slice.size + 1, sizeof(int64_t));
+    decoder->own_token = memory_new((size_t)limits->max_rows, sizeof *decoder->own_token);
+    const struct decoder_memory memory = decoder_plan(&decoder->slice, limits, kernels);
+    decoder->layer_bytes = layer_cache(&decoder->slice, limits, kernels);
     TRY_WHERE(arena_init(&decoder->cache, memory.cache), "keys and values of the decoder");
     TRY_WHERE(arena_init(&decoder->memory, memory.tables + memory.activations + memory.logits),
               "activations of the decoder");
     language_model_init(&decoder->lm, &decoder->slice, &flat, &decoder->memory,
                         limits->n_positions);
     lm_head_init(&decoder->head, &decoder->slice, &flat);
-    lay_out(&decoder->a, &decoder->memory, config, limits);
+    lay_out(&decoder->a, &decoder->memory, &decoder->slice, limits);
     *decoder_out = decoder;
     decoder = NULL;
 out:
@@ -145,6 +155,9 @@ void decoder_destroy(struct decoder *decoder)
 {
     if (decoder == NULL) return;
     language_model_release(&decoder->lm);
+    decoder_message_release(&decoder->message);
+    free(decoder->part_start);
+    free(decoder->own_token);
     arena_release(&decoder->memory);
     arena_release(&decoder->cache);
     free(decoder);
@@ -179,6 +192,88 @@ static enum status normalise(const struct decoder *decoder, const struct norm *n
                                              c->hidden, c->rms_eps, decoder->stream);
 }
 
+/* ---- with others ---- */
+
+static bool is_leader(const struct decoder *decoder)
+{
+    return decoder->slice.index == 0;
+}
+
+/* tensor [n, D] = the sum of everybody's: in the order of the sharers, element by element, which a
+ * sum over a network need not keep. */
+static enum status sum_rows(struct decoder *decoder, void *tensor, int64_t n, const char *what)
+{
+    enum status status = OK;
+    const struct kernels *k = decoder->kernels, *wide = kernels_in(k, DTYPE_F32);
+    const int64_t each = n * decoder->config.lm.hidden;
+    const int index = decoder->slice.index, size = decoder->slice.size;
+    float *parts = decoder->a.parts;
+    if (size == 1) return OK;
+    for (int i = 0; i <= size; i++) decoder->part_start[i] = i * each;
+    if (decoder->a.dtype == DTYPE_F32)
+        TRY(stream_copy(decoder->stream, parts + index * each, tensor,
+                        (size_t)each * sizeof *parts));
+    else
+        TRY(k->widen(parts + index * each, tensor, each, decoder->stream));
+    TRY(decoder->share->gather(decoder->share->context, parts, decoder->part_start, what,
+                               decoder->stream));
+    for (int i = 1; i < size; i++) TRY(wide->add(parts, parts + i * each, each, decoder->stream));
+    if (decoder->a.dtype == DTYPE_F32)
+        TRY(stream_copy(decoder->stream, tensor, parts, (size_t)each * sizeof *parts));
+    else
+        TRY(k->narrow(tensor, parts, each, decoder->stream));
+out:
+    return status;
+}
+
+/* a.logits [n, V] from everybody's words, which lie part by part in a.parts. */
+static enum status arrange_logits(struct decoder *decoder, int64_t n)
+{
+    enum status status = OK;
+    const struct decoder_activations *a = &decoder->a;
+    const int64_t vocab = decoder->config.lm.vocab;
+    for (int i = 0; i < decoder->slice.size && is_leader(decoder); i++) {
+        const int64_t first = i * decoder->slice.vocab_held;
+        const int64_t words = (decoder->part_start[i + 1] - decoder->part_start[i]) / n;
+        for (int64_t row = 0; row < n; row++)
+            TRY(stream_copy(decoder->stream, a->logits + row * vocab + first,
+                            a->parts + decoder->part_start[i] + row * words,
+                            (size_t)words * sizeof *a->logits));
+    }
+out:
+    return status;
+}
+
+/* a.logits [n, V] of the rows a.norm [n, D]; of several sharers the leader's. */
+static enum status find_logits(struct decoder *decoder, int64_t n)
+{
+    enum status status = OK;
+    const struct kernels *k = decoder->kernels;
+    const struct lm_slice *s = &decoder->slice;
+    struct decoder_activations *a = &decoder->a;
+    const bool narrow = a->dtype != DTYPE_F32;
+    float *own = a->logits;
+    if (n == 0) goto out;
+    if (s->size > 1) {
+        for (int i = 0; i <= s->size; i++) {
+            const int64_t words = i * s->vocab_held;
+            decoder->part_start[i] = n * (words < s->config->vocab ? words : s->config->vocab);
+        }
+        own = a->parts + decoder->part_start[s->index];
+    }
+    TRY(k->linear_rows(narrow ? a->rounded : own, a->norm, decoder->head.weight.value, NULL, n,
+                       s->vocab, s->config->hidden, decoder->stream));
+    if (narrow) TRY(k->widen(own, a->rounded, n * s->vocab, decoder->stream));
+    if (s->size == 1) goto out;
+    TRY(decoder->share->gather(decoder->share->context, a->parts, decoder->part_start, "logits",
+                               decoder->stream));
+    TRY(arrange_logits(decoder, n));
+out:
+    return status;
+}
+
+/* ---- layers ---- */
+
 /* Rows of a source to theirs, as far as they stand anywhere; rounded in portions. */
 static enum status scatter(const struct decoder *decoder, const struct decoder_source *source,
                            int64_t n_rows)
@@ -199,16 +294,29 @@ out:
     return status;
 }
 
+/* Words counted from this sharer's first; -1 where another has them. */
+static const int32_t *own_words(const struct decoder *decoder, const struct decoder_rows *rows)
+{
+    const struct lm_slice *s = &decoder->slice;
+    if (s->size == 1) return rows->token_id;
+    for (int64_t t = 0; t < rows->n_rows; t++) {
+        const int64_t id = rows->token_id[t] - s->first_word;
+        decoder->own_token[t] = id >= 0 && id < s->vocab ? (int32_t)id : -1;
+    }
+    return decoder->own_token;
+}
+
 /* a.x [T, D]: words, and the sources' rows. */
 static enum status embed(struct decoder *decoder, const struct decoder_rows *rows)
 {
     enum status status = OK;
     const struct kernels *k = decoder->kernels;
     const struct lm_config *c = &decoder->config.lm;
-    TRY(k->embedding_forward(decoder->a.x, decoder->lm.embedding.value, rows->token_id,
-                             rows->n_rows, c->vocab, c->hidden, decoder->stream));
+    TRY(k->embedding_forward(decoder->a.x, decoder->lm.embedding.value, own_words(decoder, rows),
+                             rows->n_rows, decoder->slice.vocab, c->hidden, decoder->stream));
     for (int64_t i = 0; i < rows->n_sources; i++)
         TRY(scatter(decoder, &rows->sources[i], rows->n_rows));
+    TRY(sum_rows(decoder, decoder->a.x, rows->n_rows, "embedded rows"));
 out:
     return status;
 }
@@ -258,7 +366,7 @@ out:
 }
 
 /* a.x of one layer's input becomes that of its output. Of the last layer only the rows whose logits
- * are wanted are computed, *n_rows of them: of the others nobody reads more than keys and values. */
+ * are wanted are computed, *n_rows of them: others are read for keys and values alone. */
 static enum status run_layer(struct decoder *decoder, int64_t index,
                              const struct decoder_rows *rows, int64_t *n_rows)
 {
@@ -267,7 +375,7 @@ static enum status run_layer(struct decoder *decoder, int64_t index,
     const struct lm_slice *s = &decoder->slice;
     const struct lm_layer *layer = &decoder->lm.layers[index];
     struct decoder_activations *a = &decoder->a;
-    const int64_t d = decoder->config.lm.hidden, ffn = decoder->config.lm.ffn;
+    const int64_t d = decoder->config.lm.hidden, ffn = decoder->slice.ffn;
     const bool last = index == decoder->config.lm.layers - 1;
     TRY(normalise(decoder, &layer->input_norm, a->norm, a->x, *n_rows));
     TRY(store_keys(decoder, index, rows));
@@ -278,12 +386,32 @@ static enum status run_layer(struct decoder *decoder, int64_t index,
                             1.0 / sqrt((double)s->head_size), decoder->stream));
     if (last) TRY(keep_asked(decoder, rows));
     TRY(project(decoder, &layer->o, a->middle, a->attention, *n_rows));
+    TRY(sum_rows(decoder, a->middle, *n_rows, "attention"));
     TRY(k->add(a->middle, a->x, *n_rows * d, decoder->stream));
     TRY(normalise(decoder, &layer->attention_norm, a->norm, a->middle, *n_rows));
     TRY(project(decoder, &layer->gate_up, a->gate_up, a->norm, *n_rows));
     TRY(k->swiglu_forward(a->swiglu, a->gate_up, *n_rows, ffn, decoder->stream));
     TRY(project(decoder, &layer->down, a->x, a->swiglu, *n_rows));
+    TRY(sum_rows(decoder, a->x, *n_rows, "mlp"));
     TRY(k->add(a->x, a->middle, *n_rows * d, decoder->stream));
+out:
+    return status;
+}
+
+/* The rows through this sharer's part of the model. */
+static enum status run_rows(struct decoder *decoder, const struct decoder_rows *rows)
+{
+    enum status status = OK;
+    int64_t n = rows->n_rows;
+    ASSERT(rows->n_rows <= decoder->limits.max_rows && rows->n_logits <= decoder->limits.max_logits,
+           "%lld rows and %lld logits for a decoder of %lld and %lld", (long long)rows->n_rows,
+           (long long)rows->n_logits, (long long)decoder->limits.max_rows,
+           (long long)decoder->limits.max_logits);
+    TRY(model_send_weights(decoder->model));
+    TRY(embed(decoder, rows));
+    for (int64_t i = 0; i < decoder->config.lm.layers; i++) TRY(run_layer(decoder, i, rows, &n));
+    TRY(normalise(decoder, &decoder->head.norm, decoder->a.norm, decoder->a.x, n));
+    TRY(find_logits(decoder, n));
 out:
     return status;
 }
@@ -292,23 +420,21 @@ enum status decoder_run(struct decoder *decoder, const struct decoder_rows *rows
                         const float **logits_out)
 {
     enum status status = OK;
-    const struct kernels *k = decoder->kernels;
-    const struct lm_config *c = &decoder->config.lm;
-    struct decoder_activations *a = &decoder->a;
-    int64_t n = rows->n_rows;
-    ASSERT(rows->n_rows <= decoder->limits.max_rows && rows->n_logits <= decoder->limits.max_logits,
-           "%lld rows and %lld logits for a decoder of %lld and %lld", (long long)rows->n_rows,
-           (long long)rows->n_logits, (long long)decoder->limits.max_rows,
-           (long long)decoder->limits.max_logits);
-    TRY(model_send_weights(decoder->model));
-    TRY(embed(decoder, rows));
-    for (int64_t i = 0; i < c->layers; i++) TRY(run_layer(decoder, i, rows, &n));
-    TRY(normalise(decoder, &decoder->head.norm, a->norm, a->x, n));
-    TRY(k->linear_rows(a->rounded, a->norm, decoder->head.weight.value, NULL, rows->n_logits,
-                       c->vocab, c->hidden, decoder->stream));
-    if (a->dtype != DTYPE_F32)
-        TRY(k->widen(a->logits, a->rounded, rows->n_logits * c->vocab, decoder->stream));
-    *logits_out = a->logits;
+    ASSERT(is_leader(decoder), "only the first sharer runs a decoder; the others follow");
+    if (decoder->slice.size > 1) TRY(decoder_tell_rows(&decoder->message, decoder->share, rows));
+    TRY(run_rows(decoder, rows));
+    *logits_out = decoder->a.logits;
+out:
+    return status;
+}
+
+static enum status copy_blocks(struct decoder *decoder, const int32_t *to_from, int64_t n)
+{
+    enum status status = OK;
+    const struct lm_slice *s = &decoder->slice;
+    for (int64_t i = 0; i < decoder->config.lm.layers; i++)
+        TRY(decoder->kernels->cache_copy(cache_of(decoder, i), to_from, n, decoder->limits.block,
+                                         s->kv_heads, s->head_size, decoder->stream));
 out:
     return status;
 }
@@ -316,11 +442,33 @@ out:
 enum status decoder_copy_blocks(struct decoder *decoder, const int32_t *to_from, int64_t n)
 {
     enum status status = OK;
-    const struct lm_slice *s = &decoder->slice;
-    for (int64_t i = 0; i < decoder->config.lm.layers; i++)
-        TRY(decoder->kernels->cache_copy(decoder->cache.base + (size_t)i * decoder->layer_bytes,
-                                         to_from, n, decoder->limits.block, s->kv_heads,
-                                         s->head_size, decoder->stream));
+    if (n == 0) goto out;
+    if (decoder->slice.size > 1)
+        TRY(decoder_tell_copies(&decoder->message, decoder->share, to_from, n));
+    TRY(copy_blocks(decoder, to_from, n));
 out:
     return status;
+}
+
+enum status decoder_follow(struct decoder *decoder)
+{
+    enum status status = OK;
+    enum decoder_order order = DECODER_RUNS;
+    ASSERT(!is_leader(decoder), "the first sharer leads");
+    while (order != DECODER_ENDS) {
+        int64_t n = 0;
+        TRY(decoder_hear(&decoder->message, decoder->share, &order));
+        const struct decoder_rows rows = decoder_heard_rows(&decoder->message);
+        const int32_t *copies = decoder_heard_copies(&decoder->message, &n);
+        if (order == DECODER_RUNS) TRY(run_rows(decoder, &rows));
+        if (order == DECODER_COPIES) TRY(copy_blocks(decoder, copies, n));
+    }
+out:
+    return status;
+}
+
+enum status decoder_end(struct decoder *decoder)
+{
+    if (decoder->slice.size == 1) return OK;
+    return decoder_tell_end(&decoder->message, decoder->share);
 }

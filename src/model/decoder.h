@@ -1,6 +1,10 @@
 /* Decoding: rows of many sequences through the language model, their keys and values in a cache
  * of blocks. Which rows, where their keys go and which keys they see is the caller's; a row's
- * results depend on its own sequence alone, bit for bit, whatever other rows are in the call. */
+ * results depend on its own sequence alone, bit for bit, whatever other rows are in the call.
+ *
+ * Of a model that several sharers hold each has a decoder of the same limits. Sharer 0 leads: it
+ * runs rows and copies blocks, while the others follow (decoder_follow). Sums over the sharers are
+ * made in their order, so rows keep to themselves there, too. */
 #ifndef ROBIN_MODEL_DECODER_H
 #define ROBIN_MODEL_DECODER_H
 
@@ -23,12 +27,12 @@ struct decoder_limits {
 struct decoder_memory { /* bytes */
     size_t cache, activations, logits, tables;
 };
-struct decoder_memory decoder_plan(const struct lm_config *config,
+struct lm_slice;
+struct decoder_memory decoder_plan(const struct lm_slice *slice,
                                    const struct decoder_limits *limits,
                                    const struct kernels *kernels);
 
-/* Weights, kernels and stream are the model's. ERR_UNSUPPORTED if the kernels cannot decode, or the
- * model is one of several sharers. */
+/* Weights, kernels and stream are the model's. ERR_UNSUPPORTED if the kernels cannot decode. */
 enum status decoder_create(struct decoder **decoder_out, struct model *model,
                            const struct decoder_limits *limits);
 void decoder_destroy(struct decoder *decoder);
@@ -56,5 +60,10 @@ enum status decoder_run(struct decoder *decoder, const struct decoder_rows *rows
                         const float **logits_out);
 /* Block to_from[2 n] of every layer becomes a copy of block to_from[2 n + 1]. */
 enum status decoder_copy_blocks(struct decoder *decoder, const int32_t *to_from, int64_t n);
+
+/* For all sharers but the first: does what that does, until it ends. */
+enum status decoder_follow(struct decoder *decoder);
+/* For the first, while the others follow: they come back. Nothing where nobody shares. */
+enum status decoder_end(struct decoder *decoder);
 
 #endif

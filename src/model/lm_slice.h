@@ -9,6 +9,7 @@
 #define ROBIN_MODEL_LM_SLICE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/status.h"
@@ -33,6 +34,8 @@ struct model_share {
     /* out: the sum of the own part of everybody's values. */
     enum status (*scatter)(void *context, float *out, const float *values, const int64_t *first,
                            const char *what, struct stream *stream);
+    /* The bytes, of the host's memory, become sharer 0's. */
+    enum status (*tell)(void *context, void *bytes, size_t size);
 };
 
 struct lm_slice {

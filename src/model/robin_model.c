@@ -400,6 +400,11 @@ struct flat_weights model_flat_weights(const struct model *model)
     return flat;
 }
 
+const struct model_share *model_share_of(const struct model *model)
+{
+    return &model->share;
+}
+
 enum status model_send_weights(struct model *model)
 {
     return model_store_send_weights(&model->store);
@@ -497,6 +502,7 @@ struct passage {
     const struct model_batch *batch; /* as given */
     struct model_batch own;          /* as this sharer takes it */
     struct model_run run;
+    bool alone; /* all images are this sharer's, and nobody else takes part */
 };
 
 /* Whether others follow the stages: where gradients and weights are the host's and the kernels are
@@ -596,6 +602,11 @@ static enum status embed(struct model *model, struct passage *passage)
     TRY(batch_check(batch, &model->config, &model->options.limits, model->lm.n_positions));
     struct model_limits sizes = batch_sizes(batch);
     batch_share_choose(&model->own, batch, &model->slice);
+    if (passage->alone) {
+        model->own.first_image = model->own.first_region = 0;
+        model->own.n_images = batch->n_images;
+        model->own.n_regions = batch->n_regions;
+    }
     arena_rewind(&model->memory, 0);
     lay_out(model, &model->memory, &sizes, NULL);
     passage->run.wide = model->lm_activations.wide;
@@ -727,7 +738,14 @@ enum status model_embed(struct model *model, const struct model_batch *batch, fl
 {
     enum status status = OK;
     struct passage passage = passage_make(model, batch, NULL);
-    ASSERT(model->share.size == 1, "rows are embedded by whole models only");
+    ASSERT(!model->slice.sequence, "rows are not embedded where sharers split them");
+    const int64_t most = (model->options.limits.max_images + model->share.size - 1) /
+                         model->share.size; /* what memory was planned for */
+    if (batch->n_images > most)
+        FAIL(ERR_LIMIT, "one of %d sharers was made for %lld pictures at once and embeds %lld",
+             model->share.size, (long long)most, (long long)batch->n_images);
+    passage.alone = true;
+    passage.run.share = NULL;
     TRY(embed(model, &passage));
     TRY(read_tensor(&passage.run, rows, model->lm_activations.inputs[0],
                     batch->n_tokens * model->config.lm.hidden));

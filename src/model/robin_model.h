@@ -59,6 +59,8 @@ size_t model_memory_used(const struct model *model);
 const struct parameter_table *model_parameters(const struct model *model);
 const struct model_config *model_config_of(const struct model *model);
 const struct model_options *model_options_of(const struct model *model);
+/* Who holds the model together with this sharer (lm_slice.h); size 1: nobody. */
+const struct model_share *model_share_of(const struct model *model);
 float *model_weights(struct model *model); /* flat, [n_weight_elements] */
 float *
 model_gradients(struct model *model); /* flat, [n_gradient_elements]; NULL without backward */
@@ -119,7 +121,8 @@ enum status model_logits(struct model *model, const struct model_batch *batch,
                          const struct model_observer *observer, float *logits);
 
 /* The rows that the language model would read, without running it: words, image and region tokens
- * of the batch, rows [T, D] f32 written. Targets are not read. Not for sharers. */
+ * of the batch, rows [T, D] f32 written. Targets are not read. A sharer does it alone, for all
+ * images: words that are not in its part of the vocabulary are zeros. */
 enum status model_embed(struct model *model, const struct model_batch *batch, float *rows);
 /* What the model computes with. */
 const struct kernels *model_kernels(const struct model *model);

@@ -27,6 +27,11 @@ static enum status scatter(void *context, float *out, const float *values, const
     return comm_device_reduce_scatter(context, out, values, first, what, stream);
 }
 
+static enum status tell(void *context, void *bytes, size_t size)
+{
+    return comm_broadcast(context, bytes, size, 0);
+}
+
 struct model_share tensor_parallel_share(struct comm *tp, bool sequence)
 {
     return (struct model_share){.index = comm_rank(tp),
@@ -36,5 +41,6 @@ struct model_share tensor_parallel_share(struct comm *tp, bool sequence)
                                 .sum = sum,
                                 .max = max,
                                 .gather = gather,
-                                .scatter = scatter};
+                                .scatter = scatter,
+                                .tell = tell};
 }

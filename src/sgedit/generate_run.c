@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/heartbeat.h"
 #include "base/log.h"
 #include "base/text_buffer.h"
 #include "sgedit/generate_progress.h"
@@ -270,6 +271,7 @@ static enum status look_around(struct worker *worker, bool at_once)
     struct generate_run *run = worker->run;
     const double now = monotonic_seconds();
     int64_t stop = 0;
+    heartbeat_beat(); /* ranks that hold a model with this one wait for orders */
     if (!at_once && now - worker->looked < LOOK_SECONDS) return OK;
     worker->looked = now;
     if (run->stop_wanted != NULL && run->stop_wanted(run->stop_context)) {

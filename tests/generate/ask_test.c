@@ -199,7 +199,7 @@ static void options_that_do_not_fit_are_refused(void **state)
         assert_int_equal(engine_create(&engine, made.model, made.tokenizer, &cases[i].options),
                          ERR_SHAPE);
         assert_non_null(strstr(status_message(), cases[i].sentence));
-        assert_int_equal(engine_plan(&memory, model_config_of(made.model), &cases[i].options,
+        assert_int_equal(engine_plan(&memory, model_config_of(made.model), 1, &cases[i].options,
                                      model_kernels(made.model)),
                          ERR_SHAPE);
     }
@@ -207,7 +207,7 @@ static void options_that_do_not_fit_are_refused(void **state)
     struct engine_options options = engine_options_default();
     options.cache_bytes = 1 << 20;
     engine_case_ok(
-        engine_plan(&memory, model_config_of(made.model), &options, model_kernels(made.model)));
+        engine_plan(&memory, model_config_of(made.model), 1, &options, model_kernels(made.model)));
     char *text = engine_memory_text(&memory);
     assert_string_equal(text, "1.0 MiB of keys and values (512 blocks of 16 tokens), 0.2 MiB of "
                               "activations, 0.1 MiB of logits");

@@ -1,0 +1,72 @@
+#!/bin/bash
+# Models that several ranks hold together answer as one rank does: job: generate on meshes dp x tp of
+# 1 x 2, 2 x 2 and 1 x 4 ranks (key heads split, and repeated; a vocabulary and an inner width that
+# do not divide), and predict on two. Sums over ranks round otherwise: no margin here is so small.
+set -uo pipefail
+robin=${ROBIN_BUILD:-build/cpu}/robin-dist
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+fail() { echo "FAILED: $*"; tail -n 20 "$work/log"; exit 1; }
+
+"$robin" data build scenes --count 8 --size 64 --out "$work/scenes" --threads 1 >"$work/log" 2>&1 ||
+    fail "data build scenes"
+cat >"$work/model.yaml" <<END2
+model:
+  image: {height: 64, width: 64}
+  vision: {depths: [1, 1, 1, 1], dims: [8, 8, 8, 8], layer_scale_init: 1}
+  extractor: {embed: 8, mask_side: 4}
+  lm: {vocab: 577, hidden: 32, ffn: 66, layers: 2, heads: 4, kv_heads: 2, max_positions: 512}
+tokenizer: datasets/tokenizer-scenes
+END2
+{
+    cat "$work/model.yaml"
+    echo "data: {sources: [{corpus: $work/scenes, tasks: [sg]}], max_length: 256, max_tokens: 400}"
+    echo "train: {global_batch: 4, steps: 2, save_every: 0}"
+} >"$work/train.yaml"
+"$robin" "$work/train.yaml" run_dir="$work/trained" >"$work/log" 2>&1 || fail "train"
+{
+    echo "job: generate"
+    cat "$work/model.yaml"
+    echo "data: {max_length: 256, max_tokens: 400}"
+    echo "train: {init: $work/trained}"
+    echo "generate: {corpus: $work/scenes, drafter: model, in_flight: 3, max_tokens: 24,"
+    echo "  shard_records: 4, filters: [{kind: judge, threshold: 0.5}]}"
+    echo "verifier: {kind: robin}"
+    echo "teacher: {kind: annotations, noise: 0.3}"
+} >"$work/run.yaml"
+"$robin" "$work/run.yaml" run_dir="$work/one" >"$work/log" 2>&1 || fail "one rank"
+for mesh in "2 2" "4 2" "4 4"; do
+    read -r ranks tp <<<"$mesh"
+    launch/mpirun.sh -np "$ranks" "$robin" "$work/run.yaml" run_dir="$work/$ranks.$tp" \
+        parallel.tp="$tp" >"$work/log" 2>&1 || fail "$ranks ranks, tp $tp"
+    for file in corpus sg ledger report.json; do
+        diff -r "$work/one/$file" "$work/$ranks.$tp/$file" >/dev/null ||
+            fail "$ranks ranks, tp $tp: other bytes in $file"
+    done
+done
+grep -q "^relations ended by" "$work/one/report.txt" || fail "nothing was edited"
+
+# a picture of two colours
+python3 - "$work/x.png" <<'END2'
+import struct, sys, zlib
+rows = b''.join(b'\0' + bytes([200, 30, 30] * 32 + [20, 40, 220] * 32) for _ in range(64))
+def chunk(name, data):
+    return struct.pack('>I', len(data)) + name + data + struct.pack('>I', zlib.crc32(name + data))
+open(sys.argv[1], 'wb').write(b'\x89PNG\r\n\x1a\n' + chunk(
+    b'IHDR', struct.pack('>IIBBBBB', 64, 64, 8, 2, 0, 0, 0)) + chunk(
+    b'IDAT', zlib.compress(rows)) + chunk(b'IEND', b''))
+END2
+ask=(predict "$work/run.yaml" --image "$work/x.png" --box 0,0,32,64 --box 32,0,64,64)
+ask+=(--set decode.max_tokens=24)
+"$robin" "${ask[@]}" >"$work/whole.txt" 2>"$work/log" || fail "predict"
+[ -s "$work/whole.txt" ] || fail "predict: no answer"
+launch/mpirun.sh -np 2 "$robin" "${ask[@]}" --set parallel.tp=2 >"$work/shared.txt" 2>"$work/log" ||
+    fail "predict on two ranks"
+diff <(grep -c . "$work/whole.txt") <(grep -c . "$work/shared.txt") >"$work/log" ||
+    fail "predict on two ranks: another number of lines"
+while read -r line; do
+    grep -qF -- "$line" "$work/shared.txt" || fail "predict on two ranks: no line '$line'"
+done <"$work/whole.txt"
+launch/mpirun.sh -np 2 "$robin" "${ask[@]}" >"$work/log" 2>&1 && fail "two ranks without parallel.tp"
+grep -q "parallel.tp" "$work/log" || fail "two ranks: the message does not name parallel.tp"
+echo "models held by 2 and 4 ranks answer as whole ones"
