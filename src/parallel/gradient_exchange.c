@@ -712,20 +712,23 @@ out:
     return status;
 }
 
-/* Where the optimizer finds the weights. */
+/* Where the optimizer finds the weights. Collective on GPUs, where that can fail. */
 static enum status find_weights(struct gradient_exchange *exchange)
 {
-    if (lane_is_gpu(&exchange->lane))
-        return model_gpu_weights(exchange->model, rounds_weights(exchange), &exchange->weights);
-    exchange->weights = model_weights(exchange->model);
-    return OK;
+    enum status status = OK;
+    if (!lane_is_gpu(&exchange->lane)) {
+        exchange->weights = model_weights(exchange->model);
+        return OK;
+    }
+    status = model_gpu_weights(exchange->model, rounds_weights(exchange), &exchange->weights);
+    return comm_agree(exchange->options.mesh->world, status);
 }
 
 enum status exchange_update(struct gradient_exchange *exchange, struct optimizer *optimizer,
                             double norm, double lr_factor)
 {
     enum status status = OK;
-    TRY(comm_agree(exchange->options.mesh->world, find_weights(exchange)));
+    TRY(find_weights(exchange));
     pthread_mutex_lock(&exchange->mutex);
     exchange->n_updated = exchange->n_gathered = exchange->n_gathers_held = 0;
     exchange->gathering = exchange->list.n > 0;

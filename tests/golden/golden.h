@@ -13,10 +13,12 @@
 struct kernels;
 struct mesh;
 struct model_share;
+struct device;
 struct stream;
 
 struct golden_options {
     const struct kernels *kernels; /* which table runs the models */
+    struct device *device;
     struct stream *stream;
     const struct kernels *host_kernels; /* and what the host computes; the same on the CPU */
     struct stream *host_stream;

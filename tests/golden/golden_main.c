@@ -161,6 +161,7 @@ static enum status open_device(struct command *command, struct device **device_o
     struct golden_options *options = &command->options;
     const bool on_gpu = kernels_on_gpu(options->kernels);
     TRY(device_open(device_out, options->kernels->device, 0));
+    options->device = *device_out;
     TRY(stream_create(&options->host_stream, command->n_threads));
     options->host_kernels = on_gpu ? &kernels_cpu : options->kernels;
     options->stream = options->host_stream;

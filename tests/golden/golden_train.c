@@ -175,7 +175,8 @@ static enum status begin(struct run *run)
                                               .kernels = run->options->host_kernels,
                                               .bucket_elements = BUCKET_ELEMENTS,
                                               .overlap = true,
-                                              .gpu = on_gpu ? run->options->stream : NULL};
+                                              .gpu = on_gpu ? run->options->stream : NULL,
+                                              .device = run->options->device};
     struct optimizer_options adamw = {
         .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .weight_decay = 0, .clip_norm = run->clip};
     for (int m = 0; m < N_MODULES; m++) adamw.lr[m] = run->lr;

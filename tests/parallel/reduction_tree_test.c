@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "base/random.h"
+#include "device/stream.h"
 #include "kernels.h"
 #include "parallel/reduction_tree.h"
 
@@ -61,7 +62,9 @@ static void powers_of_two_add_up_alike(void **state)
                 tree_leaves_of(&first, &end, n, rank, ranks);
                 pieces[rank] = sum_of_stack(leaves, first, end);
             }
+            struct stream alone = {0};
             const struct piece_sum sum = {.kernels = &kernels_ref,
+                                          .stream = &alone,
                                           .n = 1,
                                           .groups = 1,
                                           .group_stride = 1,
@@ -79,7 +82,9 @@ static void groups_come_after_members(void **state)
 {
     (void)state;
     float pieces[] = {1, 0, 0x1p-24f, 0, 0x1p-24f, 0}, all = 0;
+    struct stream alone = {0};
     const struct piece_sum sum = {.kernels = &kernels_ref,
+                                  .stream = &alone,
                                   .n = 1,
                                   .groups = 2,
                                   .group_stride = 1,
