@@ -253,6 +253,17 @@ void engine_cancel(struct engine *engine, uint64_t tag)
     }
 }
 
+bool engine_look(const struct engine *engine, uint64_t tag, int64_t branch, int64_t turn,
+                 struct engine_progress *progress_out)
+{
+    const struct picture *picture = engine->first;
+    while (picture != NULL && picture->tag != tag) picture = picture->next;
+    if (picture == NULL || picture->branches[branch].turn < turn) return false;
+    *progress_out = (struct engine_progress){.answer = &picture->branches[branch].answers[turn],
+                                             .prompt_tokens = picture->branches[branch].rows.n};
+    return true;
+}
+
 /* ---- results ---- */
 
 static struct engine_result result_of(struct picture *picture)

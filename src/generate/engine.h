@@ -22,6 +22,7 @@
 #include <stdint.h>
 
 #include "base/status.h"
+#include "base/text_buffer.h"
 #include "image/image.h"
 #include "image/rle.h"
 #include "model/robin_model.h"
@@ -149,6 +150,21 @@ bool engine_is_idle(const struct engine *engine); /* nothing in work, nothing wa
 bool engine_take(struct engine *engine, struct engine_result *result_out);
 /* Drops a request that has not come back (a client went away); nothing if there is none. */
 void engine_cancel(struct engine *engine, uint64_t tag);
+
+/* How far a branch has come, for who shows answers before they are whole. */
+struct engine_progress {
+    const struct engine_answer *answer; /* of a turn; its text is NULL while it grows */
+    int64_t prompt_tokens;              /* of this branch */
+};
+/* False: there is no such request, its results are there to be taken, or the turn has not begun.
+ * Points into the engine: until its next step. */
+bool engine_look(const struct engine *engine, uint64_t tag, int64_t branch, int64_t turn,
+                 struct engine_progress *progress_out);
+/* Appends what n tokens of an answer read as: special tokens are left out but for those of boxes.
+ * Cut anywhere, the parts make up the whole unless the cut splits a character: a part that ends in
+ * the replacement character may be half of one. */
+void engine_decode(const struct engine *engine, const int32_t *tokens, int64_t n,
+                   struct text_buffer *out);
 
 struct engine_counts {
     int64_t steps, rows; /* passes, and rows in them */

@@ -62,20 +62,15 @@ out:
     return status;
 }
 
-/* Special tokens are left out but for those of boxes. */
-static char *answer_text(const struct engine *engine, const struct engine_answer *answer)
+void engine_decode(const struct engine *engine, const int32_t *tokens, int64_t n,
+                   struct text_buffer *out)
 {
-    struct text_buffer text = {0};
-    for (int64_t i = 0, end; i < answer->n_tokens; i = end) {
-        const int32_t token = answer->tokens[i];
-        const bool box = token == engine->box_start_id || token == engine->box_end_id;
-        for (end = i + 1; !box && end < answer->n_tokens; end++)
-            if (answer->tokens[end] == engine->box_start_id ||
-                answer->tokens[end] == engine->box_end_id)
-                break;
-        tokenizer_decode(engine->tokenizer, answer->tokens + i, end - i, !box, &text);
+    for (int64_t i = 0, end; i < n; i = end) {
+        const bool box = tokens[i] == engine->box_start_id || tokens[i] == engine->box_end_id;
+        for (end = i + 1; !box && end < n; end++)
+            if (tokens[end] == engine->box_start_id || tokens[end] == engine->box_end_id) break;
+        tokenizer_decode(engine->tokenizer, tokens + i, end - i, !box, out);
     }
-    return text_take(&text);
 }
 
 /* The next question joins the rows to run, behind the end of the answer before it. */
@@ -98,7 +93,9 @@ static enum status end_turn(struct engine *engine, const struct picture *picture
 {
     enum status status = OK;
     struct engine_answer *answer = &branch->answers[branch->turn];
-    answer->text = answer_text(engine, answer);
+    struct text_buffer text = {0};
+    engine_decode(engine, answer->tokens, answer->n_tokens, &text);
+    answer->text = text_take(&text);
     answer->truncated = truncated;
     branch->capacity = 0;
     while (++branch->turn < branch->n_turns) {

@@ -18,24 +18,15 @@ static char *dump(json_t *root)
     return text;
 }
 
-static json_t *usage(const struct engine_result *result)
+static json_t *usage(const struct chat_request *request, const struct chat_choice *choices,
+                     int64_t prompt_tokens)
 {
-    int64_t prompt = result->prompt_tokens / result->n_branches; /* once, however many choices */
-    return json_pack("{s:I, s:I, s:I, s:{s:I}}", "prompt_tokens", (json_int_t)prompt,
-                     "completion_tokens", (json_int_t)result->answer_tokens, "total_tokens",
-                     (json_int_t)(prompt + result->answer_tokens), "prompt_tokens_details",
-                     "cached_tokens", (json_int_t)0);
-}
-
-/* The text up to the first stop. */
-static size_t text_length(const struct chat_request *request, const char *text)
-{
-    size_t length = strlen(text);
-    for (int64_t i = 0; i < request->n_stops; i++) {
-        const char *at = strstr(text, request->stops[i]);
-        if (at != NULL && (size_t)(at - text) < length) length = (size_t)(at - text);
-    }
-    return length;
+    int64_t n = 0;
+    for (int64_t i = 0; i < request->n_choices; i++) n += choices[i].n_tokens;
+    return json_pack("{s:I, s:I, s:I, s:{s:I}}", "prompt_tokens", (json_int_t)prompt_tokens,
+                     "completion_tokens", (json_int_t)n, "total_tokens",
+                     (json_int_t)(prompt_tokens + n), "prompt_tokens_details", "cached_tokens",
+                     (json_int_t)0);
 }
 
 static json_t *head(const struct chat_name *name, const char *object, json_t *choices)
@@ -48,38 +39,38 @@ static json_t *head(const struct chat_name *name, const char *object, json_t *ch
     return root;
 }
 
-/* A choice: `part` "message" with text, "delta" with text, or "delta" that ends. */
-static json_t *choice(const struct chat_request *request, const struct engine_result *result,
-                      int64_t index, const char *part, bool ends)
+/* A choice of which `part`, "message" or "delta", is given; `finish` NULL: not ended. */
+static json_t *choice_json(int64_t index, const char *part, json_t *message, const char *finish)
 {
-    const struct engine_answer *answer = &result->branches[index].answers[0];
-    const size_t length = text_length(request, answer->text);
-    const bool cut = answer->truncated && length == strlen(answer->text);
-    const bool whole = strcmp(part, "message") == 0;
-    json_t *message = json_object();
-    if (whole || !ends) {
-        json_object_set_new(message, "role", json_string("assistant"));
-        json_object_set_new(message, "content", json_stringn(answer->text, length));
-    }
-    if (whole) json_object_set_new(message, "refusal", json_null());
-    if (answer->yes >= 0 && !ends) json_object_set_new(message, "yes", json_real(answer->yes));
-    if (answer->yes >= 0 && whole) json_object_set_new(message, "yes", json_real(answer->yes));
-    json_t *root =
-        json_pack("{s:I, s:o, s:n}", "index", (json_int_t)index, part, message, "logprobs");
+    json_t *root = json_pack("{s:I, s:o, s:n, s:s?}", "index", (json_int_t)index, part, message,
+                             "logprobs", "finish_reason", finish);
     ASSERT(root != NULL, "a choice could not be made");
-    json_object_set_new(root, "finish_reason",
-                        ends ? json_string(cut ? "length" : "stop") : json_null());
     return root;
 }
 
-static json_t *choices(const struct chat_request *request, const struct engine_result *result,
-                       const char *part, bool ends)
+static const char *finish_of(const struct chat_choice *choice)
+{
+    return choice->cut ? "length" : "stop";
+}
+
+char *chat_reply_answers(const struct chat_name *name, const struct chat_request *request,
+                         const struct chat_choice *choices, int64_t prompt_tokens)
 {
     json_t *list = json_array();
-    for (int64_t b = 0; b < result->n_branches; b++)
-        json_array_append_new(list, choice(request, result, b, part, ends));
-    return list;
+    for (int64_t i = 0; i < request->n_choices; i++) {
+        const struct chat_choice *choice = &choices[i];
+        json_t *message = json_pack("{s:s, s:s%, s:n}", "role", "assistant", "content",
+                                    text_of(&choice->text), choice->text.length, "refusal");
+        ASSERT(message != NULL, "a message could not be made");
+        if (choice->has_yes) json_object_set_new(message, "yes", json_real(choice->yes));
+        json_array_append_new(list, choice_json(i, "message", message, finish_of(choice)));
+    }
+    json_t *root = head(name, "chat.completion", list);
+    json_object_set_new(root, "usage", usage(request, choices, prompt_tokens));
+    return dump(root);
 }
+
+/* ---- streams ---- */
 
 static void append_event(struct text_buffer *out, json_t *root)
 {
@@ -88,25 +79,63 @@ static void append_event(struct text_buffer *out, json_t *root)
     free(text);
 }
 
-char *chat_reply_answers(const struct chat_name *name, const struct chat_request *request,
-                         const struct engine_result *result)
+/* Where the usage was asked for, every other chunk says that it is not that of the usage. */
+static void append_chunk(struct text_buffer *out, const struct chat_name *name,
+                         const struct chat_request *request, json_t *choices, json_t *used)
 {
-    if (!request->stream) {
-        json_t *root = head(name, "chat.completion", choices(request, result, "message", true));
-        json_object_set_new(root, "usage", usage(result));
-        return dump(root);
+    json_t *root = head(name, "chat.completion.chunk", choices);
+    if (request->include_usage)
+        json_object_set_new(root, "usage", used != NULL ? used : json_null());
+    append_event(out, root);
+}
+
+void chat_events_begin(struct text_buffer *out, const struct chat_name *name,
+                       const struct chat_request *request)
+{
+    for (int64_t i = 0; i < request->n_choices; i++) {
+        json_t *delta = json_pack("{s:s, s:s}", "role", "assistant", "content", "");
+        json_t *choice = choice_json(i, "delta", delta, NULL);
+        append_chunk(out, name, request, json_pack("[o]", choice), NULL);
     }
-    static const char object[] = "chat.completion.chunk";
-    struct text_buffer out = {0};
-    append_event(&out, head(name, object, choices(request, result, "delta", false)));
-    append_event(&out, head(name, object, choices(request, result, "delta", true)));
-    if (request->include_usage) {
-        json_t *root = head(name, object, json_array());
-        json_object_set_new(root, "usage", usage(result));
-        append_event(&out, root);
+}
+
+void chat_events_add(struct text_buffer *out, const struct chat_name *name,
+                     const struct chat_request *request, struct chat_choice *choices)
+{
+    for (int64_t i = 0; i < request->n_choices; i++) {
+        struct chat_choice *choice = &choices[i];
+        const size_t sure = chat_choice_sure(choice, request);
+        if (sure > choice->told) {
+            json_t *delta = json_pack("{s:s%}", "content", text_of(&choice->text) + choice->told,
+                                      sure - choice->told);
+            ASSERT(delta != NULL, "a part of an answer is no UTF-8");
+            append_chunk(out, name, request, json_pack("[o]", choice_json(i, "delta", delta, NULL)),
+                         NULL);
+            choice->told = sure;
+        }
+        if (!choice->ended || choice->end_told) continue;
+        json_t *delta = json_object();
+        if (choice->has_yes) json_object_set_new(delta, "yes", json_real(choice->yes));
+        json_t *last = choice_json(i, "delta", delta, finish_of(choice));
+        append_chunk(out, name, request, json_pack("[o]", last), NULL);
+        choice->end_told = true;
     }
-    text_append(&out, "data: [DONE]\n\n");
-    return text_take(&out);
+}
+
+void chat_events_end(struct text_buffer *out, const struct chat_name *name,
+                     const struct chat_request *request, const struct chat_choice *choices,
+                     int64_t prompt_tokens)
+{
+    if (request->include_usage)
+        append_chunk(out, name, request, json_array(), usage(request, choices, prompt_tokens));
+    text_append(out, "data: [DONE]\n\n");
+}
+
+void chat_events_break(struct text_buffer *out, const char *sentence, const char *type)
+{
+    char *text = chat_reply_error(sentence, type, NULL, NULL);
+    text_printf(out, "data: %s\n\n", text);
+    free(text);
 }
 
 char *chat_reply_error(const char *sentence, const char *type, const char *parameter,

@@ -1,59 +1,25 @@
-/* See chat_server.h. A request's life: its body is gathered by the HTTP thread, which reads it,
- * queues it and puts the connection to sleep; the engine's thread takes it from the queue, answers,
- * and wakes the connection; the HTTP thread sends the reply and forgets it. Everything in struct
- * call but its state is the property of the side whose turn it is; states change under the lock. */
+/* See chat_server.h and chat_server_state.h: the HTTP thread, and the life of a server. */
 #include "serve/chat_server.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <microhttpd.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "base/log.h"
 #include "base/text_buffer.h"
-#include "serve/chat_reply.h"
+#include "serve/chat_server_state.h"
 
-#define WAIT_NANOSECONDS 100000000
-#define BODIES_TOGETHER  16
+#define BODIES_TOGETHER 16
 
-enum call_state { CALL_READS, CALL_WAITS, CALL_WORKS, CALL_ANSWERED, CALL_ABANDONED };
-
-struct call {
-    struct call *next; /* in the server's list: calls that wait, work, or were abandoned */
-    enum call_state state;
-    uint64_t number;
-    struct MHD_Connection *connection;
-    struct text_buffer body;
-    size_t counted; /* of the body, in the server's sum */
-    bool refused;   /* the rest of the body is passed over */
-    struct chat_request request;
-    unsigned code; /* of the reply */
-    char *reply;
-};
-
-struct chat_server {
-    struct chat_server_options options;
-    struct engine *engine;
-    const struct tokenizer *tokenizer;
-    struct MHD_Daemon *daemon;
-    int64_t port;
-    int64_t created;
-    pthread_mutex_t lock;
-    pthread_cond_t arrived;
-    struct call *first; /* guarded, as everything below */
-    int64_t n_calls;
-    int64_t n_unsent; /* replies that connections have not taken yet */
-    size_t body_bytes;
-    uint64_t next_number;
-    bool stopping;
-};
-
-static void call_destroy(struct call *call)
+void call_destroy(struct call *call)
 {
+    for (int64_t i = 0; call->choices != NULL && i < call->request.n_choices; i++)
+        chat_choice_release(&call->choices[i]);
+    free(call->choices);
+    text_release(&call->events);
     text_release(&call->body);
     chat_request_release(&call->request);
     free(call->reply);
@@ -84,19 +50,65 @@ static const char *error_type(unsigned code)
     return code >= 500 ? "server_error" : "invalid_request_error";
 }
 
-static void set_error(struct call *call, unsigned code, const char *sentence, const char *parameter,
-                      const char *word)
+void call_set_error(struct call *call, unsigned code, const char *sentence, const char *parameter,
+                    const char *word)
 {
     free(call->reply);
     call->code = code;
     call->reply = chat_reply_error(sentence, error_type(code), parameter, word);
 }
 
+void call_wake(struct call *call)
+{
+    if (!call->asleep) return;
+    call->asleep = false;
+    MHD_resume_connection(call->connection);
+}
+
+/* What of a stream has not been sent; where there is nothing yet, the connection sleeps. */
+static ssize_t give_events(void *context, uint64_t at, char *bytes, size_t room)
+{
+    struct call *call = context;
+    ssize_t given = 0;
+    (void)at;
+    pthread_mutex_lock(&call->server->lock);
+    const size_t left = call->events.length - call->sent;
+    if (left > 0) {
+        given = (ssize_t)(left < room ? left : room);
+        memcpy(bytes, call->events.text + call->sent, (size_t)given);
+        call->sent += (size_t)given;
+        if (call->sent == call->events.length) {
+            text_clear(&call->events);
+            call->sent = 0;
+        }
+    } else if (call->ended) {
+        given = MHD_CONTENT_READER_END_OF_STREAM;
+    } else {
+        call->asleep = true;
+        MHD_suspend_connection(call->connection);
+    }
+    pthread_mutex_unlock(&call->server->lock);
+    return given;
+}
+
+static enum MHD_Result send_stream(struct call *call)
+{
+    struct MHD_Response *response =
+        MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 16 << 10, give_events, call, NULL);
+    if (response == NULL) return MHD_NO;
+    MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE,
+                            "text/event-stream; charset=utf-8");
+    MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-cache");
+    MHD_add_response_header(response, "X-Accel-Buffering", "no"); /* proxies pass events on */
+    const enum MHD_Result result = MHD_queue_response(call->connection, MHD_HTTP_OK, response);
+    MHD_destroy_response(response);
+    return result;
+}
+
 static enum MHD_Result send_call(struct call *call)
 {
-    const bool stream = call->request.stream && call->code == MHD_HTTP_OK;
-    return send_text(call->connection, call->code, call->reply,
-                     stream ? "text/event-stream" : "application/json");
+    if (call->streams) return send_stream(call);
+    return send_text(call->connection, call->code, call->reply, "application/json");
 }
 
 static enum MHD_Result send_error(struct MHD_Connection *connection, unsigned code,
@@ -131,9 +143,9 @@ static void gather(struct chat_server *server, struct call *call, const char *da
     char *sentence =
         text_format("the body has more than %" PRId64 " bytes", server->options.body_bytes);
     if (large)
-        set_error(call, MHD_HTTP_CONTENT_TOO_LARGE, sentence, NULL, NULL);
+        call_set_error(call, MHD_HTTP_CONTENT_TOO_LARGE, sentence, NULL, NULL);
     else
-        set_error(call, MHD_HTTP_TOO_MANY_REQUESTS, "too many requests at once", NULL, NULL);
+        call_set_error(call, MHD_HTTP_TOO_MANY_REQUESTS, "too many requests at once", NULL, NULL);
     free(sentence);
 }
 
@@ -144,14 +156,14 @@ static void read_call(struct chat_server *server, struct call *call)
     call->refused = true;
     if (chat_request_read(&call->request, &parameter, text_of(&call->body), call->body.length,
                           &server->options.limits, server->tokenizer) != OK) {
-        set_error(call, MHD_HTTP_BAD_REQUEST, status_message(), parameter, NULL);
+        call_set_error(call, MHD_HTTP_BAD_REQUEST, status_message(), parameter, NULL);
         status_clear();
         return;
     }
     if (strcmp(call->request.model, server->options.model) != 0) {
         char *sentence = text_format("there is no model %s here, only %s", call->request.model,
                                      server->options.model);
-        set_error(call, MHD_HTTP_NOT_FOUND, sentence, "model", "model_not_found");
+        call_set_error(call, MHD_HTTP_NOT_FOUND, sentence, "model", "model_not_found");
         free(sentence);
         return;
     }
@@ -168,16 +180,19 @@ static bool queue_call(struct chat_server *server, struct call *call)
         while (*end != NULL) end = &(*end)->next;
         *end = call;
         call->state = CALL_WAITS;
-        call->number = server->next_number++;
+        call->name = (struct chat_name){
+            .model = server->options.model, .number = server->next_number++, .created = time(NULL)};
         server->n_calls++;
+        call->asleep = true;
         MHD_suspend_connection(call->connection);
         pthread_cond_signal(&server->arrived);
     }
     pthread_mutex_unlock(&server->lock);
     if (stopping)
-        set_error(call, MHD_HTTP_SERVICE_UNAVAILABLE, "the server is stopping", NULL, NULL);
+        call_set_error(call, MHD_HTTP_SERVICE_UNAVAILABLE, "the server is stopping", NULL, NULL);
     else if (full)
-        set_error(call, MHD_HTTP_TOO_MANY_REQUESTS, "the queue is full; come again", NULL, NULL);
+        call_set_error(call, MHD_HTTP_TOO_MANY_REQUESTS, "the queue is full; come again", NULL,
+                       NULL);
     return !stopping && !full;
 }
 
@@ -210,6 +225,18 @@ static enum MHD_Result serve_models(const struct chat_server *server,
     return result;
 }
 
+static enum MHD_Result serve_health(struct chat_server *server, struct MHD_Connection *connection)
+{
+    pthread_mutex_lock(&server->lock);
+    char *text = text_format("{\"status\":\"ok\",\"requests\":{\"open\":%" PRId64
+                             ",\"answered\":%" PRId64 ",\"gone\":%" PRId64 "}}",
+                             server->n_calls, server->n_answered, server->n_gone);
+    pthread_mutex_unlock(&server->lock);
+    const enum MHD_Result result = send_text(connection, MHD_HTTP_OK, text, "application/json");
+    free(text);
+    return result;
+}
+
 static enum MHD_Result answer(void *context, struct MHD_Connection *connection, const char *url,
                               const char *method, const char *version, const char *data,
                               size_t *size, void **call_out)
@@ -219,7 +246,10 @@ static enum MHD_Result answer(void *context, struct MHD_Connection *connection, 
     (void)version;
     if (call == NULL) { /* only the heading is there yet */
         call = *call_out = memory_new(1, sizeof *call);
+        call->server = server;
         call->connection = connection;
+        call->socket =
+            MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
         return MHD_YES;
     }
     const bool gets = strcmp(method, "GET") == 0, posts = strcmp(method, "POST") == 0;
@@ -231,8 +261,7 @@ static enum MHD_Result answer(void *context, struct MHD_Connection *connection, 
     }
     const bool is_models = strcmp(url, "/v1/models") == 0 || strncmp(url, "/v1/models/", 11) == 0;
     if (gets && is_models) return serve_models(server, connection, url);
-    if (gets && strcmp(url, "/health") == 0)
-        return send_text(connection, MHD_HTTP_OK, "{\"status\":\"ok\"}", "application/json");
+    if (gets && strcmp(url, "/health") == 0) return serve_health(server, connection);
     if (is_models || strcmp(url, "/v1/chat/completions") == 0 || strcmp(url, "/health") == 0)
         return send_error(connection, MHD_HTTP_METHOD_NOT_ALLOWED, "that method has no use here");
     return send_error(connection, MHD_HTTP_NOT_FOUND, "there is nothing at this address");
@@ -315,14 +344,20 @@ out:
     return status;
 }
 
-/* Wakes every sleeping connection: a daemon cannot be stopped with any. */
+/* Wakes every sleeping connection: a daemon cannot be stopped with any. None falls asleep again. */
 static void wake_all(struct chat_server *server)
 {
+    static const char said[] = "the server has stopped";
     pthread_mutex_lock(&server->lock);
+    server->stopping = true;
     for (struct call *call = server->first; call != NULL; call = call->next) {
         if (call->state != CALL_WAITS && call->state != CALL_WORKS) continue;
-        set_error(call, MHD_HTTP_SERVICE_UNAVAILABLE, "the server has stopped", NULL, NULL);
-        MHD_resume_connection(call->connection);
+        if (call->streams)
+            chat_events_break(&call->events, said, "server_error");
+        else
+            call_set_error(call, MHD_HTTP_SERVICE_UNAVAILABLE, said, NULL, NULL);
+        call->ended = true;
+        call_wake(call);
     }
     pthread_mutex_unlock(&server->lock);
 }
@@ -360,132 +395,4 @@ bool chat_server_is_idle(struct chat_server *server)
     const bool idle = server->n_calls == 0 && server->n_unsent == 0;
     pthread_mutex_unlock(&server->lock);
     return idle;
-}
-
-/* ---- the engine's thread ---- */
-
-/* Takes the call out of the list and gives it back to its connection, or to nobody. */
-static void let_go(struct chat_server *server, struct call *call)
-{
-    pthread_mutex_lock(&server->lock);
-    struct call **link = &server->first;
-    while (*link != call) link = &(*link)->next;
-    *link = call->next;
-    server->n_calls--;
-    const bool abandoned = call->state == CALL_ABANDONED;
-    if (!abandoned) {
-        call->state = CALL_ANSWERED;
-        server->n_unsent++;
-        MHD_resume_connection(call->connection);
-    }
-    pthread_mutex_unlock(&server->lock);
-    if (abandoned) call_destroy(call);
-}
-
-static enum status submit(struct chat_server *server, struct call *call)
-{
-    enum status status = OK;
-    const struct chat_request *request = &call->request;
-    struct engine_branch branches[CHAT_MAX_CHOICES];
-    const struct engine_turn turn = {.format = request->format,
-                                     .constrained = request->format != ANSWER_FREE,
-                                     .max_tokens = request->max_tokens,
-                                     .goes_on = request->goes_on,
-                                     .temperature = request->temperature,
-                                     .top_p = request->top_p};
-    for (int64_t b = 0; b < request->n_choices; b++)
-        branches[b] = (struct engine_branch){
-            .object = b, .prompt = &request->prompt, .turns = &turn, .n_turns = 1};
-    /* the id is what draws come from: of the seed, or of this request alone */
-    char *id = request->has_seed ? text_format("seed %" PRId64, request->seed)
-                                 : text_format("request %" PRIx64, call->number);
-    const struct engine_request made = {
-        .tag = call->number,
-        .id = id,
-        .picture = {request->picture, request->picture_size, "image_url"},
-        .masks = request->regions.masks,
-        .n_masks = request->regions.n,
-        .branches = branches,
-        .n_branches = request->n_choices};
-    TRY(engine_submit(server->engine, &made));
-out:
-    free(id);
-    return status;
-}
-
-/* The next call that waits; abandoned ones before it are let go. */
-static struct call *next_waiting(struct chat_server *server)
-{
-    pthread_mutex_lock(&server->lock);
-    struct call *call = server->first;
-    while (call != NULL && call->state != CALL_WAITS) call = call->next;
-    if (call != NULL) call->state = CALL_WORKS;
-    pthread_mutex_unlock(&server->lock);
-    return call;
-}
-
-static void drop_abandoned(struct chat_server *server)
-{
-    for (;;) {
-        pthread_mutex_lock(&server->lock);
-        struct call *call = server->first;
-        while (call != NULL && call->state != CALL_ABANDONED) call = call->next;
-        pthread_mutex_unlock(&server->lock);
-        if (call == NULL) return;
-        engine_cancel(server->engine, call->number);
-        let_go(server, call);
-    }
-}
-
-static struct call *call_of(struct chat_server *server, uint64_t number)
-{
-    pthread_mutex_lock(&server->lock);
-    struct call *call = server->first;
-    while (call != NULL && call->number != number) call = call->next;
-    pthread_mutex_unlock(&server->lock);
-    return call;
-}
-
-static void reply(struct chat_server *server, struct engine_result *result)
-{
-    struct call *call = call_of(server, result->tag);
-    if (call != NULL) {
-        const struct chat_name name = {
-            .model = server->options.model, .number = call->number, .created = time(NULL)};
-        call->code = MHD_HTTP_OK;
-        call->reply = chat_reply_answers(&name, &call->request, result);
-        let_go(server, call);
-    }
-    engine_result_release(result);
-}
-
-static void wait_for_calls(struct chat_server *server)
-{
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_nsec += WAIT_NANOSECONDS;
-    until.tv_sec += until.tv_nsec / 1000000000;
-    until.tv_nsec %= 1000000000;
-    pthread_mutex_lock(&server->lock);
-    if (server->first == NULL) pthread_cond_timedwait(&server->arrived, &server->lock, &until);
-    pthread_mutex_unlock(&server->lock);
-}
-
-enum status chat_server_work(struct chat_server *server)
-{
-    enum status status = OK;
-    struct engine_result result;
-    struct call *call;
-    drop_abandoned(server);
-    while (engine_has_room(server->engine) && (call = next_waiting(server)) != NULL) {
-        if (submit(server, call) == OK) continue;
-        set_error(call, MHD_HTTP_BAD_REQUEST, status_message(), NULL, NULL);
-        status_clear();
-        let_go(server, call);
-    }
-    if (engine_is_idle(server->engine)) wait_for_calls(server);
-    TRY(engine_step(server->engine));
-    while (engine_take(server->engine, &result)) reply(server, &result);
-out:
-    return status;
 }

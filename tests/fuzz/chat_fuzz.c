@@ -10,14 +10,37 @@
 
 static struct tokenizer *tokenizer;
 
+/* An answer whole and in three pieces: the same text, however its stops lie. */
 static void reply_to(const struct chat_request *request)
 {
-    struct engine_answer answer = {.text = (char *)(uintptr_t) "Objects:\nregion1: x\n",
-                                   .yes = 0.5};
-    struct engine_branch_result branch = {.answers = &answer, .n_answers = 1};
-    const struct engine_result result = {.branches = &branch, .n_branches = 1};
+    static const char *const pieces[] = {"Objects:\nreg", "ion1: x\n", "\nRelations:\n"};
+    struct chat_choice whole[CHAT_MAX_CHOICES] = {0}, grown[CHAT_MAX_CHOICES] = {0};
     const struct chat_name name = {.model = "robin"};
-    free(chat_reply_answers(&name, request, &result));
+    struct text_buffer all = {0}, events = {0};
+    for (int i = 0; i < 3; i++) text_append(&all, pieces[i]);
+    chat_events_begin(&events, &name, request);
+    for (int i = 0; i < 3; i++) {
+        struct text_buffer piece = {0};
+        text_append(&piece, pieces[i]);
+        for (int64_t c = 0; c < request->n_choices; c++)
+            if (!grown[c].ended) chat_choice_take(&grown[c], request, &piece, 1, i == 2);
+        chat_events_add(&events, &name, request, grown);
+        text_release(&piece);
+    }
+    chat_events_end(&events, &name, request, grown, 1);
+    for (int64_t c = 0; c < request->n_choices; c++) {
+        chat_choice_take(&whole[c], request, &all, 3, true);
+        if (strcmp(text_of(&whole[c].text), text_of(&grown[c].text)) != 0 ||
+            grown[c].told != grown[c].text.length || !grown[c].end_told)
+            abort();
+    }
+    free(chat_reply_answers(&name, request, whole, 1));
+    for (int64_t c = 0; c < request->n_choices; c++) {
+        chat_choice_release(&whole[c]);
+        chat_choice_release(&grown[c]);
+    }
+    text_release(&events);
+    text_release(&all);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

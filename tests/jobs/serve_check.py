@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # Asks a robin-dist server as clients do. usage: serve_check.py URL FOLDER [slow]
-import base64, concurrent.futures, http.client, json, socket, sys, urllib.parse
+import base64, concurrent.futures, http.client, json, socket, sys, time, urllib.parse
 
 url, folder = urllib.parse.urlparse(sys.argv[1]), sys.argv[2]
 
@@ -85,13 +85,87 @@ history = [{'role': 'system', 'content': 'Be brief.'}, {'role': 'user', 'content
            {'role': 'user', 'content': [{'type': 'text', 'text': 'Why?'}]}]
 answer({'model': 'robin', 'messages': history, 'max_completion_tokens': 5})
 
-# a stream
-status, text = ask(body(stream=True, stream_options={'include_usage': True}, max_tokens=5))
-events = [line[6:] for line in text.split('\n\n') if line]
-assert status == 200 and events[-1] == '[DONE]'
-events = [json.loads(event) for event in events[:-1]]
-assert events[0]['choices'][0]['delta']['content'] and events[-1]['usage']['completion_tokens'] == 5
-assert events[1]['choices'][0]['finish_reason'] == 'length'
+# streams: what the parts make up is the whole answer; they come while it grows
+def events_of(data):
+    connection = http.client.HTTPConnection(url.hostname, url.port, timeout=60)
+    connection.request('POST', '/v1/chat/completions', json.dumps({**data, 'stream': True}))
+    reply = connection.getresponse()
+    assert reply.status == 200, reply.read()
+    assert reply.getheader('Content-Type').startswith('text/event-stream')
+    lines = reply.read().decode().split('\n\n')
+    connection.close()
+    assert lines.pop() == '' and all(line.startswith('data: ') for line in lines)
+    assert lines.pop() == 'data: [DONE]'
+    return [json.loads(line[6:]) for line in lines]
+
+
+def joined(events, n):
+    texts, ends = [''] * n, [None] * n
+    for event in events:
+        assert event['object'] == 'chat.completion.chunk' and event['id'] == events[0]['id']
+        for choice in event['choices']:
+            i = choice['index']
+            assert ends[i] is None, 'something behind the end of a choice'
+            texts[i] += choice['delta'].get('content', '')
+            ends[i] = choice['finish_reason']
+    return texts, ends
+
+
+for more in [{}, {'answer_format': 'graph'}, {'n': 3, 'temperature': 2.0, 'seed': 5},
+             {'n': 2, 'temperature': 2.0, 'seed': 6, 'stop': ['re', 'on', ' ']},
+             {'answer_format': 'graph', 'stop': ['region2', ':\nregion1']},
+             {'answer_format': 'yes_no', 'text': 'Is region1 red?'}]:
+    asked = body(**{'max_tokens': 60, **more})
+    whole = answer(asked)
+    events = events_of({**asked, 'stream_options': {'include_usage': True}})
+    used = events.pop()
+    assert used['choices'] == [] and used['usage'] == whole['usage'], (used, whole['usage'])
+    assert all(event['usage'] is None for event in events)
+    texts, ends = joined(events, more.get('n', 1))
+    assert texts == [c['message']['content'] for c in whole['choices']], (more, texts, whole)
+    assert ends == [c['finish_reason'] for c in whole['choices']], (more, ends)
+    assert events[0]['choices'][0]['delta'] == {'role': 'assistant', 'content': ''}
+    for i, choice in enumerate(whole['choices']):
+        last = [e for e in events if e['choices'][0]['index'] == i][-1]['choices'][0]['delta']
+        assert last == ({'yes': choice['message']['yes']} if 'yes' in choice['message'] else {})
+plain = body(max_tokens=60)
+assert all('usage' not in event for event in events_of(plain))
+n_tokens = answer(plain)['usage']['completion_tokens']
+n_parts = sum(bool(e['choices'][0]['delta'].get('content')) for e in events_of(plain))
+assert n_parts > n_tokens / 2 > 3, (n_parts, n_tokens)
+# a stop that ends the answer saves the tokens behind it
+short = answer(body(max_tokens=60, answer_format='graph', stop=['region']))
+assert short['usage']['completion_tokens'] < 10, short['usage']
+
+
+def counts():
+    return json.loads(ask(None, '/health', 'GET')[1])['requests']
+
+
+def wait_for(what, seconds=20):
+    begun = time.monotonic()
+    while not what():
+        assert time.monotonic() - begun < seconds, counts()
+        time.sleep(0.02)
+
+
+# a client that goes away ends its sequences, in the middle of a stream or before a whole answer
+long_one = body(text='?', max_tokens=500, goes_on=True, n=16, temperature=2.0)
+for stream in (True, False):
+    before = counts()
+    text = json.dumps({**long_one, 'stream': stream}).encode()
+    leaver = socket.create_connection((url.hostname, url.port))
+    leaver.sendall(b'POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n' %
+                   len(text) + text)
+    if stream:
+        assert b'data: ' in leaver.recv(1 << 16) + leaver.recv(1 << 16)
+    else:
+        wait_for(lambda: counts()['open'] == before['open'] + 1)
+    leaver.close()
+    wait_for(lambda: counts()['open'] == before['open'])
+    after = counts()
+    assert after['gone'] == before['gone'] + 1, (stream, before, after)
+    assert after['answered'] == before['answered'], (stream, before, after)
 
 
 def refused(data, code, word):
