@@ -204,6 +204,23 @@ static void each_failure(void **state)
     }
 }
 
+/* A spent account ends the run at once: nothing is tried again, however often it may be. */
+static void quota(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct teacher_reply reply = {0};
+    const struct teacher_server_faults spent = {.quota = 1};
+    int64_t different = 0;
+    assert_int_equal(set_up(&fixture, &spent, "CHAT_TEST_KEY", quick, 4), OK);
+    ask(&fixture, 0);
+    assert_int_equal(next_reply(&fixture, &reply), ERR_LIMIT);
+    assert_non_null(strstr(status_message(), "account is spent (insufficient_quota)"));
+    assert_int_equal(teacher_server_requests(fixture.server), 1);
+    assert_int_equal(teacher_server_paid(fixture.server, &different), 0);
+    tear_down(&fixture);
+}
+
 /* Contents that cannot be used are paid, come back as such, and are not asked for again here. */
 static void each_content(void **state)
 {
@@ -366,8 +383,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(answers),   cmocka_unit_test(each_failure), cmocka_unit_test(each_content),
-        cmocka_unit_test(budget),    cmocka_unit_test(rate),         cmocka_unit_test(in_flight),
-        cmocka_unit_test(wrong_key), cmocka_unit_test(key_sources),  cmocka_unit_test(urls),
+        cmocka_unit_test(quota),     cmocka_unit_test(budget),       cmocka_unit_test(rate),
+        cmocka_unit_test(in_flight), cmocka_unit_test(wrong_key),    cmocka_unit_test(key_sources),
+        cmocka_unit_test(urls),
     };
     if (comm_create(&comm, NULL) != OK || mkdtemp(directory) == NULL) return 1;
     log_set_level(LOG_ERROR);

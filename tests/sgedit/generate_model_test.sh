@@ -43,8 +43,14 @@ for ranks in 2 3; do
             fail "$ranks ranks: other bytes in $file"
     done
 done
-"$robin" "$work/run.yaml" run_dir="$work/whole" generate.draft_mode=holistic >"$work/log" 2>&1 ||
-    fail "holistic"
+for ranks in 1 2 3; do
+    launch/mpirun.sh -np "$ranks" "$robin" "$work/run.yaml" run_dir="$work/whole$ranks" \
+        generate.draft_mode=holistic >"$work/log" 2>&1 || fail "holistic, $ranks ranks"
+    for file in corpus sg ledger report.json; do
+        diff -r "$work/whole1/$file" "$work/whole$ranks/$file" >/dev/null ||
+            fail "holistic, $ranks ranks: other bytes in $file"
+    done
+done
 # The journal of the run without its end, as a kill leaves it.
 mkdir -p "$work/killed/journal"
 head -c "$(($(stat -c %s "$work/one/journal/0000.journal") / 2))" "$work/one/journal/0000.journal" \

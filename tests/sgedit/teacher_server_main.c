@@ -46,6 +46,7 @@ static int parse(struct teacher_server_options *options, int n, char **arguments
         {"reset", &faults->reset},
         {"drip", &faults->drip},
         {"huge", &faults->huge},
+        {"quota", &faults->quota},
         {"broken_json", &faults->broken_json},
         {"wrong_schema", &faults->wrong_schema},
         {"refusal", &faults->refusal},

@@ -195,6 +195,8 @@ static bool fail_on_the_way(const struct teacher_server *server, struct MHD_Conn
     *result = MHD_NO;
     if (drawn(server, key, n, 1, faults->rate_limit))
         return *result = respond_error(connection, 429, "rate_limit_exceeded"), true;
+    if (drawn(server, key, n, 9, faults->quota))
+        return *result = respond_error(connection, 429, "insufficient_quota"), true;
     if (drawn(server, key, n, 2, faults->error_500))
         return *result = respond_error(connection, 500, "server_error"), true;
     if (drawn(server, key, n, 3, faults->overload_503))

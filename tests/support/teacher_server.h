@@ -15,6 +15,7 @@ struct teacher_server;
  * for a call, so that what a run makes of it does not depend on how often it was stopped. */
 struct teacher_server_faults {
     double rate_limit, error_500, overload_503, timeout, half_body, reset, drip, huge;
+    double quota; /* 429 insufficient_quota: the account is spent */
     double broken_json, wrong_schema, refusal, wrong_ids;
 };
 
