@@ -505,6 +505,35 @@ static enum status choose_tokens(int32_t *token, float *log_probability, float *
                                          stream));
 }
 
+/* ---- in one pass on a GPU ---- */
+
+/* The sum is rounded before its norm is made, as if by itself; columns are summed unrounded. */
+#define PART(entry)      entry
+#define PART_WIDE(entry) OVER(entry)
+#define ADAMW            OVER(adamw)
+#include "composed_operations.h"
+
+static enum status rope_backward(void *dqkv, float *dbias, const float *cos, const float *sin,
+                                 const int32_t *position, int64_t t, int64_t h, int64_t kv,
+                                 int64_t d, void *workspace, struct stream *stream)
+{
+    struct call call = {0};
+    float *wide = updates(&call, dqkv, t * (h + 2 * kv) * d);
+    return END(call, composed_rope_backward(wide, dbias, cos, sin, position, t, h, kv, d, workspace,
+                                            stream));
+}
+
+static enum status gelu_bias_backward(void *dx, float *dbias, const void *dout, const void *x,
+                                      int64_t n, int64_t c, void *workspace, struct stream *stream)
+{
+    struct call call = {0};
+    float *dx_wide = writes(&call, dx, n * c);
+    const float *dout_wide = reads(&call, dout, n * c);
+    const float *x_wide = reads(&call, x, n * c);
+    return END(call, composed_gelu_bias_backward(dx_wide, dbias, dout_wide, x_wide, n, c, workspace,
+                                                 stream));
+}
+
 #define BF16_TABLE(NAME)                                                                           \
     {                                                                                              \
         .name = NAME, .device = "cpu", .dtype = DTYPE_BF16, .linear_forward = linear_forward,      \
@@ -531,11 +560,13 @@ static enum status choose_tokens(int32_t *token, float *log_probability, float *
         .cross_entropy_rescale = OVER(cross_entropy_rescale),                                      \
         .cross_entropy_loss = OVER(cross_entropy_loss),                                            \
         .cross_entropy_gradient = cross_entropy_gradient, .adamw = OVER(adamw),                    \
-        .sum_squares = OVER(sum_squares), .sum_squares_blocks = OVER(sum_squares_blocks),          \
-        .running_mean = OVER(running_mean), .scale = OVER(scale), .linear_rows = linear_rows,      \
-        .cache_bytes = OVER(cache_bytes), .cache_store = cache_store,                              \
-        .cache_copy = OVER(cache_copy), .attention_cached = attention_cached,                      \
-        .choose_tokens = choose_tokens,                                                            \
+        .add_rmsnorm_forward = composed_add_rmsnorm_forward, .rope_backward = rope_backward,       \
+        .gelu_bias_backward = gelu_bias_backward, .column_workspace = composed_column_workspace,   \
+        .adamw_parts = composed_adamw_parts, .sum_squares = OVER(sum_squares),                     \
+        .sum_squares_blocks = OVER(sum_squares_blocks), .running_mean = OVER(running_mean),        \
+        .scale = OVER(scale), .linear_rows = linear_rows, .cache_bytes = OVER(cache_bytes),        \
+        .cache_store = cache_store, .cache_copy = OVER(cache_copy),                                \
+        .attention_cached = attention_cached, .choose_tokens = choose_tokens,                      \
     }
 
 #endif

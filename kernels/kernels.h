@@ -35,6 +35,13 @@ struct adamw_step {
     double grad_scale; /* the gradient is multiplied by this first (clipping, averaging) */
 };
 
+/* A run of elements that one such step is for: where it begins in each buffer. */
+struct adamw_part {
+    int64_t weight, state, gradient, n;
+    int64_t step; /* which of the call's steps */
+};
+#define ADAMW_MAX_STEPS 16
+
 /* Rows of sequences whose keys and values lie in a cache. Each sequence has consecutive rows and a
  * row of the table with its blocks in order. */
 struct cached_rows {
@@ -73,7 +80,8 @@ struct kernels {
     enum status (*linear_backward_input)(void *dx, const void *dy, const void *w, int64_t n,
                                          int64_t o, int64_t i, int accumulate,
                                          struct stream *stream);
-    /* dw [O, I] += dy [N, O]^T x [N, I];  dbias [O] += column sums of dy (NULL: none) */
+    /* dw [O, I] += dy [N, O]^T x [N, I];  dbias [O] += column sums of dy (NULL: none). I may be 0.
+     */
     enum status (*linear_backward_weight)(float *dw, float *dbias, const void *dy, const void *x,
                                           int64_t n, int64_t o, int64_t i, struct stream *stream);
 
@@ -113,6 +121,11 @@ struct kernels {
                                       const float *rstd, int64_t n, int64_t c, int accumulate,
                                       void *workspace, struct stream *stream);
     size_t (*norm_workspace)(int64_t n, int64_t c); /* of both backwards */
+    /* A sum of residuals and its norm: sum [N, C] += x [N, C], then rmsnorm_forward of sum as it
+     * is stored. */
+    enum status (*add_rmsnorm_forward)(void *sum, void *out, float *rstd, const void *x,
+                                       const void *w, int64_t n, int64_t c, double eps,
+                                       struct stream *stream);
 
     /* ---- attention ---- */
 
@@ -122,6 +135,13 @@ struct kernels {
     enum status (*rope)(void *qkv, const float *cos, const float *sin, const int32_t *position,
                         int64_t t, int64_t h, int64_t kv, int64_t d, int direction,
                         struct stream *stream);
+    /* rope with direction -1 on gradients, and what they give to the bias under qkv: dbias
+     * [(H + 2 KV) D] += column sums of dqkv afterwards (NULL: none). */
+    enum status (*rope_backward)(void *dqkv, float *dbias, const float *cos, const float *sin,
+                                 const int32_t *position, int64_t t, int64_t h, int64_t kv,
+                                 int64_t d, void *workspace, struct stream *stream);
+    size_t (*column_workspace)(int64_t n, int64_t c); /* of this, c being (H + 2 KV) D, and of
+                                                         gelu_bias_backward */
     /* Causal grouped-query self-attention over packed sequences; query head j uses key/value head j
      * / (H / KV). out [T, H, D], lse f32 [H, T] (log-sum-exp of the scaled scores), qkv [T, H + 2
      * KV, D] = q heads, k heads, v heads Tiled with an online softmax; no T x T matrix. ERR_SHAPE
@@ -150,6 +170,10 @@ struct kernels {
     /* dx [N] = dout gelu'(x); dx may be dout */
     enum status (*gelu_backward)(void *dx, const void *dout, const void *x, int64_t n,
                                  struct stream *stream);
+    /* gelu_backward of [N, C], and what it gives to the bias under x: dbias [C] += column sums of
+     * dx (NULL: none). */
+    enum status (*gelu_bias_backward)(void *dx, float *dbias, const void *dout, const void *x,
+                                      int64_t n, int64_t c, void *workspace, struct stream *stream);
     /* out [N] = max(x, 0); out may be x */
     enum status (*relu_forward)(void *out, const void *x, int64_t n, struct stream *stream);
     /* dx = dout where out > 0 else 0; takes the forward's OUTPUT; dx may be dout */
@@ -239,6 +263,13 @@ struct kernels {
      * and v [N]. */
     enum status (*adamw)(float *p, float *m, float *v, const float *grad, int64_t n,
                          const struct adamw_step *step, struct stream *stream);
+    /* The same for n_parts parts of buffers at once, with n_steps <= ADAMW_MAX_STEPS steps, which
+     * differ in lr and weight_decay alone. `parts` where the kernels reach it, `steps` on the host.
+     * No two parts overlap. */
+    enum status (*adamw_parts)(float *p, float *m, float *v, const float *grad,
+                               const struct adamw_part *parts, int64_t n_parts,
+                               const struct adamw_step *steps, int64_t n_steps,
+                               struct stream *stream);
     /* *out = sum of squares of x [N] in double, over a fixed tree of blocks: the same bits for any
      * thread count. Host memory; waits for the result. */
     enum status (*sum_squares)(double *out, const float *x, int64_t n, struct stream *stream);

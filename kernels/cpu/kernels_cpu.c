@@ -1,6 +1,10 @@
 /* The table of the production CPU backend. */
 #include "cpu.h"
 
+#define PART(entry) cpu_##entry
+#define ADAMW       cpu_adamw
+#include "composed_operations.h"
+
 const struct kernels kernels_cpu = {
     .name = "cpu",
     .device = "cpu",
@@ -41,6 +45,9 @@ const struct kernels kernels_cpu = {
     .widen = cpu_widen,
     .narrow = cpu_narrow,
 
+    /* in one pass on a GPU */
+    COMPOSED_ENTRIES,
+
     /* convolutions */
     .patch_unfold = cpu_patch_unfold,
     .patch_fold = cpu_patch_fold,
@@ -64,6 +71,7 @@ const struct kernels kernels_cpu = {
 
     /* optimizer */
     .adamw = cpu_adamw,
+    .adamw_parts = composed_adamw_parts,
     .sum_squares = cpu_sum_squares,
     .sum_squares_blocks = cpu_sum_squares_blocks,
     .running_mean = cpu_running_mean,

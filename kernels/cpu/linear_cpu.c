@@ -157,7 +157,7 @@ enum status cpu_linear_backward_weight(float *dw, float *dbias, const void *dy, 
                         .beta = 1.0f,
                         .c = dw};
     if (n == 0) return OK;
-    multiply(&p, stream);
+    if (i > 0) multiply(&p, stream);
     struct column_sums sums = {dbias, dy, n, o};
     if (dbias != NULL)
         thread_pool_run(pool_for(stream, n * o), ceil_divide(o, BIAS_COLUMNS), column_sums_block,

@@ -194,20 +194,39 @@ static __global__ void column_partials(float *partial, F f, int64_t n, int64_t c
     }
 }
 
-/* out_k [c] += the chunks' sums, in order */
+/* out_k [c] += the chunks' sums: of every FINISH_LANES-th chunk in order, then of those. */
+#define FINISH_LANES 16
 template <int K>
 static __global__ void column_finish(float *out0, float *out1, const float *partial, int64_t c,
                                      int64_t chunks)
 {
-    const int64_t column = (int64_t)blockIdx.x * blockDim.x + threadIdx.x;
-    if (column >= c) return;
+    __shared__ float sums[FINISH_LANES][K][WARP_LANES];
+    const int64_t column = (int64_t)blockIdx.x * WARP_LANES + threadIdx.x;
+    for (int k = 0; k < K; k++) {
+        float sum = 0;
+        for (int64_t i = threadIdx.y; column < c && i < chunks; i += FINISH_LANES)
+            sum += partial[(i * K + k) * c + column];
+        sums[threadIdx.y][k][threadIdx.x] = sum;
+    }
+    __syncthreads();
+    if (threadIdx.y != 0 || column >= c) return;
     for (int k = 0; k < K; k++) {
         float *out = k == 0 ? out0 : out1;
         float sum = 0;
         if (out == nullptr) continue;
-        for (int64_t i = 0; i < chunks; i++) sum += partial[(i * K + k) * c + column];
+        for (int lane = 0; lane < FINISH_LANES; lane++) sum += sums[lane][k][threadIdx.x];
         out[column] += sum;
     }
+}
+
+/* out0 (and out1) [c] += sums over `chunks` partial sums [chunks, K, c] */
+template <int K>
+static inline void finish_columns(float *out0, float *out1, const float *partial, int64_t c,
+                                  int64_t chunks, struct stream *stream)
+{
+    auto finish = column_finish<K>;
+    LAUNCH(finish, dim3(blocks_of(c, WARP_LANES)), dim3(WARP_LANES, FINISH_LANES), 0, stream, out0,
+           out1, partial, c, chunks);
 }
 
 /* out0 (and out1) [c] += sums over n rows of what f gives. scratch: column_bytes. */
@@ -218,11 +237,27 @@ static inline enum status add_column_sums(float *out0, float *out1, const F &f, 
     const int64_t chunk = column_chunk(n), chunks = column_chunks(n);
     if (n == 0 || c == 0) return OK;
     auto partials = column_partials<K, F>;
-    auto finish = column_finish<K>;
     LAUNCH(partials, dim3(blocks_of(c, WARP_LANES), (unsigned)chunks),
            dim3(WARP_LANES, COLUMN_LANES), 0, stream, scratch, f, n, c, chunk);
-    LAUNCH(finish, dim3(blocks_of(c, 128)), dim3(128), 0, stream, out0, out1, scratch, c, chunks);
+    finish_columns<K>(out0, out1, scratch, c, chunks, stream);
     return launched("column sums");
+}
+
+/* Rows that one block goes through where a kernel adds up columns while it does its own work: few,
+ * for many blocks, but at most 1,024 blocks to be added up. */
+static inline int64_t walk_rows(int64_t n)
+{
+    const int64_t rows = (n + 1023) / 1024;
+    return rows > 32 ? rows : 32;
+}
+static inline int64_t walk_chunks(int64_t n)
+{
+    return n > 0 ? (n + walk_rows(n) - 1) / walk_rows(n) : 0;
+}
+/* Bytes of the partial sums [chunks, c]. */
+static inline size_t walk_bytes(int64_t n, int64_t c)
+{
+    return (size_t)(walk_chunks(n) * c) * sizeof(float);
 }
 
 #endif

@@ -104,6 +104,46 @@ static enum status gelu_backward(void *dx, const void *dout, const void *x, int6
                stream);
 }
 
+/* gelu_backward of rows of c elements; partial [chunks, c] = sums over the chunk's rows. Grid (parts
+ * of a row, chunks). */
+template <int N>
+static __global__ void gelu_sums_kernel(real *dx, float *partial, const real *dout, const real *x,
+                                        int64_t n, int64_t c, int64_t rows)
+{
+    const int64_t column = ((int64_t)blockIdx.x * MAP_THREADS + threadIdx.x) * N;
+    const int64_t first = (int64_t)blockIdx.y * rows, end = first + rows < n ? first + rows : n;
+    const gelu_slope slope;
+    float sums[N] = {};
+    if (column >= c) return;
+    for (int64_t row = first; row < end; row++) {
+        const pack<real, N> d = load_pack<N>(dout + row * c + column);
+        const pack<real, N> y = load_pack<N>(x + row * c + column);
+        pack<real, N> z;
+        for (int i = 0; i < N; i++) {
+            const float value = slope(to_float(d.at[i]), to_float(y.at[i]));
+            z.at[i] = from_float<real>(value);
+            sums[i] += value;
+        }
+        store_pack(dx + row * c + column, z);
+    }
+    for (int i = 0; i < N; i++) partial[blockIdx.y * c + column + i] = sums[i];
+}
+
+static enum status gelu_bias_backward(void *dx, float *dbias, const void *dout, const void *x,
+                                      int64_t n, int64_t c, void *workspace,
+                                      struct stream *stream)
+{
+    const bool wide = is_wide<real>(c, (const real *)dx, dout, x);
+    auto kernel = wide ? gelu_sums_kernel<WIDTH<real>> : gelu_sums_kernel<1>;
+    if (dbias == NULL || n * c == 0) return gelu_backward(dx, dout, x, n * c, stream);
+    LAUNCH(kernel,
+           dim3(blocks_of(c, MAP_THREADS * (wide ? WIDTH<real> : 1)), (unsigned)walk_chunks(n)),
+           dim3(MAP_THREADS), 0, stream, (real *)dx, (float *)workspace, (const real *)dout,
+           (const real *)x, n, c, walk_rows(n));
+    finish_columns<1>(dbias, nullptr, (const float *)workspace, c, walk_chunks(n), stream);
+    return launched("gelu_bias_backward");
+}
+
 static enum status relu_forward(void *out, const void *x, int64_t n, struct stream *stream)
 {
     return map("relu_forward", (real *)out, (const real *)x, (const real *)nullptr, n, relu_of(),

@@ -4,6 +4,7 @@
 #define ROBIN_KERNELS_CUDA_NORM_CUDA_CUH
 
 #include "device_code.cuh"
+#include "elementwise_cuda.cuh"
 
 #define NORM_THREADS  256
 #define LONG_ROW_FROM 1024
@@ -174,14 +175,33 @@ static __global__ void layernorm_backward_kernel(real *dx, const real *dout, con
         LAUNCH(kernel, dim3(blocks_of(N, rows)), dim3(NORM_THREADS), 0, STREAM, __VA_ARGS__);      \
     } while (0)
 
+#include "rmsnorm_rows_cuda.cuh"
+
 static enum status rmsnorm_forward(void *out, float *rstd, const void *x, const void *w, int64_t n,
                                    int64_t c, double eps, struct stream *stream)
 {
     const bool wide = is_wide<real>(c, (const real *)out, x, w);
     if (n * c == 0) return OK;
+    if (wide && fits_registers(c))
+        return launch_rms_forward<false>((real *)out, rstd, (real *)const_cast<void *>(x), nullptr,
+                                         (const real *)w, {n, c, (float)eps}, stream);
     LAUNCH_ROWS(rmsnorm_forward_kernel, wide, n, c, stream, (real *)out, rstd, (const real *)x,
                 (const real *)w, n, c, (float)eps);
     return launched("rmsnorm_forward");
+}
+
+static enum status add_rmsnorm_forward(void *sum, void *out, float *rstd, const void *x,
+                                       const void *w, int64_t n, int64_t c, double eps,
+                                       struct stream *stream)
+{
+    const bool wide =
+        is_wide<real>(c, (const real *)out, x, w) && is_wide<real>(c, (const real *)sum);
+    if (n * c == 0) return OK;
+    if (wide && fits_registers(c))
+        return launch_rms_forward<true>((real *)out, rstd, (real *)sum, (const real *)x,
+                                        (const real *)w, {n, c, (float)eps}, stream);
+    const enum status status = add(sum, x, n * c, stream);
+    return status == OK ? rmsnorm_forward(out, rstd, sum, w, n, c, eps, stream) : status;
 }
 
 struct rms_weight_gradient {
@@ -202,6 +222,10 @@ static enum status rmsnorm_backward(void *dx, float *dw, const void *dout, const
     const bool wide = is_wide<real>(c, (const real *)dx, dout, x, w);
     const rms_weight_gradient gradient = {(const real *)dout, (const real *)x, rstd, c};
     if (n * c == 0) return OK;
+    if (wide && fits_registers(c) && dw != NULL)
+        return launch_rms_backward((real *)dx, dw, (const real *)dout, (const real *)x,
+                                   (const real *)w, rstd, {n, c, 0.0f}, accumulate,
+                                   (float *)workspace, stream);
     LAUNCH_ROWS(rmsnorm_backward_kernel, wide, n, c, stream, (real *)dx, (const real *)dout,
                 (const real *)x, (const real *)w, rstd, n, c, accumulate);
     if (dw == NULL) return launched("rmsnorm_backward");
@@ -248,7 +272,8 @@ static enum status layernorm_backward(void *dx, float *dw, float *db, const void
 
 static size_t norm_workspace(int64_t n, int64_t c)
 {
-    return column_bytes(n, c, 2);
+    const size_t apart = column_bytes(n, c, 2), walking = walk_bytes(n, c);
+    return walking > apart ? walking : apart;
 }
 
 #endif

@@ -41,11 +41,8 @@ static __global__ void adamw_kernel(float *p, float *m, float *v, const float *g
     }
 }
 
-static enum status adamw(float *p, float *m, float *v, const float *grad, int64_t n,
-                         const struct adamw_step *step, struct stream *stream)
+static adamw_scalars scalars_of(const struct adamw_step *step)
 {
-    const bool wide = is_wide<float>(WIDTH<float>, p, m, v, grad);
-    auto kernel = wide ? adamw_kernel<WIDTH<float>> : adamw_kernel<1>;
     adamw_scalars s;
     s.grad_scale = (float)step->grad_scale;
     s.decay = (float)(1.0 - step->lr * step->weight_decay);
@@ -55,10 +52,61 @@ static enum status adamw(float *p, float *m, float *v, const float *grad, int64_
     s.step_size = (float)(-step->lr / (1.0 - pow(step->beta1, (double)step->step)));
     s.correction2 = (float)sqrt(1.0 - pow(step->beta2, (double)step->step));
     s.eps = (float)step->eps;
+    return s;
+}
+
+static enum status adamw(float *p, float *m, float *v, const float *grad, int64_t n,
+                         const struct adamw_step *step, struct stream *stream)
+{
+    const bool wide = is_wide<float>(WIDTH<float>, p, m, v, grad);
+    auto kernel = wide ? adamw_kernel<WIDTH<float>> : adamw_kernel<1>;
+    const adamw_scalars s = scalars_of(step);
     if (n == 0) return OK;
     LAUNCH(kernel, dim3(blocks_of(n, (int64_t)ADAMW_THREADS * (wide ? WIDTH<float> : 1))),
            dim3(ADAMW_THREADS), 0, stream, p, m, v, grad, n, s);
     return launched("adamw");
+}
+
+struct adamw_steps {
+    adamw_scalars of[ADAMW_MAX_STEPS];
+};
+
+/* A block for each part: sixteen bytes at a time where all of its four places allow. */
+static __global__ void adamw_parts_kernel(float *p, float *m, float *v, const float *grad,
+                                          const adamw_part *parts, adamw_steps steps)
+{
+    constexpr int N = WIDTH<float>;
+    const adamw_part a = parts[blockIdx.x];
+    const adamw_scalars s = steps.of[a.step];
+    float *ps = p + a.weight, *ms = m + a.state, *vs = v + a.state;
+    const float *gs = grad + a.gradient;
+    const uintptr_t places = (uintptr_t)ps | (uintptr_t)ms | (uintptr_t)vs | (uintptr_t)gs;
+    const int64_t whole = places % 16 == 0 ? a.n / N * N : 0;
+    for (int64_t i = (int64_t)threadIdx.x * N; i < whole; i += ADAMW_THREADS * N) {
+        pack<float, N> pp = load_pack<N>(ps + i), mp = load_pack<N>(ms + i);
+        pack<float, N> vp = load_pack<N>(vs + i);
+        const pack<float, N> gp = load_pack<N>(gs + i);
+        for (int k = 0; k < N; k++) adamw_one(pp.at[k], mp.at[k], vp.at[k], gp.at[k], s);
+        store_pack(ps + i, pp);
+        store_pack(ms + i, mp);
+        store_pack(vs + i, vp);
+    }
+    for (int64_t i = whole + threadIdx.x; i < a.n; i += ADAMW_THREADS)
+        adamw_one(ps[i], ms[i], vs[i], gs[i], s);
+}
+
+static enum status adamw_parts(float *p, float *m, float *v, const float *grad,
+                               const struct adamw_part *parts, int64_t n_parts,
+                               const struct adamw_step *steps, int64_t n_steps,
+                               struct stream *stream)
+{
+    adamw_steps all = {};
+    ASSERT(n_steps <= ADAMW_MAX_STEPS, "%lld steps of AdamW in one call", (long long)n_steps);
+    for (int64_t i = 0; i < n_steps; i++) all.of[i] = scalars_of(&steps[i]);
+    if (n_parts == 0) return OK;
+    LAUNCH(adamw_parts_kernel, dim3(blocks_of(n_parts, 1)), dim3(ADAMW_THREADS), 0, stream, p, m, v,
+           grad, parts, all);
+    return launched("adamw_parts");
 }
 
 /* partial [blocks] = sums of squares of the block's part of x, in double */

@@ -1,6 +1,10 @@
 /* The table of the specification: slow, plain, and what every other backend is measured against. */
 #include "ref.h"
 
+#define PART(entry) ref_##entry
+#define ADAMW       ref_adamw
+#include "composed_operations.h"
+
 const struct kernels kernels_ref = {
     .name = "ref",
     .device = "cpu",
@@ -41,6 +45,9 @@ const struct kernels kernels_ref = {
     .widen = ref_widen,
     .narrow = ref_narrow,
 
+    /* in one pass on a GPU */
+    COMPOSED_ENTRIES,
+
     /* convolutions */
     .patch_unfold = ref_patch_unfold,
     .patch_fold = ref_patch_fold,
@@ -64,6 +71,7 @@ const struct kernels kernels_ref = {
 
     /* optimizer */
     .adamw = ref_adamw,
+    .adamw_parts = composed_adamw_parts,
     .sum_squares = ref_sum_squares,
     .sum_squares_blocks = ref_sum_squares_blocks,
     .running_mean = ref_running_mean,

@@ -215,8 +215,10 @@ void lm_layout_scratch(struct lm_activations *a, struct arena *arena, const stru
     if (slice->sequence || (saves && !a->mode.matrices_train)) share_norms(a, slice);
     for (int64_t i = 0; saves && !a->mode.matrices_train && i < slice->config->layers; i++)
         a->sets[i].swiglu = a->shared.swiglu;
-    a->attention_workspace = arena_take(
-        arena, kernels->attention_workspace(t, slice->heads, slice->kv_heads, slice->head_size));
+    const size_t attention =
+        kernels->attention_workspace(t, slice->heads, slice->kv_heads, slice->head_size);
+    const size_t columns = a->mode.backward ? kernels->column_workspace(t, qkv_width(slice)) : 0;
+    a->attention_workspace = arena_take(arena, attention > columns ? attention : columns);
     if (!a->mode.backward) return;
     a->norm_workspace = arena_take(arena, kernels->norm_workspace(a->n_rows, d));
     a->dnorm = take_tensor(arena, a->dtype, t, d);
@@ -327,6 +329,21 @@ out:
     return status;
 }
 
+/* The same of a sum of residuals: sum [R, D] += x before. */
+static enum status add_and_norm_rows(const struct layer_run *r, const struct norm *norm, void *sum,
+                                     void *out, float *rstd, const void *x)
+{
+    enum status status = OK;
+    const struct lm_config *c = r->lm->config;
+    const struct lm_activations *a = r->activations;
+    void *own = element_at(out, a->first_row * c->hidden, dtype_of(r->run));
+    TRY(r->run->kernels->add_rmsnorm_forward(sum, own, rstd, x, norm->weight.value, a->n_rows,
+                                             c->hidden, c->rms_eps, r->run->stream));
+    TRY(lm_rows_gather(a, out, own, "normalised rows", r->run));
+out:
+    return status;
+}
+
 /* set->attention from set->norm_input, for this sharer's heads. */
 static enum status attend(const struct layer_run *r)
 {
@@ -350,31 +367,29 @@ out:
     return status;
 }
 
-/* set->middle = x + attention(norm(x)) */
-static enum status attention_half(const struct layer_run *r, const void *x)
+/* set->middle = attention of set->norm_input, without the residual */
+static enum status attention_half(const struct layer_run *r)
 {
     enum status status = OK;
     struct lm_activations *a = r->activations;
     struct lm_layer_set *set = r->set;
     void *product = partial_of(r, set->middle);
-    TRY(norm_rows(r, &r->layer->input_norm, set->norm_input, set->rstd_input, x));
     TRY(attend(r));
     TRY(linear_apply(r->run, &r->layer->o, product, set->attention, a->n_tokens));
     TRY(lm_rows_sum(a, set->middle, product, "attention", r->run));
     if (r->observed) TRY(observe_rows(r, set->middle, "attention.layer%lld"));
-    TRY(r->run->kernels->add(set->middle, x, a->n_rows * r->lm->config->hidden, r->run->stream));
 out:
     return status;
 }
 
-/* Up to the input of the last matrix: set->swiglu from set->middle. */
-static enum status mlp_inner(const struct layer_run *r)
+/* Up to the input of the last matrix: set->middle += x, and set->swiglu from it. */
+static enum status mlp_inner(const struct layer_run *r, const void *x)
 {
     enum status status = OK;
     struct lm_layer_set *set = r->set;
     int64_t t = r->batch->n_tokens;
-    TRY(norm_rows(r, &r->layer->attention_norm, set->norm_attention, set->rstd_attention,
-                  set->middle));
+    TRY(add_and_norm_rows(r, &r->layer->attention_norm, set->middle, set->norm_attention,
+                          set->rstd_attention, x));
     TRY(linear_apply(r->run, &r->layer->gate_up, set->gate_up, set->norm_attention, t));
     TRY(r->run->kernels->swiglu_forward(set->swiglu, set->gate_up, t, r->lm->slice->ffn,
                                         r->run->stream));
@@ -387,11 +402,31 @@ static struct lm_layer_set *set_of(struct lm_activations *a, int64_t layer)
     return a->mode.backward && !a->mode.recompute ? &a->sets[layer] : &a->shared;
 }
 
+/* The residual of layer `r` is added to its output, and the next layer's norm made of it in the
+ * same pass; the last layer has no next. */
+static enum status end_layer(const struct layer_run *r, void *out)
+{
+    enum status status = OK;
+    struct lm_activations *a = r->activations;
+    const struct lm_config *c = r->lm->config;
+    const int64_t next = r->index + 1;
+    if (next == c->layers) {
+        TRY(r->run->kernels->add(out, r->set->middle, a->n_rows * c->hidden, r->run->stream));
+    } else {
+        struct lm_layer_set *set = set_of(a, next);
+        TRY(weights_needed(r->run, c->layers - next));
+        TRY(add_and_norm_rows(r, &r->lm->layers[next].input_norm, out, set->norm_input,
+                              set->rstd_input, r->set->middle));
+    }
+    TRY(observe_rows(r, out, "hidden.layer%lld"));
+out:
+    return status;
+}
+
 enum status lm_forward(const struct language_model *lm, struct lm_activations *a,
                        const struct model_batch *batch, const struct model_run *run)
 {
     enum status status = OK;
-    const int64_t n = a->n_rows * lm->config->hidden;
     for (int64_t i = 0; i < lm->config->layers; i++) {
         struct layer_run r = {.lm = lm,
                               .layer = &lm->layers[i],
@@ -402,14 +437,17 @@ enum status lm_forward(const struct language_model *lm, struct lm_activations *a
                               .index = i,
                               .observed = true};
         void *out = a->inputs[i + 1], *product = partial_of(&r, out);
-        TRY(weights_needed(run, lm->config->layers - i));
-        TRY(attention_half(&r, a->inputs[i]));
-        TRY(mlp_inner(&r));
+        if (i == 0) {
+            TRY(weights_needed(run, lm->config->layers));
+            TRY(norm_rows(&r, &r.layer->input_norm, r.set->norm_input, r.set->rstd_input,
+                          a->inputs[0]));
+        }
+        TRY(attention_half(&r));
+        TRY(mlp_inner(&r, a->inputs[i]));
         TRY(linear_apply(run, &r.layer->down, product, r.set->swiglu, batch->n_tokens));
         TRY(lm_rows_sum(a, out, product, "mlp", run));
         TRY(observe_rows(&r, out, "mlp.layer%lld"));
-        TRY(run->kernels->add(out, r.set->middle, n, run->stream));
-        TRY(observe_rows(&r, out, "hidden.layer%lld"));
+        TRY(end_layer(&r, out));
     }
 out:
     return status;
@@ -502,10 +540,18 @@ static enum status attention_half_backward(const struct layer_run *r, const void
                                    a->attention_workspace, stream);
     trace_pop(0);
     TRY(status);
-    TRY(k->rope(a->dqkv, r->lm->cos, r->lm->sin, batch->position, t, slice->heads, slice->kv_heads,
-                slice->head_size, -1, stream));
+    struct linear qkv = r->layer->qkv;
+    if (qkv.weight.gradient == NULL)
+        TRY(k->rope(a->dqkv, r->lm->cos, r->lm->sin, batch->position, t, slice->heads,
+                    slice->kv_heads, slice->head_size, -1, stream));
+    else {
+        TRY(k->rope_backward(a->dqkv, qkv.bias.gradient, r->lm->cos, r->lm->sin, batch->position, t,
+                             slice->heads, slice->kv_heads, slice->head_size,
+                             a->attention_workspace, stream));
+        qkv.bias.gradient = NULL; /* it has its part */
+    }
     TRY(renew_norm(r, norm, set->norm_input, set->rstd_input, x));
-    TRY(linear_add_gradients(r->run, &r->layer->qkv, a->dqkv, set->norm_input, a->ones, t));
+    TRY(linear_add_gradients(r->run, &qkv, a->dqkv, set->norm_input, a->ones, t));
     TRY(linear_propagate(r->run, &r->layer->qkv, a->dnorm, a->dqkv, t));
     TRY(norm_backward(r, norm, set->rstd_input, x));
 out:
@@ -527,8 +573,10 @@ enum status lm_backward(const struct language_model *lm, struct lm_activations *
                               .index = i};
         TRY(gradients_needed(run, lm->config->layers - i));
         if (a->mode.recompute) {
-            TRY(attention_half(&r, a->inputs[i]));
-            TRY(mlp_inner(&r));
+            TRY(norm_rows(&r, &r.layer->input_norm, r.set->norm_input, r.set->rstd_input,
+                          a->inputs[i]));
+            TRY(attention_half(&r));
+            TRY(mlp_inner(&r, a->inputs[i]));
         }
         TRY(mlp_backward(&r));
         TRY(attention_half_backward(&r, a->inputs[i]));

@@ -157,6 +157,8 @@ void tower_layout_scratch(struct tower_activations *a, struct arena *arena,
         size_t norm = kernels->norm_workspace(grid.rows, grid.c);
         workspace = conv > workspace ? conv : workspace;
         workspace = norm > workspace ? norm : workspace;
+        size_t columns = a->mode.backward ? kernels->column_workspace(grid.rows, 4 * grid.c) : 0;
+        workspace = columns > workspace ? columns : workspace;
     }
     a->workspace = arena_take(arena, workspace);
     if (a->dtype != DTYPE_F32)
@@ -339,8 +341,11 @@ static enum status block_backward(const struct walk *walk, int s, int64_t b)
                                 a->workspace, run->stream));
     TRY(linear_add_gradients(run, &block->fc2, dbranch, set->gelu, NULL, grid->rows));
     TRY(linear_propagate(run, &block->fc2, dhidden, dbranch, grid->rows));
-    TRY(k->gelu_backward(dhidden, dhidden, set->hidden, grid->rows * 4 * grid->c, run->stream));
-    TRY(linear_add_gradients(run, &block->fc1, dhidden, set->norm, NULL, grid->rows));
+    struct linear fc1 = block->fc1;
+    TRY(k->gelu_bias_backward(dhidden, fc1.bias.gradient, dhidden, set->hidden, grid->rows,
+                              4 * grid->c, a->workspace, run->stream));
+    fc1.bias.gradient = NULL; /* it has its part */
+    TRY(linear_add_gradients(run, &fc1, dhidden, set->norm, NULL, grid->rows));
     void *dnorm = a->narrow[0];
     void *dconv = a->narrow[1];
     TRY(linear_propagate(run, &block->fc1, dnorm, dhidden, grid->rows));

@@ -11,6 +11,11 @@
 #include "device/stream.h"
 
 #define N_STATES 3
+/* Steps of a call: rates by module, with weight decay and without. */
+#define N_STEPS (2 * N_MODULES)
+_Static_assert(N_STEPS <= ADAMW_MAX_STEPS, "a call of AdamW takes all rates");
+/* Elements of a part on a GPU, where each is one block's. */
+#define PART_ELEMENTS 65536
 
 struct optimizer {
     const struct parameter_table *table;
@@ -20,7 +25,9 @@ struct optimizer {
     struct bucket_list whole; /* where no buckets were given */
     const struct bucket_list *buckets;
     struct optimizer_span *spans;
-    int64_t *first_span; /* [buckets + 1] */
+    int64_t *first_span;      /* [buckets + 1] */
+    struct adamw_part *parts; /* of the spans, where the kernels reach them */
+    int64_t *first_part;      /* [buckets + 1] */
     int64_t steps_done;
     struct adamw_step step; /* between begin and end */
     double lr_factor;
@@ -74,6 +81,54 @@ static void make_spans(struct optimizer *optimizer)
     optimizer->spans = memory_new((size_t)n + 1, sizeof *optimizer->spans);
     for (int64_t b = 0; b < n_buckets; b++)
         (void)list_spans(optimizer, b, optimizer->spans + optimizer->first_span[b]);
+}
+
+/* The spans as parts of at most `most` elements; returns how many, written where `parts` is not
+ * NULL. */
+static int64_t list_parts(const struct optimizer *optimizer, int64_t most, struct adamw_part *parts)
+{
+    int64_t n = 0;
+    for (int64_t b = 0; b < optimizer->buckets->n; b++) {
+        optimizer->first_part[b] = n;
+        for (int64_t i = optimizer->first_span[b]; i < optimizer->first_span[b + 1]; i++) {
+            const struct optimizer_span *s = &optimizer->spans[i];
+            for (int64_t at = 0; at < s->n; at += most, n++) {
+                if (parts == NULL) continue;
+                parts[n] = (struct adamw_part){
+                    .weight = s->weight + at,
+                    .state = s->state + at,
+                    .gradient = s->gradient - optimizer->buckets->buckets[b].gradient + at,
+                    .n = s->n - at < most ? s->n - at : most,
+                    .step = 2 * (int64_t)s->parameter->module + s->parameter->decays};
+            }
+        }
+    }
+    optimizer->first_part[optimizer->buckets->n] = n;
+    return n;
+}
+
+static enum status make_parts(struct optimizer *optimizer)
+{
+    enum status status = OK;
+    struct adamw_part *parts = NULL;
+    void *memory = NULL;
+    const int64_t most = optimizer->on_gpu ? PART_ELEMENTS : INT64_MAX / 2;
+    optimizer->first_part =
+        memory_new((size_t)optimizer->buckets->n + 1, sizeof *optimizer->first_part);
+    const size_t n = (size_t)list_parts(optimizer, most, NULL) + 1;
+    parts = memory_new(n, sizeof *parts);
+    (void)list_parts(optimizer, most, parts);
+    if (!optimizer->on_gpu) {
+        optimizer->parts = parts;
+        return OK;
+    }
+    TRY(stream_take(optimizer->stream, &memory, n * sizeof *parts, "the optimizer's parts"));
+    optimizer->parts = memory;
+    TRY(stream_copy(optimizer->stream, memory, parts, n * sizeof *parts));
+    TRY(stream_wait(optimizer->stream));
+out:
+    free(parts);
+    return status;
 }
 
 static enum status take_states(struct optimizer *optimizer)
@@ -137,6 +192,7 @@ enum status optimizer_create(struct optimizer **optimizer_out, const struct para
     if (buckets == NULL) buckets_make(&optimizer->whole, table, &alone);
     optimizer->buckets = buckets == NULL ? &optimizer->whole : buckets;
     make_spans(optimizer);
+    TRY(make_parts(optimizer));
     TRY(take_states(optimizer));
     *optimizer_out = optimizer;
     optimizer = NULL;
@@ -150,8 +206,13 @@ void optimizer_destroy(struct optimizer *optimizer)
     if (optimizer == NULL) return;
     if (optimizer->on_gpu && optimizer->memory.base != NULL)
         stream_give(optimizer->stream, optimizer->memory.base);
+    if (optimizer->on_gpu && optimizer->parts != NULL)
+        stream_give(optimizer->stream, optimizer->parts);
+    else
+        free(optimizer->parts);
     arena_release(&optimizer->memory);
     arena_release(&optimizer->host_memory);
+    free(optimizer->first_part);
     free(optimizer->spans);
     free(optimizer->first_span);
     buckets_release(&optimizer->whole);
@@ -261,33 +322,44 @@ void optimizer_begin_step(struct optimizer *optimizer, double norm, double lr_fa
     };
 }
 
+/* The running mean of what the bucket's step has changed. */
+static enum status mean_bucket(struct optimizer *optimizer, int64_t bucket, const float *weights)
+{
+    enum status status = OK;
+    float *mean = optimizer->states[OPTIMIZER_MEAN_WEIGHT];
+    if (mean == NULL) goto out;
+    for (int64_t i = optimizer->first_span[bucket]; i < optimizer->first_span[bucket + 1]; i++) {
+        const struct optimizer_span *span = &optimizer->spans[i];
+        TRY(optimizer->kernels->running_mean(mean + span->state, weights + span->weight, span->n,
+                                             optimizer->options.ema_decay, optimizer->stream));
+    }
+out:
+    return status;
+}
+
 enum status optimizer_step_bucket(struct optimizer *optimizer, int64_t bucket, float *weights,
                                   const float *values)
 {
     enum status status = OK;
     const struct optimizer_options *options = &optimizer->options;
-    const int64_t first = optimizer->buckets->buckets[bucket].gradient;
-    struct adamw_step step = optimizer->step;
+    const int64_t first = optimizer->first_part[bucket];
+    struct adamw_step steps[N_STEPS];
     if (optimizer->changed) {
         optimizer->changed = false;
         TRY(copy_states(optimizer, optimizer->states, optimizer->host_states));
     }
     optimizer->updated = optimizer->on_gpu;
-    for (int64_t i = optimizer->first_span[bucket]; i < optimizer->first_span[bucket + 1]; i++) {
-        const struct optimizer_span *span = &optimizer->spans[i];
-        step.lr = options->lr[span->parameter->module] * optimizer->lr_factor;
-        step.weight_decay = span->parameter->decays ? options->weight_decay : 0;
-        TRY_WHERE(optimizer->kernels->adamw(
-                      weights + span->weight,
-                      optimizer->states[OPTIMIZER_FIRST_MOMENT] + span->state,
-                      optimizer->states[OPTIMIZER_SECOND_MOMENT] + span->state,
-                      values + (span->gradient - first), span->n, &step, optimizer->stream),
-                  "optimizer step of %s", span->parameter->name);
-        float *mean = optimizer->states[OPTIMIZER_MEAN_WEIGHT];
-        if (mean != NULL)
-            TRY(optimizer->kernels->running_mean(mean + span->state, weights + span->weight,
-                                                 span->n, options->ema_decay, optimizer->stream));
+    for (int i = 0; i < N_STEPS; i++) {
+        steps[i] = optimizer->step;
+        steps[i].lr = options->lr[i / 2] * optimizer->lr_factor;
+        steps[i].weight_decay = i % 2 != 0 ? options->weight_decay : 0;
     }
+    TRY_WHERE(optimizer->kernels->adamw_parts(
+                  weights, optimizer->states[OPTIMIZER_FIRST_MOMENT],
+                  optimizer->states[OPTIMIZER_SECOND_MOMENT], values, optimizer->parts + first,
+                  optimizer->first_part[bucket + 1] - first, steps, N_STEPS, optimizer->stream),
+              "optimizer step of bucket %lld", (long long)bucket);
+    TRY(mean_bucket(optimizer, bucket, weights));
 out:
     return status;
 }

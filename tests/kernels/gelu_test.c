@@ -48,6 +48,19 @@ static void call_backward_in_place(struct kernel_run *run)
     kernel_ok(run->kernels->gelu_backward(dx, dx, x, n, run->stream));
 }
 
+/* n, c, with dbias */
+static const int64_t rows[][3] = {{1, 1, 1}, {0, 4, 1}, {33, 31, 1}, {130, 264, 1}, {7, 2056, 0}};
+
+static void call_bias_backward(struct kernel_run *run)
+{
+    const int64_t n = run->dims[0], c = run->dims[1];
+    const void *x = kernel_input(run, "x", n * c, -6, 6);
+    void *dx = kernel_inout(run, "dx", n * c, -1, 1, 1); /* dout before */
+    float *dbias = run->dims[2] ? kernel_inout_f32(run, "dbias", c, -1, 1, n + 1) : NULL;
+    void *workspace = kernel_workspace(run, run->kernels->column_workspace(n, c));
+    kernel_ok(run->kernels->gelu_bias_backward(dx, dbias, dx, x, n, c, workspace, run->stream));
+}
+
 static void forward_equals_ref(void **state)
 {
     (void)state;
@@ -60,6 +73,7 @@ static void backward_equals_ref(void **state)
     (void)state;
     KERNEL_TEST_SIZES(KERNEL_TEST(gelu_backward, call_backward), sizes);
     KERNEL_TEST_SIZES(KERNEL_TEST(gelu_backward, call_backward_in_place), sizes);
+    KERNEL_TEST_SIZES(KERNEL_TEST(gelu_bias_backward, call_bias_backward), rows);
 }
 
 /* ---- ref by finite differences ---- */

@@ -29,6 +29,34 @@ static void call_adamw(struct kernel_run *run)
     kernel_ok(run->kernels->adamw(p, m, v, grad, n, &step, run->stream));
 }
 
+/* The parts as words of 32 bits, which the harness has buffers for. */
+static const struct adamw_part *part_input(struct kernel_run *run, const struct adamw_part *parts,
+                                           int64_t n)
+{
+    enum { WORDS = sizeof *parts / sizeof(int32_t) };
+    return (const struct adamw_part *)(const void *)kernel_input_i32_values(
+        run, "parts", n * WORDS, (const int32_t *)(const void *)parts);
+}
+
+/* Of n elements every part has its own place in each buffer, some of them unaligned; elements
+ * between the parts are left alone. */
+static void call_adamw_parts(struct kernel_run *run)
+{
+    const int64_t n = run->dims[0], third = n / 3;
+    const struct adamw_step steps[] = {{0.05, 0.9, 0.999, 1e-8, 0.1, 3, 0.37},
+                                       {0.01, 0.9, 0.999, 1e-8, 0, 3, 0.37}};
+    const struct adamw_part parts[] = {
+        {.weight = 0, .state = n - third, .gradient = third, .n = third, .step = 1},
+        {.weight = third + (third > 0), .state = 0, .gradient = 0, .n = third, .step = 0},
+        {.weight = n - 1, .state = third, .gradient = n - 1, .n = n > 0 && third > 1, .step = 1}};
+    const float *grad = kernel_input_f32(run, "grad", n, -1, 1);
+    float *p = kernel_inout_f32(run, "p", n, -1, 1, TOLERANCE_EXACT);
+    float *m = kernel_inout_f32(run, "m", n, -1, 1, TOLERANCE_EXACT);
+    float *v = kernel_inout_f32(run, "v", n, 0, 1, TOLERANCE_EXACT);
+    kernel_ok(run->kernels->adamw_parts(p, m, v, grad, part_input(run, parts, 3), 3, steps, 2,
+                                        run->stream));
+}
+
 static void call_sum_squares(struct kernel_run *run)
 {
     int64_t n = run->dims[0];
@@ -62,6 +90,7 @@ static void every_table_equals_ref(void **state)
 {
     (void)state;
     KERNEL_TEST_SIZES(KERNEL_TEST(adamw, call_adamw), sizes);
+    KERNEL_TEST_SIZES(KERNEL_TEST(adamw_parts, call_adamw_parts), sizes);
     KERNEL_TEST_SIZES(KERNEL_TEST(sum_squares, call_sum_squares), sizes);
     KERNEL_TEST_SIZES(KERNEL_TEST(sum_squares_blocks, call_sum_squares_blocks), sizes);
     KERNEL_TEST_SIZES(KERNEL_TEST(running_mean, call_running_mean), sizes);

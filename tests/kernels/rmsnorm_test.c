@@ -1,4 +1,5 @@
 /* RMSNorm, forward and backward. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,8 +12,10 @@
 #define EPS 1e-6
 
 /* n, c, accumulate, with dw */
-static const int64_t sizes[][4] = {{1, 1, 0, 1},   {0, 8, 0, 1},     {7, 13, 1, 1},
-                                   {65, 67, 0, 0}, {300, 128, 1, 1}, {1009, 512, 0, 1}};
+static const int64_t sizes[][4] = {{1, 1, 0, 1},     {0, 8, 0, 1},     {7, 13, 1, 1},
+                                   {65, 67, 0, 0},   {300, 128, 1, 1}, {1009, 512, 0, 1},
+                                   {37, 2048, 1, 1}, {33, 1032, 0, 1}, {3, 4104, 1, 1},
+                                   {2, 8200, 0, 1},  {2, 1031, 1, 1}};
 
 static void call_forward(struct kernel_run *run)
 {
@@ -22,6 +25,21 @@ static void call_forward(struct kernel_run *run)
     void *out = kernel_output(run, "out", n * c, c);
     float *rstd = kernel_output_f32(run, "rstd", n, c);
     kernel_ok(run->kernels->rmsnorm_forward(out, rstd, x, w, n, c, EPS, run->stream));
+}
+
+/* Sums that are exact in every type: ref does not round them. */
+static void call_add_forward(struct kernel_run *run)
+{
+    int64_t n = run->dims[0], c = run->dims[1];
+    float *sixty_fourths = kernel_random("add_rmsnorm.x", n * c + 1, -64, 64);
+    for (int64_t i = 0; i < n * c; i++) sixty_fourths[i] = floorf(sixty_fourths[i]) / 64;
+    const void *x = kernel_input_values(run, "x", n * c, sixty_fourths);
+    const void *w = kernel_input(run, "w", c, 0.5, 1.5);
+    void *sum = kernel_inout(run, "sum", n * c, 0.515625, 0.515625, TOLERANCE_EXACT);
+    void *out = kernel_output(run, "out", n * c, c);
+    float *rstd = kernel_output_f32(run, "rstd", n, c);
+    kernel_ok(run->kernels->add_rmsnorm_forward(sum, out, rstd, x, w, n, c, EPS, run->stream));
+    free(sixty_fourths);
 }
 
 static void call_backward(struct kernel_run *run)
@@ -45,6 +63,7 @@ static void every_table_equals_ref(void **state)
 {
     (void)state;
     KERNEL_TEST_SIZES(KERNEL_TEST(rmsnorm_forward, call_forward), sizes);
+    KERNEL_TEST_SIZES(KERNEL_TEST(add_rmsnorm_forward, call_add_forward), sizes);
     KERNEL_TEST_SIZES(KERNEL_TEST(rmsnorm_backward, call_backward), sizes);
 }
 

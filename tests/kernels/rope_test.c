@@ -43,10 +43,28 @@ static void call_rope(struct kernel_run *run)
     free(sines);
 }
 
+static void call_backward(struct kernel_run *run)
+{
+    int64_t t = run->dims[0], h = run->dims[1], kv = run->dims[2], d = run->dims[3];
+    const int64_t row = (h + 2 * kv) * d;
+    float *cosines = angles(d, cos), *sines = angles(d, sin);
+    const float *cos_table = kernel_input_values_f32(run, "cos", POSITIONS * d / 2, cosines);
+    const float *sin_table = kernel_input_values_f32(run, "sin", POSITIONS * d / 2, sines);
+    const int32_t *position = kernel_input_i32(run, "position", t, 0, POSITIONS - 1);
+    void *dqkv = kernel_inout(run, "dqkv", t * row, -1, 1, 1);
+    float *dbias = run->dims[4] > 0 ? kernel_inout_f32(run, "dbias", row, -1, 1, t + 1) : NULL;
+    void *workspace = kernel_workspace(run, run->kernels->column_workspace(t, row));
+    kernel_ok(run->kernels->rope_backward(dqkv, dbias, cos_table, sin_table, position, t, h, kv, d,
+                                          workspace, run->stream));
+    free(cosines);
+    free(sines);
+}
+
 static void every_table_equals_ref(void **state)
 {
     (void)state;
     KERNEL_TEST_SIZES(KERNEL_TEST(rope, call_rope), sizes);
+    KERNEL_TEST_SIZES(KERNEL_TEST(rope_backward, call_backward), sizes);
 }
 
 /* The backward direction is the transpose, which for a rotation is the inverse. */
