@@ -19,7 +19,7 @@
 #define DEFAULT_SECONDS 120
 #define MOST_SECONDS    86400
 #define WAKE_MS         50
-#define MOST_WAKE_S     1.0     /* what one wake adds at most: beyond it this process was stopped */
+#define MOST_WAKE_S     1.0     /* between two wakes: beyond it this process was stopped */
 #define LAST_WORDS_US   1000000 /* a launcher ends the others as soon as one has left */
 
 struct start_watch {
@@ -89,7 +89,8 @@ static void *look_on(void *argument)
     while (!watch->ended && watch->waited < watch->limit_seconds) {
         doze(watch);
         const double now = monotonic_seconds();
-        watch->waited += now - last < MOST_WAKE_S ? now - last : MOST_WAKE_S;
+        /* Who was stopped is the one that was waited for: its own time begins anew. */
+        watch->waited = now - last < MOST_WAKE_S ? watch->waited + (now - last) : 0;
         last = now;
     }
     if (!watch->ended) give_up(watch);
