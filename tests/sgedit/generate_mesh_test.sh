@@ -2,39 +2,10 @@
 # Models that several ranks hold together answer as one rank does: job: generate on meshes dp x tp of
 # 1 x 2, 2 x 2 and 1 x 4 ranks (key heads split, and repeated; a vocabulary and an inner width that
 # do not divide), and predict on two. Sums over ranks round otherwise: no margin here is so small.
-set -uo pipefail
-robin=${ROBIN_BUILD:-build/cpu}/robin-dist
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-fail() { echo "FAILED: $*"; tail -n 20 "$work/log"; exit 1; }
-
-"$robin" data build scenes --count 8 --size 64 --out "$work/scenes" --threads 1 >"$work/log" 2>&1 ||
-    fail "data build scenes"
-cat >"$work/model.yaml" <<END2
-model:
-  image: {height: 64, width: 64}
-  vision: {depths: [1, 1, 1, 1], dims: [8, 8, 8, 8], layer_scale_init: 1}
-  extractor: {embed: 8, mask_side: 4}
-  lm: {vocab: 577, hidden: 32, ffn: 66, layers: 2, heads: 4, kv_heads: 2, max_positions: 512}
-tokenizer: datasets/tokenizer-scenes
-END2
-{
-    cat "$work/model.yaml"
-    echo "data: {sources: [{corpus: $work/scenes, tasks: [sg]}], max_length: 256, max_tokens: 400}"
-    echo "train: {global_batch: 4, steps: 2, save_every: 0}"
-} >"$work/train.yaml"
-"$robin" "$work/train.yaml" run_dir="$work/trained" >"$work/log" 2>&1 || fail "train"
-{
-    echo "job: generate"
-    cat "$work/model.yaml"
-    echo "data: {max_length: 256, max_tokens: 400}"
-    echo "train: {init: $work/trained}"
-    echo "generate: {corpus: $work/scenes, drafter: model, in_flight: 3, max_tokens: 24,"
-    echo "  shard_records: 4, filters: [{kind: judge, threshold: 0.5}]}"
-    echo "verifier: {kind: robin}"
-    echo "teacher: {kind: annotations, noise: 0.3}"
-} >"$work/run.yaml"
-"$robin" "$work/run.yaml" run_dir="$work/one" >"$work/log" 2>&1 || fail "one rank"
+n_scenes=8
+language_model="{vocab: 577, hidden: 32, ffn: 66, layers: 2, heads: 4, kv_heads: 2,
+      max_positions: 512}"
+. tests/sgedit/tiny_drafter.sh
 for mesh in "2 2" "4 2" "4 4"; do
     read -r ranks tp <<<"$mesh"
     launch/mpirun.sh -np "$ranks" "$robin" "$work/run.yaml" run_dir="$work/$ranks.$tp" \
