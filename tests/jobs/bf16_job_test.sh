@@ -3,41 +3,12 @@
 # (set before any was measured: bf16 keeps 8 bits, so a sum of many terms is right to about 1 %), on
 # the CPU, on the emulated GPU, on meshes and with several micro-batches; a run that was stopped goes
 # on with the same digits, and not in another precision.
-set -uo pipefail
-build=${ROBIN_BUILD:-build/cpu}
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-fail() { echo "FAILED: $*"; exit 1; }
+n_scenes=12
+sources='[{corpus: SCENES, tasks: [sg, region_label]}]'
+source tests/train/small_training.sh
+echo "train: {global_batch: 4, steps: 4, save_every: 0, drop_path: true}" >>"$work/train.yaml"
 
-"$build/robin-dist" data build scenes --count 12 --size 64 --out "$work/scenes" --threads 1 \
-    >/dev/null 2>&1 || fail "data build scenes"
-cat >"$work/train.yaml" <<END
-job: train
-seed: 5
-model:
-  image: {height: 64, width: 64}
-  vision: {depths: [1, 1, 1, 1], dims: [8, 16, 24, 32], layer_scale_init: 1, drop_path_rate: 0.3}
-  extractor: {embed: 16, mask_side: 8}
-  lm: {vocab: 576, hidden: 32, ffn: 64, layers: 2, heads: 4, kv_heads: 2, max_positions: 512,
-       tied: true}
-tokenizer: datasets/tokenizer-scenes
-data:
-  sources: [{corpus: $work/scenes, tasks: [sg, region_label]}]
-  max_length: 256
-  max_tokens: 400
-train: {global_batch: 4, steps: 4, save_every: 0, drop_path: true}
-optimizer: {lr: 3e-3, weight_decay: 0.1}
-END
-
-# train PROGRAM RANKS RUN_DIR KEY=VALUE...: its exit code
-train() {
-    local program=$1 ranks=$2 dir=$3
-    shift 3
-    launch/mpirun.sh -np "$ranks" "$program" "$work/train.yaml" run_dir="$work/$dir" "$@" \
-        >"$work/log" 2>&1
-}
-done_with() { train "$@" || { cat "$work/log"; fail "the run $3"; }; }
-field() { sed -E "s/.*\"$1\": \"?([^,\"]*).*/\1/" "$work/$2/metrics.jsonl"; }
+done_with() { train_with "$@" || { cat "$work/log"; fail "the run $3"; }; }
 curve() { paste -d' ' <(field loss "$1") <(field grad_norm "$1"); }
 near() { # RUN RUN
     paste -d' ' <(curve "$1") <(curve "$2") | awk '
@@ -76,15 +47,15 @@ else
     near fp32 gpu
     near fp32 gpu_tp
     echo "and on a GPU"
-    train "$gpu" 1 gpu_on device=cuda model.dtype=bf16 train.stop_after=2
+    train_with "$gpu" 1 gpu_on device=cuda model.dtype=bf16 train.stop_after=2
     [ $? = 3 ] || { cat "$work/log"; fail "two steps on a GPU"; }
     done_with "$gpu" 1 gpu_on device=cuda model.dtype=bf16
     same gpu gpu_on
 fi
 
-train "$cpu" 1 stopped model.dtype=bf16 train.stop_after=2
+train_with "$cpu" 1 stopped model.dtype=bf16 train.stop_after=2
 [ $? = 3 ] || { cat "$work/log"; fail "two steps in bf16"; }
-train "$cpu" 1 stopped
+train_with "$cpu" 1 stopped
 [ $? = 2 ] && grep -q "there 'dtype: bf16', now 'dtype: fp32'" "$work/log" ||
     { cat "$work/log"; fail "going on in fp32 was not refused"; }
 done_with "$cpu" 1 stopped model.dtype=bf16

@@ -2,51 +2,16 @@
 # device: cuda. Without CUDA, and without a GPU, it is refused in a sentence; on the emulated GPU a
 # run has the loss curve of a CPU's, on one rank and on meshes, and a checkpoint of either goes on
 # on the other.
-set -uo pipefail
-build=${ROBIN_BUILD:-build/cpu}
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-fail() { echo "FAILED: $*"; exit 1; }
+n_scenes=12
+sources='[{corpus: SCENES, tasks: [sg, region_label]}]'
+source tests/train/small_training.sh
+echo "train: {global_batch: 4, steps: 3, save_every: 0, drop_path: true}" >>"$work/train.yaml"
 
-"$build/robin-dist" data build scenes --count 12 --size 64 --out "$work/scenes" --threads 1 \
-    >/dev/null 2>&1 || fail "data build scenes"
-cat >"$work/train.yaml" <<END
-job: train
-seed: 5
-model:
-  image: {height: 64, width: 64}
-  vision: {depths: [1, 1, 1, 1], dims: [8, 16, 24, 32], layer_scale_init: 1, drop_path_rate: 0.3}
-  extractor: {embed: 16, mask_side: 8}
-  lm: {vocab: 576, hidden: 32, ffn: 64, layers: 2, heads: 4, kv_heads: 2, max_positions: 512,
-       tied: true}
-tokenizer: datasets/tokenizer-scenes
-data:
-  sources: [{corpus: $work/scenes, tasks: [sg, region_label]}]
-  max_length: 256
-  max_tokens: 400
-train: {global_batch: 4, steps: 3, save_every: 0, drop_path: true}
-optimizer: {lr: 3e-3, weight_decay: 0.1}
-END
-
-# train PROGRAM RANKS RUN_DIR KEY=VALUE...: its exit code
-train() {
-    local program=$1 ranks=$2 dir=$3
-    shift 3
-    launch/mpirun.sh -np "$ranks" "$program" "$work/train.yaml" run_dir="$work/$dir" "$@" \
-        >"$work/log" 2>&1 </dev/null
-}
 refused() { # SENTENCE PROGRAM KEY=VALUE...
-    train "$2" 1 refused device=cuda "${@:3}"
+    train_with "$2" 1 refused device=cuda "${@:3}"
     [ $? = 2 ] && grep -q "$1" "$work/log" || { cat "$work/log"; fail "not refused: $1"; }
 }
-field() { sed -E "s/.*\"$1\": \"?([^,\"]*).*/\1/" "$work/$2/metrics.jsonl"; }
-same_curve() { # RUN RUN
-    paste -d' ' <(field loss "$1") <(field loss "$2") <(field grad_norm "$1") \
-        <(field grad_norm "$2") | awk '
-        function off(a, b) { d = a - b; if (d < 0) d = -d; return d > 2e-5 * (a < 0 ? -a : a) }
-        off($1, $2) || off($3, $4) { print "step " NR ": " $0; bad = 1 }
-        END { exit bad || NR != 3 }' || fail "$1 and $2: other numbers"
-}
+same() { same_curve cpu "$1" 3; }
 
 case "$build" in
 *cuda*)
@@ -69,14 +34,14 @@ refused "parallel.offload_optimizer is true, but device is cpu" "$gpu" device=cp
     parallel.offload_optimizer=true
 echo "refused where there is no GPU"
 
-train "$build/robin-dist" 1 cpu || { cat "$work/log"; fail "the run on the CPU"; }
+train_with "$build/robin-dist" 1 cpu || { cat "$work/log"; fail "the run on the CPU"; }
 small="parallel.bucket_elements=6000 data.max_tokens=256" # many buckets, several micro-batches
 while read -r ranks tp gpus keys; do
     export ROBIN_EMULATED_GPUS=$gpus
     # shellcheck disable=SC2086
-    train "$gpu" "$ranks" "gpu$ranks$tp$gpus$keys" device=cuda parallel.tp="$tp" $keys ||
+    train_with "$gpu" "$ranks" "gpu$ranks$tp$gpus$keys" device=cuda parallel.tp="$tp" $keys ||
         { cat "$work/log"; fail "the run on a GPU, $ranks ranks, tp $tp, $gpus GPUs, $keys"; }
-    same_curve cpu "gpu$ranks$tp$gpus$keys"
+    same "gpu$ranks$tp$gpus$keys"
     [[ "$gpus" = 1 || $keys = *offload* ]] || [ "$gpu" = "$build/robin-dist" ] ||
         grep -q "gradients and weights travel by NCCL" "$work/log" ||
         { cat "$work/log"; fail "a GPU for each rank, and no NCCL"; }
@@ -97,17 +62,17 @@ refused "set one of them to false" "$gpu" parallel.shard_gradients=true \
     parallel.offload_optimizer=true
 
 for keys in parallel.offload_optimizer=true parallel.reduction=ordered optimizer.ema_decay=0.5; do
-    train "$gpu" 1 "$keys" device=cuda "$keys" || { cat "$work/log"; fail "a run with $keys"; }
-    same_curve cpu "$keys"
+    train_with "$gpu" 1 "$keys" device=cuda "$keys" || { cat "$work/log"; fail "a run with $keys"; }
+    same "$keys"
 done
 echo "and with the optimizer on the host, in order, and with a running mean"
 
-train "$build/robin-dist" 1 moved train.stop_after=1
+train_with "$build/robin-dist" 1 moved train.stop_after=1
 [ $? = 3 ] || { cat "$work/log"; fail "the CPU's first step"; }
-train "$gpu" 1 moved device=cuda || { cat "$work/log"; fail "going on on a GPU"; }
-same_curve cpu moved
-train "$gpu" 1 back device=cuda train.stop_after=2
+train_with "$gpu" 1 moved device=cuda || { cat "$work/log"; fail "going on on a GPU"; }
+same moved
+train_with "$gpu" 1 back device=cuda train.stop_after=2
 [ $? = 3 ] || { cat "$work/log"; fail "a GPU's first steps"; }
-train "$build/robin-dist" 1 back || { cat "$work/log"; fail "going on on the CPU"; }
-same_curve cpu back
+train_with "$build/robin-dist" 1 back || { cat "$work/log"; fail "going on on the CPU"; }
+same back
 echo "a run that began on the CPU went on on a GPU, and the other way"
