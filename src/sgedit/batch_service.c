@@ -8,6 +8,7 @@
 
 #include "base/json_file.h"
 #include "base/text_buffer.h"
+#include "sgedit/service_error.h"
 
 #define BOUNDARY "robin-dist-7c1e0b5f2d9a4e38"
 
@@ -40,20 +41,25 @@ static enum status call(const struct batch_service *service, const struct http_r
 {
     enum status status = OK;
     struct http_response response = {0};
+    char *said = NULL;
     for (int tries = 0;; tries++) {
         http_response_release(&response);
         TRY(http_client_start(service->client, request));
         TRY(collect(service->client, &response));
         if (response.code == 200) break;
+        free(said);
+        said = service_error_text(&response);
+        TRY(service_error_check(&response, said));
         if (!helps_to_retry(&response) || tries + 1 >= service->config->tries)
-            FAIL(ERR_IO, "the teacher's batch interface: %s: %ld %.200s", request->path,
-                 response.code, response.failure != NULL ? response.failure : response.body);
+            FAIL(ERR_IO, "the teacher's batch interface: %s: %ld %s", request->path, response.code,
+                 said);
         usleep((useconds_t)(1e6 * wait_of(service->config, tries, &response)));
     }
     *body_out = response.body;
     *size_out = response.size;
     response.body = NULL;
 out:
+    free(said);
     http_response_release(&response);
     return status;
 }
@@ -151,6 +157,7 @@ void batch_answer_release(struct batch_answer *answer)
     free(answer->status);
     free(answer->output);
     free(answer->errors);
+    free(answer->why);
     *answer = (struct batch_answer){0};
 }
 
@@ -158,6 +165,15 @@ static char *copy_id(const json_t *value)
 {
     const char *text = json_string_value(value);
     return text != NULL && strpbrk(text, "/?#% ") == NULL ? text_copy(text) : NULL;
+}
+
+/* {data: [{code, message}]} */
+static void read_failure(struct batch_answer *answer, const json_t *errors)
+{
+    const json_t *list = json_object_get(errors, "data");
+    answer->why = json_dumps(errors, JSON_COMPACT | JSON_ENCODE_ANY);
+    for (size_t i = 0; i < json_array_size(list); i++)
+        answer->spent = answer->spent || service_error_is_spent(json_array_get(list, i));
 }
 
 enum status batch_service_ask(const struct batch_service *service, const char *batch,
@@ -170,19 +186,14 @@ enum status batch_service_ask(const struct batch_service *service, const char *b
     TRY(call_json(service, &request, &root));
     const char *state = json_string_value(json_object_get(root, "status"));
     if (state == NULL) FAIL(ERR_FORMAT, "the teacher's batch interface: %s: no status", path);
-    if (strcmp(state, "failed") == 0) {
-        char *errors = json_dumps(json_object_get(root, "errors"), JSON_COMPACT | JSON_ENCODE_ANY);
-        status = status_fail(ERR_IO, "the teacher did not take batch %s: %.300s", batch,
-                             errors != NULL ? errors : "it does not say why");
-        free(errors);
-        goto out;
-    }
     *answer_out = (struct batch_answer){.ended = strcmp(state, "completed") == 0 ||
                                                  strcmp(state, "expired") == 0 ||
                                                  strcmp(state, "cancelled") == 0,
+                                        .failed = strcmp(state, "failed") == 0,
                                         .status = text_copy(state),
                                         .output = copy_id(json_object_get(root, "output_file_id")),
                                         .errors = copy_id(json_object_get(root, "error_file_id"))};
+    if (answer_out->failed) read_failure(answer_out, json_object_get(root, "errors"));
 out:
     json_decref(root);
     free(path);

@@ -1,5 +1,5 @@
 /* The service's side of batches: files up and down, batches made and asked about. Each call waits
- * for its answer, trying again where that helps. */
+ * for its answer, trying again where that helps (service_error.h says where not). */
 #ifndef ROBIN_SGEDIT_BATCH_SERVICE_H
 #define ROBIN_SGEDIT_BATCH_SERVICE_H
 
@@ -21,10 +21,12 @@ enum status batch_service_make(const struct batch_service *service, const char *
 
 struct batch_answer { /* zeroed is releasable */
     bool ended;       /* completed, expired or cancelled: what there is can be fetched */
+    bool failed;      /* it was not taken as a whole; `spent`: for want of money */
+    bool spent;
     char *status, *output, *errors; /* files; NULL none */
+    char *why;                      /* of a failed one, as the service says it; NULL nothing */
 };
 void batch_answer_release(struct batch_answer *answer);
-/* ERR_IO for a batch that failed as a whole: it was not taken. */
 enum status batch_service_ask(const struct batch_service *service, const char *batch,
                               struct batch_answer *answer_out);
 /* A file's lines, to free(). */

@@ -12,6 +12,7 @@
 #include "base/text_buffer.h"
 #include "sgedit/batch_service.h"
 #include "sgedit/chat_body.h"
+#include "sgedit/service_error.h"
 
 #define QUIET_SECONDS 0.5 /* without another call, after which a file that is not full goes too */
 #define MAX_TRIES     5   /* batches that a call may be put into */
@@ -47,6 +48,7 @@ struct batch_teacher {
     int64_t n_batches, n_waiting, waiting_bytes;
     double last_ask, last_poll;
     struct ready_reply *ready;
+    bool spent;    /* the account, a result says; what is ready is given out first */
     json_t *known; /* {key: line}: results of earlier runs' batches that nobody asked for yet */
 };
 
@@ -242,10 +244,12 @@ out:
 
 /* Not answered: into the next batch, if that can help. */
 static enum status take_error(struct batch_teacher *teacher, struct batched_call *call,
-                              int64_t code, const char *what)
+                              int64_t code, const json_t *error)
 {
     enum status status = OK;
     const bool transient = code == 0 || code == 429 || code >= 500;
+    const char *what = json_string_value(json_object_get(error, "message"));
+    if (what == NULL) what = error == NULL ? "no result came" : "it does not say why";
     if (transient && call->batches < MAX_TRIES) {
         wait_for_batch(teacher, call);
         goto out;
@@ -268,7 +272,7 @@ static enum status take_line(struct batch_teacher *teacher, const json_t *line, 
     enum status status = OK;
     const char *key = json_string_value(json_object_get(line, "custom_id"));
     struct batched_call *call = key == NULL ? NULL : find_call(teacher, key);
-    const bool earlier = number >= 0 && teacher->batches[number].keys != NULL;
+    const bool earlier = number == BATCH_KNOWN || teacher->batches[number].keys != NULL;
     if (call == NULL && key != NULL && earlier)
         json_object_set(teacher->known, key, (json_t *)(uintptr_t)line);
     if (call == NULL || call->batch != number) return OK; /* answered before, or not ours */
@@ -277,10 +281,11 @@ static enum status take_line(struct batch_teacher *teacher, const json_t *line, 
     const int64_t code = json_integer_value(json_object_get(response, "status_code"));
     if (code == 200 && body != NULL) return take_answer(teacher, call, body);
     const json_t *error = json_object_get(line, "error");
-    const char *what = json_string_value(json_object_get(error, "message"));
-    if (what == NULL)
-        what = json_string_value(json_object_get(json_object_get(body, "error"), "message"));
-    TRY(take_error(teacher, call, code, what != NULL ? what : "it does not say why"));
+    if (!json_is_object(error)) error = json_object_get(body, "error");
+    if (!json_is_object(error)) error = line; /* which says nothing */
+    /* of an earlier start it is old news: the account may have been filled since */
+    if (!earlier && service_error_is_spent(error)) teacher->spent = true;
+    TRY(take_error(teacher, call, code, error));
 out:
     return status;
 }
@@ -319,7 +324,7 @@ static enum status take_rest(struct batch_teacher *teacher, int64_t number)
     struct batched_call *next = NULL;
     for (struct batched_call *at = teacher->calls; at != NULL; at = next) {
         next = at->next;
-        if (at->batch == number) TRY(take_error(teacher, at, 0, "no result came"));
+        if (at->batch == number) TRY(take_error(teacher, at, 0, NULL));
     }
 out:
     return status;
@@ -333,6 +338,18 @@ static bool is_awaited(const struct batch_teacher *teacher, int64_t number)
     return false;
 }
 
+/* A batch of an earlier start that failed is put together again, one of this start ends the run. */
+static enum status check_failed(const struct batch *batch, const struct batch_answer *answer)
+{
+    enum status status = OK;
+    const char *why = answer->why != NULL ? answer->why : "it does not say why";
+    if (batch->keys != NULL) return OK;
+    if (answer->spent) TRY(service_error_spent());
+    FAIL(ERR_IO, "the teacher did not take batch %s: %.300s", batch->id, why);
+out:
+    return status;
+}
+
 static enum status poll_batch(struct batch_teacher *teacher, int64_t number)
 {
     enum status status = OK;
@@ -343,7 +360,8 @@ static enum status poll_batch(struct batch_teacher *teacher, int64_t number)
         TRY(note(teacher, batch, NULL));
     }
     TRY(batch_service_ask(&teacher->service, batch->id, &answer));
-    if (!answer.ended) goto out;
+    if (answer.failed) TRY(check_failed(batch, &answer));
+    if (!answer.ended && !answer.failed) goto out;
     if (strcmp(answer.status, "completed") != 0)
         log_warn("teacher: batch %s is %s; calls without a result go into the next", batch->id,
                  answer.status);
@@ -374,6 +392,7 @@ static enum status collect(void *context, int wait_ms, struct teacher_reply *rep
     struct batch_teacher *teacher = context;
     *got = false;
     *reply_out = (struct teacher_reply){0};
+    if (teacher->ready == NULL && teacher->spent) TRY(service_error_spent());
     if (teacher->ready == NULL && is_time_to_send(teacher)) TRY(send_batch(teacher));
     if (teacher->ready == NULL) TRY(poll_batches(teacher));
     struct ready_reply *ready = teacher->ready;

@@ -12,6 +12,7 @@
 #include "base/text_buffer.h"
 #include "sgedit/chat_body.h"
 #include "sgedit/http_client.h"
+#include "sgedit/service_error.h"
 
 struct waiting { /* a call until its reply */
     struct teacher_call call;
@@ -33,21 +34,10 @@ struct chat_teacher {
     struct waiting *calls;
     struct random_stream jitter;
     int64_t n_ids, n_answered;
-    double ask_again; /* the limits said so */
+    double ask_again;   /* the limits said so */
+    enum status ending; /* not OK: the run ends, as `why` says, once nothing is under way */
+    char *why;
 };
-
-/* "insufficient_quota" or whatever code an error body names; "" none; to free(). */
-static char *chat_error_code(const char *body, size_t size)
-{
-    json_error_t error;
-    json_t *root = json_loadb(body, size, 0, &error);
-    const json_t *what = json_object_get(root, "error");
-    const char *code = json_string_value(json_object_get(what, "code"));
-    if (code == NULL) code = json_string_value(json_object_get(what, "type"));
-    char *text = text_copy(code != NULL ? code : "");
-    json_decref(root);
-    return text;
-}
 
 static enum status prepare(void *context, struct teacher_call *call_out,
                            const struct teacher_request *request)
@@ -152,18 +142,6 @@ out:
     return status;
 }
 
-/* What the body of an error may be told people: printable, short. */
-static char *said(const struct http_response *response)
-{
-    struct text_buffer out = {0};
-    const size_t n = response->size < 200 ? response->size : 200;
-    for (size_t i = 0; i < n; i++) {
-        const char c = response->body[i];
-        text_append_char(&out, c >= ' ' && c <= '~' ? c : ' ');
-    }
-    return text_take(&out);
-}
-
 static void count_error(struct chat_counts *counts, const struct http_response *response)
 {
     counts->rate_limited += response->code == 429;
@@ -194,21 +172,21 @@ static bool may_try_again(const struct chat_teacher *teacher, const struct waiti
     return transient && waiting->tries < (once ? 2 : teacher->config->tries);
 }
 
-static enum status check_fatal(const struct http_response *response, const char *text)
+/* No call is sent from now on; those under way may be paid for, so their answers come first. */
+static void end_run(struct chat_teacher *teacher, enum status status)
 {
-    enum status status = OK;
-    char *code = chat_error_code(response->body, response->size);
-    if (response->code == 401 || response->code == 403)
-        FAIL(ERR_ARGUMENT, "the teacher does not accept the key: %ld %s", response->code, text);
-    if (response->code == 404)
-        FAIL(ERR_ARGUMENT, "the teacher knows no such model or address: %ld %s", response->code,
-             text);
-    if (response->code == 429 &&
-        (strcmp(code, "insufficient_quota") == 0 || strcmp(code, "credit_balance_exhausted") == 0))
-        FAIL(ERR_LIMIT, "the teacher's account is spent (%s); pay and start again to go on", code);
-out:
-    free(code);
-    return status;
+    if (teacher->ending != OK) return;
+    teacher->ending = status;
+    teacher->why = text_copy(status_message());
+    status_clear();
+}
+
+static void log_said(const struct waiting *waiting, const struct http_response *response,
+                     const char *text)
+{
+    char key[CHAT_KEY_TEXT_BYTES];
+    chat_key_text(key, waiting->call.key);
+    log_debug("teacher: call %s: %ld %s (try %d)", key, response->code, text, waiting->tries);
 }
 
 /* Not answered. A reply is made (`*ended`) when it is not tried again. */
@@ -217,24 +195,29 @@ static enum status take_error(struct chat_teacher *teacher, struct waiting *wait
                               bool *ended)
 {
     enum status status = OK;
-    char *text = response->code == 0 ? text_copy(response->failure) : said(response);
+    char *text = service_error_text(response);
     const bool sure = response->code >= 400 || response->not_sent;
     waiting->tries++;
     waiting->flying = false;
     count_error(teacher->counts, response);
     TRY(teacher_limits_settle(teacher->limits, waiting->most, waiting->most, !sure));
-    TRY(check_fatal(response, text));
-    log_debug("teacher: %ld %s (try %d)", response->code, text, waiting->tries);
+    log_said(waiting, response, text);
+    status = service_error_check(response, text);
+    if (status != OK) end_run(teacher, status);
+    status = OK;
+    if (teacher->ending != OK) goto out;
     if (may_try_again(teacher, waiting, response)) {
         waiting->not_before = monotonic_seconds() + next_wait(teacher, waiting, response);
         goto out;
     }
     const bool transient = response->code == 0 || response->code == 429 || response->code >= 500;
-    if (transient && teacher->n_answered == waiting->answered)
-        FAIL(ERR_IO,
-             "the teacher did not answer after %d tries, the last: %ld %s; nothing finished is "
-             "lost, start again to go on",
-             waiting->tries, response->code, text);
+    if (transient && teacher->n_answered == waiting->answered) {
+        end_run(teacher, status_fail(ERR_IO,
+                                     "the teacher did not answer after %d tries, the last: %ld %s; "
+                                     "nothing finished is lost, start again to go on",
+                                     waiting->tries, response->code, text));
+        goto out;
+    }
     *reply = (struct teacher_reply){.outcome = TEACHER_FAILED};
     reply->why = text_format("no answer after %d tries, the last: %ld %s", waiting->tries,
                              response->code, text);
@@ -261,7 +244,9 @@ static enum status collect(void *context, int wait_ms, struct teacher_reply *rep
     *got = false;
     *reply_out = (struct teacher_reply){0};
     if (teacher->calls == NULL) return OK;
-    TRY(start_calls(teacher));
+    if (teacher->ending != OK && http_client_n_flying(teacher->client) == 0)
+        FAIL(teacher->ending, "%s", teacher->why);
+    if (teacher->ending == OK) TRY(start_calls(teacher));
     if (http_client_n_flying(teacher->client) == 0) wait_a_little(wait_ms);
     TRY(http_client_collect(teacher->client, wait_ms, &response, &arrived));
     if (!arrived) goto out;
@@ -282,6 +267,7 @@ static void release(void *context)
     struct chat_teacher *teacher = context;
     http_client_destroy(teacher->client);
     while (teacher->calls != NULL) free_waiting(take_waiting(teacher, teacher->calls));
+    free(teacher->why);
     free(teacher);
 }
 

@@ -15,8 +15,9 @@ struct chat_counts { /* of this start of the run, this rank */
  *   429, 408, 409, 5xx, network: tried again after Retry-After or a drawn wait that doubles;
  *                            408 and 409 once; after teacher.tries the run ends, unless other calls
  *                            went through meanwhile: then this one has failed
- *   429 insufficient_quota, 401, 403, 404: the run ends
- *   other 4xx                this call has failed */
+ *   429 insufficient_quota, 401, 403, 404, a certificate that is not accepted: the run ends at once
+ *   other 4xx                this call has failed
+ * Before a run ends so, calls under way are waited for: their answers may have been paid for. */
 enum status chat_teacher_create(struct teacher *teacher_out, const struct config_teacher *config,
                                 struct teacher_limits *limits, struct chat_counts *counts);
 

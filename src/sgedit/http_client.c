@@ -3,8 +3,10 @@
 
 #include <arpa/inet.h>
 #include <curl/curl.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/assertion.h"
 #include "base/text_buffer.h"
@@ -17,6 +19,7 @@ struct transfer {
     struct text_buffer body;
     size_t max_reply;
     bool too_large;
+    char said[CURL_ERROR_SIZE]; /* libcurl's own words for what went wrong */
     int64_t tag;
     struct http_client *client;
     struct transfer *next;
@@ -24,7 +27,8 @@ struct transfer {
 
 struct http_client {
     CURLM *multi;
-    char *base, *ca_file, *authorization; /* the header with the key, or NULL */
+    char *base, *host, *ca_file;
+    char *authorization; /* the header with the key, or NULL */
     struct api_key key;
     double timeout_seconds;
     int64_t n_flying;
@@ -47,7 +51,8 @@ static bool is_loopback(const char *host)
     return inet_pton(AF_INET, host, &four) == 1 && (ntohl(four.s_addr) >> 24) == 127;
 }
 
-static enum status check_url(const char *text)
+/* The host of a URL that may be used, to free(). */
+static enum status check_url(char **host_out, const char *text)
 {
     enum status status = OK;
     char *scheme = NULL, *host = NULL, *user = NULL;
@@ -64,6 +69,7 @@ static enum status check_url(const char *text)
         FAIL(ERR_ARGUMENT,
              "teacher.url is http to another machine, which sends the key for all to read; use "
              "https");
+    *host_out = text_copy(host);
 out:
     curl_free(scheme);
     curl_free(host);
@@ -77,7 +83,9 @@ enum status http_client_create(struct http_client **client_out, const struct htt
     enum status status = OK;
     struct http_client *client = memory_new(1, sizeof *client);
     if (curl_global_init(CURL_GLOBAL_DEFAULT) != 0) FAIL(ERR_MEMORY, "libcurl does not start");
-    TRY(check_url(options->url));
+    TRY(check_url(&client->host, options->url));
+    if (options->ca_file[0] != '\0' && access(options->ca_file, R_OK) != 0)
+        FAIL(ERR_IO, "cannot read teacher.ca_file %s: %s", options->ca_file, strerror(errno));
     TRY(api_key_read(&client->key, options->key_env, options->key_file));
     client->multi = curl_multi_init();
     if (client->multi == NULL) FAIL(ERR_MEMORY, "libcurl does not start");
@@ -129,6 +137,7 @@ void http_client_destroy(struct http_client *client)
     free(client->authorization);
     api_key_release(&client->key);
     free(client->base);
+    free(client->host);
     free(client->ca_file);
     free(client);
 }
@@ -199,6 +208,8 @@ static void set_options(struct transfer *transfer, const struct http_request *re
 {
     CURL *easy = transfer->easy;
     const struct http_client *client = transfer->client;
+    transfer->said[0] = '\0';
+    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->said);
     curl_easy_setopt(easy, CURLOPT_URL, transfer->url);
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
@@ -247,19 +258,33 @@ static void unlink_flying(struct http_client *client, struct transfer *transfer)
     client->n_flying--;
 }
 
+static bool is_not_trusted(CURLcode code)
+{
+    return code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_ISSUER_ERROR ||
+           code == CURLE_SSL_CACERT_BADFILE;
+}
+
 static char *failure_text(const struct transfer *transfer, CURLcode code)
 {
+    const struct http_client *client = transfer->client;
+    if (code == CURLE_SSL_CACERT_BADFILE)
+        return text_format("teacher.ca_file %s holds no certificates that can be read",
+                           client->ca_file);
+    if (is_not_trusted(code))
+        return text_format("the certificate of %s is not accepted: %s; one of your own is trusted "
+                           "if teacher.ca_file names who signed it",
+                           client->host, transfer->said);
     if (transfer->too_large)
         return text_format("the reply is larger than %zu bytes", transfer->max_reply);
     if (code == CURLE_OPERATION_TIMEDOUT)
-        return text_format("no whole reply within %g s", transfer->client->timeout_seconds);
+        return text_format("no whole reply within %g s", client->timeout_seconds);
     return text_copy(curl_easy_strerror(code));
 }
 
 static bool before_sending(CURLcode code)
 {
     return code == CURLE_COULDNT_RESOLVE_HOST || code == CURLE_COULDNT_CONNECT ||
-           code == CURLE_SSL_CONNECT_ERROR || code == CURLE_PEER_FAILED_VERIFICATION;
+           code == CURLE_SSL_CONNECT_ERROR || is_not_trusted(code);
 }
 
 static void finish(struct http_client *client, struct transfer *transfer, CURLcode code,
@@ -274,6 +299,7 @@ static void finish(struct http_client *client, struct transfer *transfer, CURLco
     } else {
         response->failure = failure_text(transfer, code);
         response->not_sent = before_sending(code);
+        response->not_trusted = is_not_trusted(code);
     }
     response->size = transfer->body.length;
     response->body = text_take(&transfer->body);

@@ -19,7 +19,8 @@ struct http_options {
     const char *key_env, *key_file, *ca_file; /* "" none */
     double timeout_seconds;
 };
-/* ERR_ARGUMENT for a URL that is none, for http to another machine, for a key that is not there.
+/* ERR_ARGUMENT for a URL that is none, for http to another machine, for a key that is not there;
+ * ERR_IO for a ca_file that cannot be read.
  * No sentence of this module holds the key. */
 enum status http_client_create(struct http_client **client_out, const struct http_options *options);
 void http_client_destroy(struct http_client *client);
@@ -35,10 +36,11 @@ struct http_request {
 };
 struct http_response { /* zeroed is releasable */
     int64_t tag;
-    long code;     /* 200 ...; 0: no whole response came */
-    char *failure; /* of code 0: "timed out after 180 s" */
-    bool not_sent; /* of code 0: nothing of the request reached the service */
-    char *body;    /* NUL behind it */
+    long code;        /* 200 ...; 0: no whole response came */
+    char *failure;    /* of code 0: "timed out after 180 s" */
+    bool not_sent;    /* of code 0: nothing of the request reached the service */
+    bool not_trusted; /* of code 0: its certificate is not accepted; another try changes nothing */
+    char *body;       /* NUL behind it */
     size_t size;
     double retry_after_seconds; /* < 0: not said */
 };

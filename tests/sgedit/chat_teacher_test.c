@@ -16,126 +16,24 @@
 #include "base/log.h"
 #include "base/text_buffer.h"
 #include "comm/comm.h"
-#include "corpus/corpus_build.h"
-#include "corpus/scenes.h"
-#include "corpus/shard.h"
 #include "sgedit/api_key.h"
-#include "sgedit/chat_body.h"
-#include "sgedit/chat_teacher.h"
-#include "sgedit/edit_request.h"
 #include "sgedit/http_client.h"
-#include "support/teacher_server.h"
+#include "support/teacher_fixture.h"
 
-#define KEY       "sk-the-key-nobody-may-see"
-#define N_RECORDS 20
+#define KEY "sk-the-key-nobody-may-see"
 
 static struct comm *comm;
 static char directory[] = "/tmp/chat_teacher_test.XXXXXX";
 static char *corpus_folder;
 
-/* ---- a corpus, a server, a teacher ---- */
-
-static enum status make_scene(void *context, int64_t item, struct record *record,
-                              struct item_note *note)
-{
-    (void)note;
-    return scenes_record(record, context, item);
-}
-
-static enum status build_corpus(void)
-{
-    enum status status = OK;
-    struct scenes_options scenes = scenes_options_default();
-    struct record_source source = {N_RECORDS, &scenes, make_scene, NULL};
-    struct corpus_stage stage = {0};
-    struct build_summary summary = {0};
-    const struct build_options options = {.shard_items = 100, .n_threads = 1};
-    TRY(corpus_stage_init(&stage, corpus_folder, "scenes"));
-    TRY(corpus_build(comm, &source, &stage, &options, &summary));
-out:
-    build_summary_release(&summary);
-    corpus_stage_release(&stage);
-    return status;
-}
-
-struct fixture {
-    struct teacher_server *server;
-    struct shared_counters *counters;
-    struct teacher_limits limits;
-    struct run_config config;
-    struct chat_counts counts;
-    struct teacher teacher;
-    struct corpus *corpus;
-};
-
-static enum status set_up(struct fixture *fixture, const struct teacher_server_faults *faults,
-                          const char *key_env, const char *const *overrides, int n)
+static enum status set_up(struct teacher_fixture *fixture,
+                          const struct teacher_server_faults *faults, const char *key_env,
+                          const char *const *overrides, int n)
 {
     const struct teacher_server_options options = {
         .corpus = corpus_folder, .key = KEY, .slow_ms = 700, .faults = *faults};
-    *fixture = (struct fixture){0};
-    assert_int_equal(teacher_server_start(&fixture->server, &options), OK);
-    assert_int_equal(shared_counters_create(&fixture->counters, comm, TEACHER_LIMIT_COUNTERS), OK);
-    assert_int_equal(corpus_open(&fixture->corpus, corpus_folder), OK);
-    const char *all[8] = {"job=generate"};
-    for (int i = 0; i < n; i++) all[i + 1] = overrides[i];
-    if (run_config_load(&fixture->config, NULL, all, n + 1) != OK) fail_msg("%s", status_message());
-    struct config_teacher *config = &fixture->config.teacher;
-    free(config->url);
-    config->url = text_format("http://127.0.0.1:%d/v1", teacher_server_port(fixture->server));
-    free(config->key_env);
-    config->key_env = text_copy(key_env);
-    fixture->limits =
-        (struct teacher_limits){.counters = fixture->counters, .config = config, .price_factor = 1};
-    return chat_teacher_create(&fixture->teacher, config, &fixture->limits, &fixture->counts);
-}
-
-static void tear_down(struct fixture *fixture)
-{
-    if (fixture->teacher.release != NULL) fixture->teacher.release(fixture->teacher.context);
-    shared_counters_destroy(fixture->counters);
-    teacher_server_stop(fixture->server);
-    corpus_close(fixture->corpus);
-    run_config_release(&fixture->config);
-}
-
-/* Asks about record `item`, ticket the same. */
-static void ask(struct fixture *fixture, int64_t item)
-{
-    struct record record = {0};
-    struct edit_graph graph = {0};
-    struct edit_request request = {0};
-    struct teacher_call call = {0};
-    const struct scene_graph none = {0};
-    const struct edit_request_options options = {
-        .min_added = 2, .image_side = 512, .pictures = true};
-    assert_int_equal(corpus_read(fixture->corpus, item, &record), OK);
-    struct box *boxes = memory_new((size_t)record.n_regions, sizeof *boxes);
-    for (int64_t i = 0; i < record.n_regions; i++) boxes[i] = record.regions[i].box;
-    edit_graph_begin(&graph, &none, boxes, record.n_regions);
-    assert_int_equal(edit_request_make(&request, &record, &graph, &options), OK);
-    assert_int_equal(request.request.n_images, 5);
-    assert_int_equal(fixture->teacher.prepare(fixture->teacher.context, &call, &request.request),
-                     OK);
-    call.ticket = item;
-    assert_int_equal(fixture->teacher.ask(fixture->teacher.context, &call), OK);
-    teacher_call_release(&call);
-    edit_request_release(&request);
-    edit_graph_release(&graph);
-    record_release(&record);
-    free(boxes);
-}
-
-static enum status next_reply(struct fixture *fixture, struct teacher_reply *reply)
-{
-    enum status status = OK;
-    bool got = false;
-    const double begun = monotonic_seconds();
-    while (!got && monotonic_seconds() - begun < 20)
-        TRY(fixture->teacher.collect(fixture->teacher.context, 20, reply, &got));
-    assert_true(got);
-out:
-    return status;
+    const struct teacher_overrides set = {.key_env = key_env, .values = overrides, .n = n};
+    return teacher_fixture_begin(fixture, comm, &options, &set);
 }
 
 static const char *const quick[] = {"teacher.tries=3", "teacher.timeout_seconds=0.4",
@@ -147,14 +45,14 @@ static const char *const quick[] = {"teacher.tries=3", "teacher.timeout_seconds=
 static void answers(void **state)
 {
     (void)state;
-    struct fixture fixture;
+    struct teacher_fixture fixture;
     struct teacher_reply reply = {0};
     bool seen[4] = {false};
     assert_int_equal(set_up(&fixture, &(struct teacher_server_faults){0}, "CHAT_TEST_KEY", NULL, 0),
                      OK);
-    for (int64_t i = 0; i < 4; i++) ask(&fixture, i);
+    for (int64_t i = 0; i < 4; i++) teacher_fixture_ask(&fixture, i);
     for (int i = 0; i < 4; i++) {
-        assert_int_equal(next_reply(&fixture, &reply), OK);
+        assert_int_equal(teacher_fixture_reply(&fixture, &reply), OK);
         assert_int_equal(reply.outcome, TEACHER_ANSWERED);
         assert_non_null(strstr(reply.content, "\"edit\""));
         assert_int_equal(reply.tokens_in, 1500);
@@ -170,7 +68,7 @@ static void answers(void **state)
     assert_int_equal(before, 0);
     assert_int_equal(shared_counters_add(fixture.counters, TEACHER_COUNT_TOKENS, 0, &before), OK);
     assert_int_equal(before, 4 * 1800);
-    tear_down(&fixture);
+    teacher_fixture_end(&fixture);
 }
 
 /* Always failing in one way: tried so often, then the run ends and says how. */
@@ -191,16 +89,16 @@ static void each_failure(void **state)
         {{.huge = 1}, "larger than"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        struct fixture fixture;
+        struct teacher_fixture fixture;
         struct teacher_reply reply = {0};
         int64_t different = 0;
         assert_int_equal(set_up(&fixture, &rows[i].faults, "CHAT_TEST_KEY", quick, 4), OK);
-        ask(&fixture, 0);
-        assert_int_equal(next_reply(&fixture, &reply), ERR_IO);
+        teacher_fixture_ask(&fixture, 0);
+        assert_int_equal(teacher_fixture_reply(&fixture, &reply), ERR_IO);
         if (strstr(status_message(), rows[i].said) == NULL) fail_msg("%s", status_message());
         assert_int_equal(teacher_server_requests(fixture.server), 3);
         assert_int_equal(teacher_server_paid(fixture.server, &different), 0);
-        tear_down(&fixture);
+        teacher_fixture_end(&fixture);
     }
 }
 
@@ -208,17 +106,41 @@ static void each_failure(void **state)
 static void quota(void **state)
 {
     (void)state;
-    struct fixture fixture;
+    struct teacher_fixture fixture;
     struct teacher_reply reply = {0};
     const struct teacher_server_faults spent = {.quota = 1};
     int64_t different = 0;
     assert_int_equal(set_up(&fixture, &spent, "CHAT_TEST_KEY", quick, 4), OK);
-    ask(&fixture, 0);
-    assert_int_equal(next_reply(&fixture, &reply), ERR_LIMIT);
+    teacher_fixture_ask(&fixture, 0);
+    assert_int_equal(teacher_fixture_reply(&fixture, &reply), ERR_LIMIT);
     assert_non_null(strstr(status_message(), "account is spent (insufficient_quota)"));
     assert_int_equal(teacher_server_requests(fixture.server), 1);
     assert_int_equal(teacher_server_paid(fixture.server, &different), 0);
-    tear_down(&fixture);
+    teacher_fixture_end(&fixture);
+}
+
+/* The account is spent while other calls are under way: they may be paid for, so their answers come
+ * first, and then the run ends. */
+static void quota_among_others(void **state)
+{
+    (void)state;
+    struct teacher_fixture fixture;
+    struct teacher_reply reply = {0};
+    const struct teacher_server_options options = {
+        .corpus = corpus_folder, .key = KEY, .delay_ms = 200, .faults = {.quota = 0.5}};
+    const struct teacher_overrides set = {.key_env = "CHAT_TEST_KEY"};
+    int64_t different = 0, answered = 0;
+    assert_int_equal(teacher_fixture_begin(&fixture, comm, &options, &set), OK);
+    for (int64_t k = 0; k < TEACHER_FIXTURE_RECORDS; k++) teacher_fixture_ask(&fixture, k);
+    while (teacher_fixture_reply(&fixture, &reply) == OK) {
+        answered++;
+        teacher_reply_release(&reply);
+    }
+    assert_non_null(strstr(status_message(), "account is spent"));
+    assert_true(answered > 0 && answered < TEACHER_FIXTURE_RECORDS);
+    assert_int_equal(teacher_server_paid(fixture.server, &different), answered);
+    assert_true(teacher_server_requests(fixture.server) <= TEACHER_FIXTURE_RECORDS);
+    teacher_fixture_end(&fixture);
 }
 
 /* Contents that cannot be used are paid, come back as such, and are not asked for again here. */
@@ -235,17 +157,17 @@ static void each_content(void **state)
         {{.wrong_ids = 1}, TEACHER_ANSWERED},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        struct fixture fixture;
+        struct teacher_fixture fixture;
         struct teacher_reply reply = {0};
         int64_t different = 0;
         assert_int_equal(set_up(&fixture, &rows[i].faults, "CHAT_TEST_KEY", quick, 4), OK);
-        ask(&fixture, 1);
-        assert_int_equal(next_reply(&fixture, &reply), OK);
+        teacher_fixture_ask(&fixture, 1);
+        assert_int_equal(teacher_fixture_reply(&fixture, &reply), OK);
         assert_int_equal(reply.outcome, rows[i].outcome);
         assert_true(reply.raw_size > 0);
         teacher_reply_release(&reply);
         assert_int_equal(teacher_server_paid(fixture.server, &different), 1);
-        tear_down(&fixture);
+        teacher_fixture_end(&fixture);
     }
 }
 
@@ -259,25 +181,25 @@ static void budget(void **state)
     static const char *const said[] = {"teacher.budget_calls", "teacher.budget_tokens",
                                        "teacher.budget_money"};
     for (int i = 0; i < 3; i++) {
-        struct fixture fixture;
+        struct teacher_fixture fixture;
         struct teacher_reply reply = {0};
         enum status status = OK;
         int64_t different = 0;
         assert_int_equal(
             set_up(&fixture, &(struct teacher_server_faults){0}, "CHAT_TEST_KEY", &sets[i], 1), OK);
-        for (int64_t k = 0; k < N_RECORDS; k++) ask(&fixture, k);
+        for (int64_t k = 0; k < TEACHER_FIXTURE_RECORDS; k++) teacher_fixture_ask(&fixture, k);
         while (status == OK) {
-            status = next_reply(&fixture, &reply);
+            status = teacher_fixture_reply(&fixture, &reply);
             if (status == OK) teacher_reply_release(&reply);
         }
         assert_int_equal(status, ERR_LIMIT);
         assert_non_null(strstr(status_message(), said[i]));
         const int64_t paid = teacher_server_paid(fixture.server, &different);
-        assert_true(paid >= 1 && paid < N_RECORDS);
+        assert_true(paid >= 1 && paid < TEACHER_FIXTURE_RECORDS);
         if (i == 0) assert_int_equal(paid, 3);
         assert_true(paid * 1800 <= 30000 || i != 1);
         assert_true((double)paid * 0.00675 <= 0.1 || i != 2);
-        tear_down(&fixture);
+        teacher_fixture_end(&fixture);
     }
 }
 
@@ -285,35 +207,35 @@ static void budget(void **state)
 static void rate(void **state)
 {
     (void)state;
-    struct fixture fixture;
+    struct teacher_fixture fixture;
     struct teacher_reply reply = {0};
     const char *const sets[] = {"teacher.requests_per_minute=600"};
     assert_int_equal(set_up(&fixture, &(struct teacher_server_faults){0}, "CHAT_TEST_KEY", sets, 1),
                      OK);
-    for (int64_t k = 0; k < N_RECORDS; k++) ask(&fixture, k);
+    for (int64_t k = 0; k < TEACHER_FIXTURE_RECORDS; k++) teacher_fixture_ask(&fixture, k);
     const double begun = monotonic_seconds();
-    for (int64_t k = 0; k < N_RECORDS; k++) {
-        assert_int_equal(next_reply(&fixture, &reply), OK);
+    for (int64_t k = 0; k < TEACHER_FIXTURE_RECORDS; k++) {
+        assert_int_equal(teacher_fixture_reply(&fixture, &reply), OK);
         teacher_reply_release(&reply);
     }
     assert_true(monotonic_seconds() - begun >= 0.8); /* 20 calls less the burst of 11 */
-    tear_down(&fixture);
+    teacher_fixture_end(&fixture);
 }
 
 static void in_flight(void **state)
 {
     (void)state;
-    struct fixture fixture;
+    struct teacher_fixture fixture;
     struct teacher_reply reply = {0};
     bool got = false;
     const char *const sets[] = {"teacher.in_flight=2"};
     const struct teacher_server_faults slow = {.timeout = 1};
     assert_int_equal(set_up(&fixture, &slow, "CHAT_TEST_KEY", sets, 1), OK);
-    for (int64_t k = 0; k < 6; k++) ask(&fixture, k);
+    for (int64_t k = 0; k < 6; k++) teacher_fixture_ask(&fixture, k);
     for (int k = 0; k < 10; k++)
         assert_int_equal(fixture.teacher.collect(fixture.teacher.context, 10, &reply, &got), OK);
     assert_int_equal(fixture.counts.sent, 2);
-    tear_down(&fixture);
+    teacher_fixture_end(&fixture);
 }
 
 /* ---- the key ---- */
@@ -321,17 +243,17 @@ static void in_flight(void **state)
 static void wrong_key(void **state)
 {
     (void)state;
-    struct fixture fixture;
+    struct teacher_fixture fixture;
     struct teacher_reply reply = {0};
     setenv("CHAT_TEST_WRONG", "sk-another-key", 1);
     assert_int_equal(
         set_up(&fixture, &(struct teacher_server_faults){0}, "CHAT_TEST_WRONG", NULL, 0), OK);
-    ask(&fixture, 0);
-    assert_int_equal(next_reply(&fixture, &reply), ERR_ARGUMENT);
+    teacher_fixture_ask(&fixture, 0);
+    assert_int_equal(teacher_fixture_reply(&fixture, &reply), ERR_ARGUMENT);
     assert_non_null(strstr(status_message(), "401"));
     assert_null(strstr(status_message(), "another-key")); /* though the server said it */
     assert_non_null(strstr(status_message(), "*****"));
-    tear_down(&fixture);
+    teacher_fixture_end(&fixture);
 }
 
 static void key_sources(void **state)
@@ -382,16 +304,19 @@ static void urls(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(answers),   cmocka_unit_test(each_failure), cmocka_unit_test(each_content),
-        cmocka_unit_test(quota),     cmocka_unit_test(budget),       cmocka_unit_test(rate),
-        cmocka_unit_test(in_flight), cmocka_unit_test(wrong_key),    cmocka_unit_test(key_sources),
+        cmocka_unit_test(answers),      cmocka_unit_test(each_failure),
+        cmocka_unit_test(each_content), cmocka_unit_test(quota),
+        cmocka_unit_test(budget),       cmocka_unit_test(rate),
+        cmocka_unit_test(in_flight),    cmocka_unit_test(wrong_key),
+        cmocka_unit_test(key_sources),  cmocka_unit_test(quota_among_others),
         cmocka_unit_test(urls),
     };
     if (comm_create(&comm, NULL) != OK || mkdtemp(directory) == NULL) return 1;
     log_set_level(LOG_ERROR);
     setenv("CHAT_TEST_KEY", KEY, 1);
     corpus_folder = path_join(directory, "scenes");
-    if (build_corpus() != OK) return fprintf(stderr, "%s\n", status_message()), 1;
+    if (teacher_fixture_corpus(comm, corpus_folder) != OK)
+        return fprintf(stderr, "%s\n", status_message()), 1;
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);
     if (directory_remove(directory) != OK) return 1;
     free(corpus_folder);

@@ -1,8 +1,8 @@
 /* The test's teacher as a program of its own, for scripts and for the demo: prints its port and
- * serves until it is ended.
+ * serves until it is ended; SIGUSR1 fills the account that quota_after=N emptied.
  *
  * usage: teacher_server CORPUS [NAME=VALUE...]   names: key log noise seed delay_ms slow_ms port
- *        expire_first_batch and the faults of tests/support/teacher_server.h */
+ *        expire_first_batch quota_after and the faults of tests/support/teacher_server.h */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,7 +30,7 @@ static int set_number(const struct number_name *names, size_t n, const char *arg
 static int parse(struct teacher_server_options *options, int n, char **arguments)
 {
     struct teacher_server_faults *faults = &options->faults;
-    double seed = 0, delay = 0, slow = 3000, port = 0, expire = 0;
+    double seed = 0, delay = 0, slow = 3000, port = 0, expire = 0, quota_after = 0;
     const struct number_name names[] = {
         {"noise", &options->noise},
         {"seed", &seed},
@@ -38,6 +38,7 @@ static int parse(struct teacher_server_options *options, int n, char **arguments
         {"slow_ms", &slow},
         {"port", &port},
         {"expire_first_batch", &expire},
+        {"quota_after", &quota_after},
         {"rate_limit", &faults->rate_limit},
         {"error_500", &faults->error_500},
         {"overload_503", &faults->overload_503},
@@ -65,6 +66,7 @@ static int parse(struct teacher_server_options *options, int n, char **arguments
     options->slow_ms = (int)slow;
     options->port = (int)port;
     options->expire_first_batch = expire != 0;
+    options->quota_after = (int64_t)quota_after;
     return 1;
 }
 
@@ -79,6 +81,7 @@ int main(int argc, char **argv)
     sigemptyset(&ends);
     sigaddset(&ends, SIGTERM);
     sigaddset(&ends, SIGINT);
+    sigaddset(&ends, SIGUSR1);
     sigprocmask(SIG_BLOCK, &ends, NULL);
     if (teacher_server_start(&server, &options) != OK) {
         fprintf(stderr, "teacher_server: %s\n", status_message());
@@ -86,7 +89,8 @@ int main(int argc, char **argv)
     }
     printf("%d\n", teacher_server_port(server));
     fflush(stdout);
-    sigwait(&ends, &signal_number);
+    while (sigwait(&ends, &signal_number) == 0 && signal_number == SIGUSR1)
+        teacher_server_fill_account(server);
     teacher_server_stop(server);
     return 0;
 }

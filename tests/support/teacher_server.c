@@ -13,12 +13,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/random.h"
 #include "base/text_buffer.h"
 #include "support/teacher_answer.h"
 #include "support/teacher_batches.h"
 
 #define MAX_BODY ((size_t)256 << 20)
+#define MAX_PEM  ((size_t)64 << 10)
 
 struct known_call {
     char *key;
@@ -32,7 +34,8 @@ struct teacher_server {
     struct MHD_Daemon *daemon;
     pthread_mutex_t mutex;
     struct known_call *calls;
-    int64_t n_calls, n_requests;
+    int64_t n_calls, n_requests, n_paid;
+    unsigned char *certificate, *certificate_key;
 };
 
 struct upload { /* of one request */
@@ -66,6 +69,7 @@ void teacher_server_pay(struct teacher_server *server, const char *key)
 {
     pthread_mutex_lock(&server->mutex);
     call_of(server, key)->paid++;
+    server->n_paid++;
     if (server->options.log != NULL) {
         char *line = text_format("%s\n", key);
         const int fd = open(server->options.log, O_WRONLY | O_APPEND | O_CREAT, 0644);
@@ -95,6 +99,22 @@ int64_t teacher_server_requests(struct teacher_server *server)
     const int64_t n = server->n_requests;
     pthread_mutex_unlock(&server->mutex);
     return n;
+}
+
+static bool is_spent(struct teacher_server *server)
+{
+    pthread_mutex_lock(&server->mutex);
+    const bool spent =
+        server->options.quota_after > 0 && server->n_paid >= server->options.quota_after;
+    pthread_mutex_unlock(&server->mutex);
+    return spent || server->options.faults.quota >= 1;
+}
+
+void teacher_server_fill_account(struct teacher_server *server)
+{
+    pthread_mutex_lock(&server->mutex);
+    server->options.quota_after = 0;
+    pthread_mutex_unlock(&server->mutex);
 }
 
 /* ---- answers ---- */
@@ -257,6 +277,9 @@ char *teacher_server_complete(struct teacher_server *server, const char *key, co
 {
     const struct teacher_server_faults *faults = &server->options.faults;
     char *content = NULL, *text = NULL;
+    *code_out = 429;
+    if (is_spent(server))
+        return text_copy("{\"error\":{\"message\":\"no money\",\"type\":\"insufficient_quota\"}}");
     *code_out = 200;
     if (drawn(server, key, 0, 20, faults->broken_json)) return text_copy("{\"choices\": [{");
     if (drawn(server, key, 0, 21, faults->wrong_schema))
@@ -345,6 +368,8 @@ static enum MHD_Result answer(void *context, struct MHD_Connection *connection, 
     pthread_mutex_lock(&server->mutex);
     server->n_requests++;
     pthread_mutex_unlock(&server->mutex);
+    if (strcmp(method, "POST") == 0 && is_spent(server))
+        return respond_error(connection, 429, "insufficient_quota");
     text = teacher_batches_answer(&server->batches, server, url, method, &upload->body, &code);
     const enum MHD_Result result = respond(connection, code, text, NULL, NULL);
     free(text);
@@ -362,6 +387,18 @@ static void finish(void *context, struct MHD_Connection *connection, void **requ
     *request = NULL;
 }
 
+static enum status read_certificate(struct teacher_server *server)
+{
+    enum status status = OK;
+    const struct teacher_server_options *options = &server->options;
+    size_t size = 0;
+    if (options->certificate == NULL) return OK;
+    TRY(file_read(&server->certificate, &size, options->certificate, MAX_PEM));
+    TRY(file_read(&server->certificate_key, &size, options->certificate_key, MAX_PEM));
+out:
+    return status;
+}
+
 enum status teacher_server_start(struct teacher_server **server_out,
                                  const struct teacher_server_options *options)
 {
@@ -374,10 +411,14 @@ enum status teacher_server_start(struct teacher_server **server_out,
     pthread_mutex_init(&server->mutex, NULL);
     teacher_batches_init(&server->batches, options->expire_first_batch);
     TRY(teacher_pictures_open(&server->pictures, options->corpus));
+    TRY(read_certificate(server));
+    const unsigned tls = server->certificate != NULL ? MHD_USE_TLS : 0;
     server->daemon = MHD_start_daemon(
-        MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD, 0, NULL, NULL, answer,
-        server, MHD_OPTION_SOCK_ADDR, &address, MHD_OPTION_LISTENING_ADDRESS_REUSE, 1u,
-        MHD_OPTION_NOTIFY_COMPLETED, finish, NULL, MHD_OPTION_END);
+        MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD | tls, 0, NULL, NULL,
+        answer, server, MHD_OPTION_SOCK_ADDR, &address, MHD_OPTION_LISTENING_ADDRESS_REUSE, 1u,
+        MHD_OPTION_NOTIFY_COMPLETED, finish, NULL,
+        tls != 0 ? MHD_OPTION_HTTPS_MEM_CERT : MHD_OPTION_END, server->certificate,
+        MHD_OPTION_HTTPS_MEM_KEY, server->certificate_key, MHD_OPTION_END);
     if (server->daemon == NULL) FAIL(ERR_IO, "no server: %s", strerror(errno));
     *server_out = server;
     server = NULL;
@@ -399,6 +440,8 @@ void teacher_server_stop(struct teacher_server *server)
     teacher_batches_release(&server->batches);
     for (int64_t i = 0; i < server->n_calls; i++) free(server->calls[i].key);
     free(server->calls);
+    free(server->certificate);
+    free(server->certificate_key);
     pthread_mutex_destroy(&server->mutex);
     free(server);
 }

@@ -15,7 +15,7 @@ struct teacher_server;
  * for a call, so that what a run makes of it does not depend on how often it was stopped. */
 struct teacher_server_faults {
     double rate_limit, error_500, overload_503, timeout, half_body, reset, drip, huge;
-    double quota; /* 429 insufficient_quota: the account is spent */
+    double quota; /* 429 insufficient_quota */
     double broken_json, wrong_schema, refusal, wrong_ids;
 };
 
@@ -29,12 +29,16 @@ struct teacher_server_options {
     int slow_ms;  /* how long a timeout or drip takes */
     int port;     /* 0: a free one */
     bool expire_first_batch;
+    int64_t quota_after; /* paid calls, after which the account is spent; 0: it never is */
+    const char *certificate, *certificate_key; /* files: HTTPS; NULL: HTTP */
     struct teacher_server_faults faults;
 };
 
 enum status teacher_server_start(struct teacher_server **server_out,
                                  const struct teacher_server_options *options);
 void teacher_server_stop(struct teacher_server *server);
+/* Ends quota_after. */
+void teacher_server_fill_account(struct teacher_server *server);
 int teacher_server_port(const struct teacher_server *server);
 /* Paid calls, and different ones among them. */
 int64_t teacher_server_paid(struct teacher_server *server, int64_t *n_different_out);
