@@ -207,6 +207,10 @@ json_t *edit_graph_to_json(const struct edit_graph *graph)
     json_object_set_new(root, "refused", refused);
     if (graph->failure != NULL) json_object_set_new(root, "failure", text_json(graph->failure));
     if (graph->truncated) json_object_set_new(root, "truncated", json_true());
+    if (graph->n_proposals > 0) {
+        json_object_set_new(root, "proposals", json_integer(graph->n_proposals));
+        json_object_set_new(root, "unannotated", json_integer(graph->n_unannotated));
+    }
     return root;
 }
 
@@ -296,6 +300,8 @@ enum status edit_graph_from_json(struct edit_graph *graph_out, const json_t *jso
     const char *failure = json_string_value(json_object_get(json, "failure"));
     if (failure != NULL) graph.failure = text_copy(failure);
     graph.truncated = json_is_true(json_object_get(json, "truncated"));
+    graph.n_proposals = json_integer_value(json_object_get(json, "proposals"));
+    graph.n_unannotated = json_integer_value(json_object_get(json, "unannotated"));
     *graph_out = graph;
     graph = (struct edit_graph){0};
 out:

@@ -46,6 +46,7 @@ struct edit_graph { /* zeroed is empty and releasable */
     int64_t n_refusals;
     char *failure;  /* NULL, or why the teacher's edit could not be had: the draft is as it was */
     bool truncated; /* the draft ended at the limit of tokens */
+    int64_t n_proposals, n_unannotated; /* regions proposed, and those that nobody annotated */
 };
 void edit_graph_release(struct edit_graph *graph);
 

@@ -182,16 +182,44 @@ out:
     return status;
 }
 
+static double overlap_of(const struct record_region *region, const struct rle *proposal)
+{
+    return region->mask.n_runs > 0 ? rle_iou(&region->mask, proposal, 0)
+                                   : box_iou(region->box, rle_box(proposal), 0);
+}
+
 static double best_overlap(const struct filtering *filtering, const struct record_region *region)
 {
     double best = 0;
     for (int64_t i = 0; i < filtering->n_proposals; i++) {
-        const double iou = region->mask.n_runs > 0
-                               ? rle_iou(&region->mask, &filtering->proposals[i], 0)
-                               : box_iou(region->box, rle_box(&filtering->proposals[i]), 0);
+        const double iou = overlap_of(region, &filtering->proposals[i]);
         if (iou > best) best = iou;
     }
     return best;
+}
+
+static double overlap_threshold(const struct config_generate *config)
+{
+    for (int64_t i = 0; i < config->n_filters; i++)
+        if (config->filters[i].kind == CONFIG_FILTER_REGION_IOU &&
+            config->filters[i].threshold >= 0)
+            return config->filters[i].threshold;
+    return DEFAULT_OVERLAP;
+}
+
+void filter_count_proposals(const struct filtering *filtering)
+{
+    const double threshold = overlap_threshold(filtering->config);
+    const struct record *record = filtering->record;
+    struct edit_graph *graph = filtering->graph;
+    graph->n_proposals = filtering->n_proposals;
+    graph->n_unannotated = 0;
+    for (int64_t i = 0; i < filtering->n_proposals; i++) {
+        bool annotated = false;
+        for (int64_t r = 0; r < record->n_regions && !annotated; r++)
+            annotated = overlap_of(&record->regions[r], &filtering->proposals[i]) > threshold;
+        graph->n_unannotated += !annotated;
+    }
 }
 
 static void drop_object(struct edit_graph *graph, int64_t index, char *why)

@@ -27,6 +27,10 @@ struct filtering {
  * Errors  those of reading the depth picture */
 enum status filter_apply(const struct filtering *filtering, int64_t index);
 
+/* Counts into the graph how many proposals there are, and how many of them no annotated region of
+ * the picture overlaps by more than region_iou's threshold. */
+void filter_count_proposals(const struct filtering *filtering);
+
 /* What a judge is asked: kept relations that its row of the configuration names, or that no rule
  * decided. Indices into relations, to free(). */
 int64_t *filter_to_judge(const struct filtering *filtering, int64_t index, int64_t *n_out);

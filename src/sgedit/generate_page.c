@@ -124,6 +124,11 @@ static enum status append_item(struct text_buffer *out, const struct generate_ou
         append_escaped(out, graph.failure);
         text_append(out, "</p>");
     }
+    if (graph.n_proposals > 0)
+        text_printf(out,
+                    "<p class=\"why\">%" PRId64 " regions proposed, %" PRId64
+                    " of them without annotation</p>",
+                    graph.n_proposals, graph.n_unannotated);
     append_graph(out, &graph);
     text_append(out, "</div></section>\n");
 out:

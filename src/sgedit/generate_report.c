@@ -143,6 +143,11 @@ void generate_report_add(struct generate_report *report, const struct edit_graph
         add_number(objects, object->dropped ? "dropped" : "kept", 1);
         if (strcmp(object->name, object->draft_name) != 0) add_number(objects, "renamed", 1);
     }
+    if (graph->n_proposals > 0) {
+        json_t *proposals = child(counts, "proposals");
+        add_number(proposals, "all", (double)graph->n_proposals);
+        add_number(proposals, "unannotated", (double)graph->n_unannotated);
+    }
     for (int64_t i = 0; i < graph->n_relations; i++) add_relation(report, &graph->relations[i]);
     for (int64_t i = 0; i < graph->n_refusals; i++)
         add_number(child(counts, "refused"), graph->refusals[i].why, 1);
@@ -280,6 +285,15 @@ static void append_list(struct text_buffer *out, const char *title, const json_t
         text_printf(out, "  %8.0f  %s\n", json_real_value(value), key);
 }
 
+static void append_proposals(struct text_buffer *out, const json_t *proposals, double pictures)
+{
+    const double all = number(proposals, "all"), unannotated = number(proposals, "unannotated");
+    if (all == 0) return;
+    text_printf(out,
+                "proposed regions    %.2f a picture; %.0f of %.0f without annotation (%.1f %%)\n",
+                all / pictures, unannotated, all, share(unannotated, all));
+}
+
 static char *report_text(const struct generate_report *report)
 {
     struct text_buffer out = {0};
@@ -311,6 +325,7 @@ static char *report_text(const struct generate_report *report)
                 share(drafted_kept, drafted), share(number(relations, "drafted_removed"), drafted),
                 share(number(relations, "drafted_dropped"), drafted), added / per,
                 share(added - added_kept, added), number(counts, "drift_ppm") / 1e4 / per);
+    append_proposals(&out, json_object_get(counts, "proposals"), per);
     const struct graph_score score = generate_report_score(report);
     char *scored = score.annotated > 0 ? graph_score_text(&score) : NULL;
     if (scored != NULL) text_append(&out, scored);

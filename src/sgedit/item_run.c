@@ -194,6 +194,8 @@ static enum status begin_graph(struct item *item, const struct draft *draft,
     free(boxes);
     if (tools->config->generate.proposals[0] != '\0')
         TRY(proposals_read(&item->proposals, tools->config->generate.proposals, record));
+    const struct filtering filtering = filtering_of(item, tools);
+    filter_count_proposals(&filtering);
     TRY(filter_regions_first(item, tools));
     item->stage = ITEM_EDITING;
 out:

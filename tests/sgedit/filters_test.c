@@ -212,6 +212,16 @@ static void by_overlap(void **state)
     assert_false(scene.graph.objects[0].dropped); /* 0.75 */
     assert_true(scene.graph.objects[1].dropped);  /* 0.475 */
     assert_int_equal(scene.graph.relations[0].fate, EDGE_DROPPED);
+    filter_count_proposals(&filtering);
+    assert_int_equal(scene.graph.n_proposals, 2);
+    assert_int_equal(scene.graph.n_unannotated,
+                     1);   /* the second, of 0.475 with what it is nearest */
+    rule.threshold = 0.75; /* which the first has, and must pass */
+    filter_count_proposals(&filtering);
+    assert_int_equal(scene.graph.n_unannotated, 2);
+    rule.threshold = 0.4;
+    filter_count_proposals(&filtering);
+    assert_int_equal(scene.graph.n_unannotated, 0);
     for (int i = 0; i < 2; i++) rle_release(&proposals[i]);
     edit_graph_release(&scene.graph);
 }

@@ -16,8 +16,8 @@ generate: {corpus: $work/scenes, drafter: corpus, shard_records: 8}
 END
 "$robin" "$work/run.yaml" run_dir="$work/truth" >"$work/log" 2>&1 || fail "the corpus' own graphs"
 
-# Proposals in SAM's layout: the regions themselves, but for each picture's last one, and one whole
-# that is the union of the first two.
+# Proposals in SAM's layout: the regions themselves, but for each picture's last one, a corner that
+# nobody annotated, and a mask that SAM is not sure of.
 python3 - "$work" <<'END' || fail "proposals"
 import json, os, sys
 work = sys.argv[1]
@@ -46,6 +46,8 @@ for name in sorted(os.listdir(work + "/truth/sg")):
                                    "counts": decode(r["segmentation"])},
                   "predicted_iou": 0.95, "stability_score": 0.95, "level": "part"}
                  for r in row["regions"][:-1]]
+        masks.append({"segmentation": {"size": [96, 96], "counts": [0, 3, 93, 3, 93, 3, 9021]},
+                      "predicted_iou": 0.95, "stability_score": 0.95, "level": "part"})
         masks.append({"segmentation": {"size": [96, 96], "counts": [0, 9216]},
                       "predicted_iou": 0.5, "stability_score": 0.95})
         json.dump({"image": {}, "annotations": masks}, open(path, "w"))
@@ -61,12 +63,13 @@ for path in glob.glob(work + "/truth/ledger/*"):
     for line in open(path):
         row = json.loads(line)
         truth[row["image_id"]] = row
-n = kinds = 0
+n = kinds = proposed = 0
 for path in sorted(glob.glob(work + "/run/relations/*")):
     for line in open(path):
         row = json.loads(line)
         names = [o["name"] for o in truth[row["image_id"]]["objects"]]
         assert len(row["object_details"]) == len(names) - 1, row["image_id"]
+        proposed += len(names)
         for subject, entry in row["relations"].items():
             assert entry["description"].startswith("There is a thing here: " + names[int(subject) - 1])
             for kind, pairs in entry["relations"].items():
@@ -76,6 +79,14 @@ for path in sorted(glob.glob(work + "/run/relations/*")):
                     assert int(other) - 1 < len(names) - 1 and predicate
                     n += 1
 assert n > 10 and kinds > 0, (n, kinds)
+report = json.load(open(work + "/run/report.json"))
+assert report["proposals"] == {"all": proposed, "unannotated": 12}, report["proposals"]
+assert f"12 of {proposed} without annotation" in open(work + "/run/report.txt").read()
+page = open(work + "/run/page.html").read()
+assert page.count("regions proposed, 1 of them without annotation") == 12, page.count("regions proposed")
+for path in glob.glob(work + "/run/ledger/*"):
+    for line in open(path):
+        assert json.loads(line)["unannotated"] == 1
 END
 "$robin" "$work/run.yaml" run_dir="$work/bad" generate.task=curate \
     generate.proposals="$work/nowhere" teacher.kind=annotations \
