@@ -35,7 +35,7 @@ bool log_speaks(void)
 static void speak(enum log_level level, const char *prefix, const char *format, va_list arguments)
 {
     if (level > shown_level) return;
-    if (level >= LOG_INFO && speaker_rank != 0) return;
+    if (level == LOG_INFO && speaker_rank != 0) return;
     struct text_buffer line = {0};
     if (live_line_shown) text_append(&line, ERASE_LINE);
     live_line_shown = false;

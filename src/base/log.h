@@ -1,5 +1,5 @@
 /* What people read on stderr: one fact a line, lower case, cause then consequence. Rank 0 speaks
- * info; any rank warns. */
+ * info; any rank warns, and tells details to who asked for them. */
 #ifndef ROBIN_BASE_LOG_H
 #define ROBIN_BASE_LOG_H
 
@@ -18,9 +18,10 @@ void log_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* This process is rank 0, which tells people how things go. */
 bool log_speaks(void);
 
+void log_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
 /* Printed by rank 0 only. */
 void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
-void log_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* A line that is written over by the next one and by every other line: for where a run stands. Only
  * where stderr is a terminal and rank 0 speaks; elsewhere nothing. */
 void log_live(const char *format, ...) __attribute__((format(printf, 1, 2)));

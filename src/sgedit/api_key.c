@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "base/file.h"
@@ -36,6 +37,19 @@ out:
     return status;
 }
 
+static enum status leave_no_core(void)
+{
+    enum status status = OK;
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_CORE, &limit) != 0)
+        FAIL(ERR_IO, "the limit of core files cannot be read: %s", strerror(errno));
+    limit.rlim_cur = 0;
+    if (setrlimit(RLIMIT_CORE, &limit) != 0)
+        FAIL(ERR_IO, "the limit of core files cannot be set: %s", strerror(errno));
+out:
+    return status;
+}
+
 enum status api_key_read(struct api_key *key, const char *env, const char *file)
 {
     enum status status = OK;
@@ -54,6 +68,7 @@ enum status api_key_read(struct api_key *key, const char *env, const char *file)
     if (text != NULL && (text[0] == '\0' || strlen(text) > MAX_KEY_BYTES || !is_header_text(text)))
         FAIL(ERR_ARGUMENT, "the teacher's key (of %s) is empty or holds characters that no key has",
              file[0] != '\0' ? file : env);
+    if (text != NULL) TRY(leave_no_core());
     key->text = text;
     text = NULL;
 out:

@@ -13,7 +13,8 @@ struct api_key { /* zeroed is none and releasable */
 
 /* From `file` if it is not "", else from the environment variable `env` if that is not "".
  * ERR_ARGUMENT for a missing or empty one, one with characters that no header can hold, and a file
- * that others than its owner may read; ERR_IO. No sentence holds any of it. */
+ * that others than its owner may read; ERR_IO. No sentence holds any of it. A process that has read
+ * a key leaves no core behind when it crashes: the key, and the environment, would be in it. */
 enum status api_key_read(struct api_key *key, const char *env, const char *file);
 /* Overwrites the memory. */
 void api_key_release(struct api_key *key);

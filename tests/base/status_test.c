@@ -110,6 +110,10 @@ static void speak_as_rank_2(void)
 {
     log_set_rank(2, 4);
     log_info("not heard");
+    log_debug("not heard");
+    log_set_level(LOG_DEBUG);
+    log_info("not heard");
+    log_debug("try %d", 2);
     log_warn("slow %d", 3);
     log_error("gone");
 }
@@ -130,7 +134,8 @@ static void rank_0_informs_and_any_rank_warns(void **state)
     (void)state;
     int ended = 0;
     char *text = stderr_of(speak_as_rank_2, &ended);
-    assert_string_equal(text, "warning: rank 2: slow 3\nerror: rank 2: gone\n");
+    assert_string_equal(text,
+                        "debug: rank 2: try 2\nwarning: rank 2: slow 3\nerror: rank 2: gone\n");
     free(text);
     text = stderr_of(speak_as_rank_0, &ended);
     assert_string_equal(text, "hello\ndebug: heard\n");
