@@ -9,7 +9,6 @@ set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 1
 form=${1:?usage: tests/faults/io_faults.sh short|long}
 robin=$PWD/${ROBIN_BUILD:-build/cpu}/robin-dist
-library=$PWD/${ROBIN_BUILD:-build/cpu}/tests/faults/broken_system.so
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 source tests/faults/tiny_run.sh
@@ -27,7 +26,7 @@ run() {
     shift
     while [ "$1" != -- ]; do broken+=(-x "BROKEN_$1") && shift; done
     shift
-    [ ${#broken[@]} = 0 ] || broken+=(-x "LD_PRELOAD=$library")
+    [ ${#broken[@]} = 0 ] || broken+=(-x "LD_PRELOAD=$(broken_system)")
     launch/mpirun.sh -np 4 "${broken[@]}" "$robin" "$work/train.yaml" run_dir="$work/$run" \
         train.save_every=2 train.keep_last=3 "$@" >"$work/log" 2>&1
     code=$?

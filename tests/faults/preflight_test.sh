@@ -71,14 +71,13 @@ chmod +x "$work/differs"
 doctor_alone=1 # a job refuses it before it looks at anything else
 found 3 "configuration .*$host (rank 1): was given another configuration than rank 0" "$work/differs"
 doctor_alone=
-library=$PWD/${ROBIN_BUILD:-build/cpu}/tests/faults/broken_system.so
 for skew in "90 ahead of" "-90 behind"; do
     found 3 "clock .*$host (rank 2): its clock is \(89.9\|90.[01]\) s ${skew#* } that of rank 0" \
-        -x LD_PRELOAD="$library" -x BROKEN_RANK=2 -x BROKEN_CLOCK_S="${skew%% *}" "$robin"
+        -x LD_PRELOAD="$(broken_system)" -x BROKEN_RANK=2 -x BROKEN_CLOCK_S="${skew%% *}" "$robin"
 done
 set+=(--set=faults.slow_link=0.3)
 found 4 "bandwidth .*$host (rank 3): 0.[0-9]* of the median bandwidth between ranks, [0-9.]* GB/s$" \
-    -x LD_PRELOAD="$library" -x BROKEN_RANK=3 -x BROKEN_SEND_US=50000 "$robin"
+    -x LD_PRELOAD="$(broken_system)" -x BROKEN_RANK=3 -x BROKEN_SEND_US=50000 "$robin"
 echo "one rank apart is named: its build, configuration, clock, link"
 
 # ---- disk, write permission, memory ----

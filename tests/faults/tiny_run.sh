@@ -25,6 +25,12 @@ metrics: {peak_gflops: 0}
 END
 }
 
+# The value of LD_PRELOAD for broken_system.c; a sanitizer's library, if there is one, wants to be first.
+broken_system() {
+    ldd "$robin" | awk '$1 ~ /^lib[at]san/ { printf "%s ", $3 }'
+    echo "$PWD/${ROBIN_BUILD:-build/cpu}/tests/faults/broken_system.so"
+}
+
 # Metrics of a run without its times.
 tiny_run_numbers() { sed 's/, "seconds".*//' "$1/metrics.jsonl"; }
 

@@ -29,15 +29,6 @@ static void call_adamw(struct kernel_run *run)
     kernel_ok(run->kernels->adamw(p, m, v, grad, n, &step, run->stream));
 }
 
-/* The parts as words of 32 bits, which the harness has buffers for. */
-static const struct adamw_part *part_input(struct kernel_run *run, const struct adamw_part *parts,
-                                           int64_t n)
-{
-    enum { WORDS = sizeof *parts / sizeof(int32_t) };
-    return (const struct adamw_part *)(const void *)kernel_input_i32_values(
-        run, "parts", n * WORDS, (const int32_t *)(const void *)parts);
-}
-
 /* Of n elements every part has its own place in each buffer, some of them unaligned; elements
  * between the parts are left alone. */
 static void call_adamw_parts(struct kernel_run *run)
@@ -53,8 +44,9 @@ static void call_adamw_parts(struct kernel_run *run)
     float *p = kernel_inout_f32(run, "p", n, -1, 1, TOLERANCE_EXACT);
     float *m = kernel_inout_f32(run, "m", n, -1, 1, TOLERANCE_EXACT);
     float *v = kernel_inout_f32(run, "v", n, 0, 1, TOLERANCE_EXACT);
-    kernel_ok(run->kernels->adamw_parts(p, m, v, grad, part_input(run, parts, 3), 3, steps, 2,
-                                        run->stream));
+    kernel_ok(run->kernels->adamw_parts(p, m, v, grad,
+                                        kernel_input_records(run, "parts", sizeof parts, parts), 3,
+                                        steps, 2, run->stream));
 }
 
 static void call_sum_squares(struct kernel_run *run)

@@ -205,6 +205,17 @@ const int32_t *kernel_input_i32_values(struct kernel_run *run, const char *name,
     return hand_out(run, buffer);
 }
 
+const void *kernel_input_records(struct kernel_run *run, const char *name, int64_t bytes,
+                                 const void *records)
+{
+    const bool off_by_one = run->buffers->off_by_one;
+    run->buffers->off_by_one = false;
+    struct buffer *buffer = buffer_add(run, name, ROLE_INPUT, DTYPE_U8, bytes);
+    run->buffers->off_by_one = off_by_one;
+    if (bytes > 0) memcpy(buffer->data, records, buffer->bytes);
+    return hand_out(run, buffer);
+}
+
 const uint8_t *kernel_input_u8(struct kernel_run *run, const char *name, int64_t n, double share)
 {
     struct buffer *buffer = buffer_add(run, name, ROLE_INPUT, DTYPE_U8, n);

@@ -37,6 +37,9 @@ const float *kernel_input_f32(struct kernel_run *run, const char *name, int64_t 
 /* Integers min .. max (both included). */
 const int32_t *kernel_input_i32(struct kernel_run *run, const char *name, int64_t n, int32_t min,
                                 int32_t max);
+/* Records of a kernel's table (struct adamw_part), always aligned as the allocator would. */
+const void *kernel_input_records(struct kernel_run *run, const char *name, int64_t bytes,
+                                 const void *records);
 /* Given integers, for indices with a meaning (sequence starts, permutations). */
 const int32_t *kernel_input_i32_values(struct kernel_run *run, const char *name, int64_t n,
                                        const int32_t *values);
