@@ -74,6 +74,7 @@ static const struct {
     ENTRY(cache_copy),
     ENTRY(attention_cached),
     ENTRY(choose_tokens),
+    ENTRY(attention_prepare),
 };
 
 #define N_ENTRIES (sizeof entries / sizeof entries[0])
@@ -119,6 +120,7 @@ static char *missing(const struct kernels *kernels, bool decoding)
     struct text_buffer names = {0};
     for (size_t i = 0; i < N_ENTRIES; i++) {
         if ((entries[i].offset >= offsetof(struct kernels, linear_rows)) != decoding) continue;
+        if (entries[i].offset >= offsetof(struct kernels, attention_prepare)) continue;
         any_entry entry;
         memcpy(&entry, (const char *)kernels + entries[i].offset, sizeof entry);
         if (entry == NULL) text_printf(&names, names.length ? ", %s" : "%s", entries[i].name);

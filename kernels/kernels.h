@@ -66,6 +66,13 @@ struct token_choice {
     const float *uniform; /* [N] in [0, 1): the draw */
 };
 
+/* Who computes attention: the faster of the two; cuDNN; the backend's own kernels. */
+enum attention_by { ATTENTION_MEASURED, ATTENTION_CUDNN, ATTENTION_OWN };
+struct attention_ways {
+    enum attention_by forward, backward;
+    bool any_order; /* the backward may add in another order every time: faster, other last bits */
+};
+
 struct kernels {
     const char *name;   /* "ref", "cpu", "cuda"; the same in bf16: "ref-bf16" ... */
     const char *device; /* "cpu" or "cuda": whose memory its pointers lead to (device/device.h) */
@@ -318,6 +325,16 @@ struct kernels {
     enum status (*choose_tokens)(int32_t *token, float *log_probability, float *margin,
                                  const void *logits, const struct token_choice *choice, int64_t n,
                                  int64_t v, struct stream *stream);
+
+    /* ---- choices ---- */
+
+    /* How this stream's attention of such heads is computed from now on, for up to t rows in
+     * sequences of up to `longest`; takes its memory. What is ATTENTION_MEASURED in `ways` becomes
+     * one of the others; with the same of these two the results have the same bits on all ranks.
+     * NULL: there is no choice; where it was never called, the backend's own kernels compute.
+     * ERR_UNSUPPORTED where cuDNN must and cannot. */
+    enum status (*attention_prepare)(struct attention_ways *ways, int64_t t, int64_t longest,
+                                     int64_t h, int64_t kv, int64_t d, struct stream *stream);
 };
 
 extern const struct kernels kernels_ref;

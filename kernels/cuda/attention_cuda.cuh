@@ -10,6 +10,10 @@
 
 #include "device_code.cuh"
 
+extern "C" {
+#include "cuda/attention_cudnn.h"
+}
+
 #define TILE_QUERIES      16
 #define TILE_KEYS         32
 #define ROW_LANES         16 /* threads that share a query (or a key, for dk and dv) */
@@ -236,20 +240,20 @@ static enum status check_heads(int64_t h, int64_t kv, int64_t d)
     return OK;
 }
 
-static enum status attention_forward(void *out, float *lse, const void *qkv,
-                                     const int32_t *seq_start, int64_t s, int64_t t, int64_t h,
-                                     int64_t kv, int64_t d, double scale, void *workspace,
-                                     struct stream *stream)
+static attention_dims dims_of(const struct attention_call *c)
 {
-    (void)workspace;
-    const attention_dims a = {seq_start, s, t, h, kv, d, (float)scale};
-    const size_t shared = sizeof(float) * (size_t)((TILE_QUERIES + 2 * TILE_KEYS) * (d + 1) +
+    return {c->seq_start, c->s, c->t, c->h, c->kv, c->d, (float)c->scale};
+}
+
+static enum status own_forward(void *out, float *lse, const void *qkv,
+                               const struct attention_call *call, struct stream *stream)
+{
+    const attention_dims a = dims_of(call);
+    const size_t shared = sizeof(float) * (size_t)((TILE_QUERIES + 2 * TILE_KEYS) * (a.d + 1) +
                                                    TILE_QUERIES * TILE_KEYS);
-    const enum status status = check_heads(h, kv, d);
-    if (status != OK || t == 0) return status;
 #ifdef REAL_ON_TENSOR_CORES
     if (mma_takes(a, out, qkv, qkv)) {
-        if (d == 64)
+        if (a.d == 64)
             mma_forward<64>((bf16 *)out, lse, (const bf16 *)qkv, a, stream);
         else
             mma_forward<128>((bf16 *)out, lse, (const bf16 *)qkv, a, stream);
@@ -257,29 +261,26 @@ static enum status attention_forward(void *out, float *lse, const void *qkv,
     }
 #endif
     allow_shared(attention_forward_kernel, shared);
-    LAUNCH(attention_forward_kernel, dim3(blocks_of(t, TILE_QUERIES), (unsigned)h),
+    LAUNCH(attention_forward_kernel, dim3(blocks_of(a.t, TILE_QUERIES), (unsigned)a.h),
            dim3(ATTENTION_THREADS), shared, stream, (real *)out, lse, (const real *)qkv, a);
     return launched("attention_forward");
 }
 
-static enum status attention_backward(void *dqkv, const void *dout, const void *out,
-                                      const float *lse, const void *qkv, const int32_t *seq_start,
-                                      int64_t s, int64_t t, int64_t h, int64_t kv, int64_t d,
-                                      double scale, void *workspace, struct stream *stream)
+static enum status own_backward(void *dqkv, const void *dout, const void *out, const float *lse,
+                                const void *qkv, const struct attention_call *call, void *workspace,
+                                struct stream *stream)
 {
-    const attention_dims a = {seq_start, s, t, h, kv, d, (float)scale};
-    const int64_t tiles = 2 * (TILE_QUERIES + TILE_KEYS) * (d + 1);
+    const attention_dims a = dims_of(call);
+    const int64_t tiles = 2 * (TILE_QUERIES + TILE_KEYS) * (a.d + 1);
     const size_t shared = sizeof(float) * (size_t)(tiles + 2 * TILE_QUERIES * TILE_KEYS);
     float *delta = (float *)workspace;
-    const enum status status = check_heads(h, kv, d);
-    if (status != OK || t == 0) return status;
-    LAUNCH(attention_delta_kernel, dim3(blocks_of(t * h, ATTENTION_THREADS / WARP_LANES)),
-           dim3(ATTENTION_THREADS), 0, stream, delta, (const real *)dout, (const real *)out, t, h,
-           d);
+    LAUNCH(attention_delta_kernel, dim3(blocks_of(a.t * a.h, ATTENTION_THREADS / WARP_LANES)),
+           dim3(ATTENTION_THREADS), 0, stream, delta, (const real *)dout, (const real *)out, a.t,
+           a.h, a.d);
 #ifdef REAL_ON_TENSOR_CORES
     if (mma_takes(a, dqkv, dout, qkv)) {
         const bf16 *dy = (const bf16 *)dout, *all = (const bf16 *)qkv;
-        if (d == 64)
+        if (a.d == 64)
             mma_backward<64>((bf16 *)dqkv, dy, lse, delta, all, a, stream);
         else
             mma_backward<128>((bf16 *)dqkv, dy, lse, delta, all, a, stream);
@@ -287,14 +288,57 @@ static enum status attention_backward(void *dqkv, const void *dout, const void *
     }
 #endif
     allow_shared(attention_dq_kernel, shared);
-    LAUNCH(attention_dq_kernel, dim3(blocks_of(t, TILE_QUERIES), (unsigned)h),
+    LAUNCH(attention_dq_kernel, dim3(blocks_of(a.t, TILE_QUERIES), (unsigned)a.h),
            dim3(ATTENTION_THREADS), shared, stream, (real *)dqkv, (const real *)dout, lse, delta,
            (const real *)qkv, a);
     allow_shared(attention_dkv_kernel, shared);
-    LAUNCH(attention_dkv_kernel, dim3(blocks_of(t, TILE_QUERIES), (unsigned)kv),
+    LAUNCH(attention_dkv_kernel, dim3(blocks_of(a.t, TILE_QUERIES), (unsigned)a.kv),
            dim3(ATTENTION_THREADS), shared, stream, (real *)dqkv, (const real *)dout, lse, delta,
            (const real *)qkv, a);
     return launched("attention_backward");
+}
+
+/* ---- the table's ---- */
+
+#ifdef REAL_ON_TENSOR_CORES
+static bool cudnn_takes(const struct stream *stream, const struct attention_call *call,
+                        bool backward, const void *one, const void *other, const void *last)
+{
+    return mma_takes(dims_of(call), one, other, last) &&
+           attention_cudnn_takes(stream, call, backward);
+}
+#endif
+
+static enum status attention_forward(void *out, float *lse, const void *qkv,
+                                     const int32_t *seq_start, int64_t s, int64_t t, int64_t h,
+                                     int64_t kv, int64_t d, double scale, void *workspace,
+                                     struct stream *stream)
+{
+    (void)workspace;
+    const struct attention_call call = {seq_start, s, t, h, kv, d, scale};
+    const enum status status = check_heads(h, kv, d);
+    if (status != OK || t == 0) return status;
+#ifdef REAL_ON_TENSOR_CORES
+    if (cudnn_takes(stream, &call, false, out, qkv, qkv))
+        return attention_cudnn_forward(out, lse, qkv, &call, stream);
+#endif
+    return own_forward(out, lse, qkv, &call, stream);
+}
+
+static enum status attention_backward(void *dqkv, const void *dout, const void *out,
+                                      const float *lse, const void *qkv, const int32_t *seq_start,
+                                      int64_t s, int64_t t, int64_t h, int64_t kv, int64_t d,
+                                      double scale, void *workspace, struct stream *stream)
+{
+    const struct attention_call call = {seq_start, s, t, h, kv, d, scale};
+    const enum status status = check_heads(h, kv, d);
+    if (status != OK || t == 0) return status;
+#ifdef REAL_ON_TENSOR_CORES
+    const void *both = (const void *)((uintptr_t)dout | (uintptr_t)out);
+    if (cudnn_takes(stream, &call, true, dqkv, both, qkv))
+        return attention_cudnn_backward(dqkv, dout, out, lse, qkv, &call, stream);
+#endif
+    return own_backward(dqkv, dout, out, lse, qkv, &call, workspace, stream);
 }
 
 static size_t attention_workspace(int64_t t, int64_t h, int64_t kv, int64_t d)
@@ -302,6 +346,27 @@ static size_t attention_workspace(int64_t t, int64_t h, int64_t kv, int64_t d)
     (void)kv;
     (void)d;
     return (size_t)(t * h) * sizeof(float);
+}
+
+static enum status attention_prepare(struct attention_ways *ways, int64_t t, int64_t longest,
+                                     int64_t h, int64_t kv, int64_t d, struct stream *stream)
+{
+    enum status status = check_heads(h, kv, d);
+    if (status != OK) return status;
+#ifdef REAL_ON_TENSOR_CORES
+    const struct attention_own own = {own_forward, own_backward};
+    const struct attention_call heads = {nullptr, 0, t, h, kv, d, 0};
+    if (d == 64 || d == 128)
+        return attention_cudnn_prepare(ways, &own, t, longest, &heads, stream);
+#endif
+    (void)t, (void)longest, (void)stream;
+    if (ways->forward == ATTENTION_CUDNN || ways->backward == ATTENTION_CUDNN)
+        return status_fail(ERR_UNSUPPORTED,
+                           "attention is to be cuDNN's, which here computes bf16 and heads of 64 or "
+                           "128, not %s and heads of %lld; set train.attention: auto",
+                           REAL_DTYPE == DTYPE_BF16 ? "bf16" : "fp32", (long long)d);
+    ways->forward = ways->backward = ATTENTION_OWN;
+    return OK;
 }
 
 #endif

@@ -55,6 +55,8 @@
                                                                                                    \
         .adamw = adamw, .adamw_parts = adamw_parts, .sum_squares = sum_squares,          \
         .sum_squares_blocks = sum_squares_blocks, .running_mean = running_mean, .scale = scale,  \
+                                                                                                   \
+        .attention_prepare = attention_prepare,                                                    \
     }
 
 #endif

@@ -193,6 +193,13 @@ const struct config_key config_keys[] = {
          "each region's answer, by its <mask> row"},
     {"train.recompute", CONFIG_BOOLEAN, AT(train.recompute), "false", .unit = "",
      .sentence = "compute activations again in the backward pass instead of keeping them"},
+    {"train.attention", CONFIG_CHOICE, AT(train.attention), "auto", .choices = "auto|cudnn|own",
+     .unit = "",
+     .sentence = "with device: cuda, who computes it: cuDNN or this program's kernels; auto: what "
+                 "rank 0 measures as faster at the start, each direction apart"},
+    {"train.deterministic", CONFIG_BOOLEAN, AT(train.deterministic), "true", .unit = "",
+     .sentence = "the same bits in every run on the same ranks; false: cuDNN's attention may add "
+                 "gradients in any order, which is faster"},
     {"train.drop_path", CONFIG_BOOLEAN, AT(train.drop_path), "false", .unit = "",
      .sentence = "skip blocks of the tower at random"},
     {"train.init", CONFIG_STRING, AT(train.init), "''", .unit = "",

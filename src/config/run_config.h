@@ -90,6 +90,7 @@ struct config_data {
     int64_t loader_threads, prefetch, prefetch_bytes;
 };
 
+enum config_attention { CONFIG_ATTENTION_AUTO, CONFIG_ATTENTION_CUDNN, CONFIG_ATTENTION_OWN };
 enum config_save_io { CONFIG_SAVE_DIRECT, CONFIG_SAVE_PLAIN };
 enum config_save_failure { CONFIG_SAVE_FAILURE_STOP, CONFIG_SAVE_FAILURE_CONTINUE };
 
@@ -101,6 +102,8 @@ struct config_train {
     int loss_average;
     int objective;
     bool recompute, drop_path;
+    int attention;
+    bool deterministic;
     char *init;                         /* checkpoint to start from; "" for new weights */
     struct config_strings init_modules; /* taken from it */
     int init_missing;

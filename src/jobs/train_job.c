@@ -13,6 +13,7 @@
 #include "jobs/job_mesh.h"
 #include "plan/preflight.h"
 #include "plan/run_plan.h"
+#include "train/attention_choice.h"
 #include "train/mixture.h"
 #include "train/peak_rate.h"
 #include "train/placement.h"
@@ -342,6 +343,7 @@ static enum status prepare(struct train_job *job)
     TRY(comm_agree(job->comm, status));
     TRY(preflight_check(job->comm, config));
     TRY(comm_agree(job->comm, create_model(job)));
+    TRY(attention_choose(job->comm, &job->model, config));
     TRY(job_mesh_use_device(&job->mesh, job->model.device, config));
     TRY(create_optimizer(job));
     TRY(start_or_resume(job));

@@ -1,9 +1,11 @@
 /* Memory of a rank. */
 #include <math.h>
 
+#include "cuda/attention_cudnn.h"
 #include "model/lm_head.h"
 #include "model/lm_slice.h"
 #include "plan/run_plan.h"
+#include "train/attention_choice.h"
 #include "train/micro_batch.h"
 
 /* Of the one in use and those that wait, as the loader limits them. */
@@ -27,6 +29,21 @@ static double logit_bytes(const struct run_plan *plan)
     int64_t rows = 0, vocab = 0;
     lm_head_choose_chunks(&rows, &vocab, words, targets);
     return 4 * (double)(rows < targets ? rows : targets) * (double)vocab;
+}
+
+/* What cuDNN's attention takes, where it may come to compute. */
+static double attention_bytes(const struct run_plan *plan)
+{
+    const struct lm_config *lm = &plan->model.config.lm;
+    const struct config_data *data = &plan->config->data;
+    const int64_t d = lm->hidden / lm->heads;
+    struct lm_slice slice;
+    if (!attention_may_be_cudnn(plan->config, d) || !plan->options.rates.half ||
+        lm_slice_make(&slice, lm, 0, plan->tp) != OK)
+        return 0;
+    const int64_t t = data->max_tokens, longest = data->max_length < t ? data->max_length : t;
+    return (double)attention_cudnn_bytes(t, longest, slice.heads, slice.kv_heads, d,
+                                         !plan->config->train.deterministic);
 }
 
 /* What one rank takes. */
@@ -131,7 +148,7 @@ enum status plan_memory_fill(struct run_plan *plan)
         .moments = n_states * state,
         .state = state,
         .activations = width * (double)most.model.activations,
-        .workspace = width * (double)most.model.workspace,
+        .workspace = width * (double)most.model.workspace + attention_bytes(plan),
         .logits = width * logit_bytes(plan),
         .buffers = 4 * (double)most.exchange.buffer_elements,
         .batches = prepared_bytes(plan),

@@ -51,7 +51,23 @@ else
     [ $? = 3 ] || { cat "$work/log"; fail "two steps on a GPU"; }
     done_with "$gpu" 1 gpu_on device=cuda model.dtype=bf16
     same gpu gpu_on
+    heads="model.lm.hidden=128 model.lm.heads=2 model.lm.kv_heads=1 model.dtype=bf16"
+    if done_with "$cpu" 1 heads $heads && train_with "$gpu" 1 cudnn device=cuda $heads \
+        train.attention=cudnn; then
+        grep -q "attention: forward by cuDNN, backward by cuDNN" "$work/log" || fail "not cuDNN"
+        near heads cudnn
+        echo "attention by cuDNN, too"
+        done_with "$gpu" 2 auto device=cuda $heads
+        grep -q "attention: forward by " "$work/log" || fail "it is not said who computes attention"
+        near heads auto
+    elif ! grep -q "cannot load libcudnn.so.9" "$work/log"; then
+        cat "$work/log"
+        fail "a run with cuDNN"
+    fi
 fi
+train_with "$cpu" 1 refused train.attention=cudnn
+[ $? = 2 ] && grep -q "train.attention is cudnn, but device is cpu" "$work/log" ||
+    { cat "$work/log"; fail "cuDNN on the CPU was not refused"; }
 
 train_with "$cpu" 1 stopped model.dtype=bf16 train.stop_after=2
 [ $? = 3 ] || { cat "$work/log"; fail "two steps in bf16"; }

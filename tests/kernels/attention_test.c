@@ -4,20 +4,30 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
 #include "base/text_buffer.h"
+#include "device/device.h"
 #include "device/stream.h"
+#include "emulation/emulation.h"
 #include "support/kernel_test.h"
 
-/* t, longest sequence, h, kv, d: sequences of 1, 2, 4 ... tokens up to the longest, over and over.
- * The cpu table works in tiles of 64; the GPU's, for d of 64 and 128 on tensor cores, in 64 and 32.
- */
-static const int64_t sizes[][5] = {{1, 1, 1, 1, 1},     {0, 1, 2, 1, 8},      {7, 7, 2, 2, 3},
-                                   {64, 64, 1, 1, 16},  {65, 65, 2, 1, 16},   {61, 5, 3, 3, 10},
-                                   {300, 64, 8, 4, 16}, {301, 301, 4, 2, 64}, {131, 97, 6, 2, 128},
-                                   {1, 1, 2, 1, 64},    {64, 64, 2, 2, 128},  {193, 30, 4, 1, 64}};
+/* t, longest sequence, h, kv, d: sequences of 1, 2, 4 ... tokens up to the longest, over and over;
+ * and who computes, where that can be chosen: the table's own kernels, cuDNN, or cuDNN with sums of
+ * any order. The cpu table works in tiles of 64; the GPU's, for d of 64 and 128 on tensor cores, in
+ * 64 and 32. */
+enum way { OWN, CUDNN, CUDNN_ANY_ORDER };
+static const int64_t sizes[][6] = {
+    {1, 1, 1, 1, 1, OWN},        {0, 1, 2, 1, 8, OWN},
+    {7, 7, 2, 2, 3, OWN},        {64, 64, 1, 1, 16, OWN},
+    {65, 65, 2, 1, 16, OWN},     {61, 5, 3, 3, 10, OWN},
+    {300, 64, 8, 4, 16, OWN},    {301, 301, 4, 2, 64, OWN},
+    {131, 97, 6, 2, 128, OWN},   {1, 1, 2, 1, 64, OWN},
+    {64, 64, 2, 2, 128, OWN},    {193, 30, 4, 1, 64, OWN},
+    {131, 97, 6, 2, 128, CUDNN}, {193, 30, 4, 1, 64, CUDNN},
+    {90, 1, 2, 2, 64, CUDNN},    {90, 33, 2, 1, 64, CUDNN_ANY_ORDER}};
 
 static int32_t *sequences(int64_t t, int64_t longest, int64_t *s_out)
 {
@@ -37,6 +47,23 @@ static double scale_of(int64_t d)
     return 1 / sqrt((double)d);
 }
 
+/* The way of the row of sizes, where this table has it. */
+static void choose_way(struct kernel_run *run)
+{
+    const enum way way = (enum way)run->dims[5];
+    const bool emulated = emulation_set_order != NULL;
+    struct attention_ways ways = {ATTENTION_CUDNN, ATTENTION_CUDNN, way == CUDNN_ANY_ORDER};
+    if (run->kernels->attention_prepare == NULL || run->kernels->dtype != DTYPE_BF16) return;
+    if (way == OWN) ways.forward = ways.backward = ATTENTION_OWN;
+    if (!emulated) ways.any_order = false; /* two runs would differ */
+    const enum status status = run->kernels->attention_prepare(
+        &ways, run->dims[0], run->dims[1], run->dims[2], run->dims[3], run->dims[4], run->stream);
+    if (status != OK && !emulated)
+        print_message("skipped: %s\n", status_message());
+    else
+        kernel_ok(status);
+}
+
 static void call_forward(struct kernel_run *run)
 {
     int64_t t = run->dims[0], h = run->dims[2], kv = run->dims[3], d = run->dims[4], s = 0;
@@ -47,6 +74,7 @@ static void call_forward(struct kernel_run *run)
     float *lse = kernel_output_f32(run, "lse", h * t, d);
     kernel_magnitude(run, "lse", 4 * scale_of(d) * (double)d); /* of a score */
     void *workspace = kernel_workspace(run, run->kernels->attention_workspace(t, h, kv, d));
+    choose_way(run);
     kernel_ok(run->kernels->attention_forward(out, lse, qkv, seq_start, s, t, h, kv, d, scale_of(d),
                                               workspace, run->stream));
     free(starts);
@@ -68,8 +96,11 @@ static void call_backward(struct kernel_run *run)
     const void *out_given = kernel_input_values(run, "out", t * h * d, out);
     const float *lse_given = kernel_input_values_f32(run, "lse", h * t, lse);
     void *dqkv = kernel_output(run, "dqkv", t * (h + 2 * kv) * d, d * 4);
-    kernel_magnitude(run, "dqkv", 1); /* dout . v and delta cancel where one key is seen */
+    /* dout . v and delta cancel where one key is seen; cuDNN rounds dk and dv of every query head
+     * before it adds those of a group. */
+    kernel_magnitude(run, "dqkv", run->dims[5] == OWN ? 1 : 4);
     void *workspace = kernel_workspace(run, run->kernels->attention_workspace(t, h, kv, d));
+    choose_way(run);
     kernel_ok(run->kernels->attention_backward(dqkv, dout, out_given, lse_given, qkv, seq_start, s,
                                                t, h, kv, d, scale_of(d), workspace, run->stream));
     free(scratch);
@@ -137,6 +168,47 @@ static void heads_that_form_no_groups_are_refused(void **state)
     stream_destroy(stream);
 }
 
+static enum status prepare(const struct kernels *kernels, struct stream *stream,
+                           struct attention_ways *ways, int64_t longest)
+{
+    return kernels->attention_prepare(ways, 2 * longest, longest, 4, 2, 64, stream);
+}
+
+/* Who computes is settled, or said why it cannot be so. */
+static void ways_are_settled(void **state)
+{
+    (void)state;
+    const struct kernels *bf16 = kernels_find("cuda-bf16"), *f32 = kernels_find("cuda");
+    struct device *device = NULL;
+    struct stream *stream = NULL;
+    if (bf16 == NULL || emulation_set_order == NULL) return;
+    kernel_ok(device_open(&device, "cuda", 0));
+    kernel_ok(device_stream(device, &stream, 1));
+    struct attention_ways ways = {ATTENTION_MEASURED, ATTENTION_MEASURED, false};
+    kernel_ok(prepare(bf16, stream, &ways, 40));
+    assert_true(ways.forward != ATTENTION_MEASURED && ways.backward != ATTENTION_MEASURED);
+    ways = (struct attention_ways){ATTENTION_OWN, ATTENTION_CUDNN, false};
+    assert_int_equal(prepare(bf16, stream, &ways, 32768), ERR_LIMIT);
+    assert_non_null(strstr(status_message(), "8589934592 bytes for a sequence of 32768 tokens"));
+    ways.backward = ATTENTION_MEASURED;
+    kernel_ok(prepare(bf16, stream, &ways, 32768));
+    assert_int_equal(ways.backward, ATTENTION_OWN);
+    ways.forward = ways.backward = ATTENTION_MEASURED;
+    kernel_ok(prepare(f32, stream, &ways, 40));
+    assert_true(ways.forward == ATTENTION_OWN && ways.backward == ATTENTION_OWN);
+    ways.forward = ATTENTION_CUDNN;
+    assert_int_equal(prepare(f32, stream, &ways, 40), ERR_UNSUPPORTED);
+    setenv("ROBIN_EMULATED_NO_CUDNN", "1", 1);
+    assert_int_equal(prepare(bf16, stream, &ways, 40), ERR_UNSUPPORTED);
+    assert_non_null(strstr(status_message(), "libcudnn.so.9"));
+    ways.forward = ways.backward = ATTENTION_MEASURED;
+    kernel_ok(prepare(bf16, stream, &ways, 40));
+    assert_true(ways.forward == ATTENTION_OWN && ways.backward == ATTENTION_OWN);
+    unsetenv("ROBIN_EMULATED_NO_CUDNN");
+    stream_destroy(stream);
+    device_close(device);
+}
+
 enum { T = 7, H = 4, KV = 2, D = 3, ROW = (H + 2 * KV) * D };
 static const int32_t packed[3] = {0, 2, T};
 
@@ -175,6 +247,7 @@ int main(void)
         cmocka_unit_test(every_table_equals_ref),
         cmocka_unit_test(large_scores_stay_finite),
         cmocka_unit_test(heads_that_form_no_groups_are_refused),
+        cmocka_unit_test(ways_are_settled),
         cmocka_unit_test(ref_gradient_is_the_derivative),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
