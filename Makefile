@@ -158,7 +158,7 @@ $(BROKEN_SYSTEM): tests/faults/broken_system.c
 	$(call quiet,link)$(CC) $(CPPFLAGS) $(filter-out -fsanitize%,$(CFLAGS)) -fPIC -shared -o $@ $< -ldl
 
 tests: $(TEST_PROGRAMS) $(BROKEN_SYSTEM) $(FUZZ_PROGRAMS) $(GOLDEN_TOOL) $(BUILD)/tests/teacher_server $(GPU_BENCH) $(if $(filter cuda,$(VARIANT)),,$(BUILD)/emulated/robin-dist) ## build the tests
-GPU_TESTS := $(filter $(BUILD)/tests/kernels/% $(BUILD)/tests/device/% $(BUILD)/tests/comm/comm_device_test,$(TEST_PROGRAMS))
+GPU_TESTS := $(filter $(BUILD)/tests/kernels/% $(BUILD)/tests/device/% $(BUILD)/tests/comm/comm_device_test $(BUILD)/tests/generate/engine_test,$(TEST_PROGRAMS))
 $(GPU_TESTS): $(TEST_GPU_OBJECTS)
 $(GPU_TESTS): GPU_LDLIBS := $(TEST_GPU_LDLIBS)
 $(filter-out $(GPU_TESTS),$(TEST_PROGRAMS)): $(GPU_OBJECTS)

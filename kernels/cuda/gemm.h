@@ -20,7 +20,12 @@ struct gemm {
     enum dtype in, out; /* bias has the type of `in` */
     bool accumulate;
     const void *bias; /* NULL: none */
+    /* Not 0: the way of computing is that of a product with so many columns, whatever n up to
+     * GEMM_MAX_COLUMNS is, so that a column of D depends on that column of B alone. No
+     * transpose_b. */
+    int64_t computed_as;
 };
+#define GEMM_MAX_COLUMNS 1024
 
 /* fp32 is computed as fp32 (no TF32); bf16 is summed in fp32. */
 enum status gemm_run(const struct gemm *gemm, void *d, const void *a, const void *b,

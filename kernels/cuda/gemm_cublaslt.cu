@@ -26,7 +26,8 @@ extern "C" {
     DO(cublasLtMatmulDescDestroy)                                                                  \
     DO(cublasLtMatmulDescSetAttribute)                                                             \
     DO(cublasLtMatrixLayoutCreate)                                                                 \
-    DO(cublasLtMatrixLayoutDestroy)                                                                \
+    DO(cublasLtMatrixLayoutDestroy)                                                               \
+    DO(cublasLtMatrixLayoutSetAttribute)                                                           \
     DO(cublasLtMatmulPreferenceCreate)                                                             \
     DO(cublasLtMatmulPreferenceDestroy)                                                            \
     DO(cublasLtMatmulPreferenceSetAttribute)                                                       \
@@ -40,7 +41,7 @@ struct lt_functions {
 
 /* A product of one shape. */
 struct product {
-    struct gemm shape; /* bias: only whether there is one */
+    struct gemm shape; /* bias: only whether there is one; n: computed_as, if that is set */
     uint32_t alignment[3];
     cublasLtMatmulDesc_t operation;
     cublasLtMatrixLayout_t a, b, d;
@@ -105,10 +106,10 @@ static cudaDataType_t data_type(enum dtype dtype)
     return dtype == DTYPE_BF16 ? CUDA_R_16BF : CUDA_R_32F;
 }
 
-/* The largest power of two up to 256 that divides the address. */
-static uint32_t alignment_of(const void *address)
+/* The largest power of two up to `most` that divides the address. */
+static uint32_t alignment_of(const void *address, uint32_t most)
 {
-    uint32_t alignment = 256;
+    uint32_t alignment = most;
     while ((uintptr_t)address % alignment != 0) alignment /= 2;
     return alignment;
 }
@@ -177,7 +178,7 @@ static bool same_shape(const struct product *p, const struct product *q)
     const struct gemm *g = &p->shape, *h = &q->shape;
     return g->m == h->m && g->n == h->n && g->k == h->k && g->transpose_a == h->transpose_a &&
            g->transpose_b == h->transpose_b && g->lda == h->lda && g->ldb == h->ldb &&
-           g->in == h->in && g->out == h->out && g->accumulate == h->accumulate &&
+           g->in == h->in && g->out == h->out && g->accumulate == h->accumulate && g->computed_as == h->computed_as &&
            (g->bias == nullptr) == (h->bias == nullptr) &&
            memcmp(p->alignment, q->alignment, sizeof p->alignment) == 0;
 }
@@ -207,6 +208,27 @@ static enum status find_product(struct products *products, const struct product 
     return OK;
 }
 
+/* Sums in parts take scratch for every column: the algorithm must do with what is left for one of
+ * the columns that it is chosen for, when there are GEMM_MAX_COLUMNS. */
+static size_t scratch_for(const struct gemm *gemm, size_t scratch_bytes)
+{
+    if (gemm->computed_as == 0) return scratch_bytes;
+    return scratch_bytes / GEMM_MAX_COLUMNS * (size_t)gemm->computed_as;
+}
+
+/* The true number of columns, where the algorithm is another one's. */
+static cublasStatus_t set_columns(const struct products *products, const struct product *product,
+                                  const struct gemm *gemm)
+{
+    const uint64_t n = (uint64_t)gemm->n;
+    if (gemm->computed_as == 0) return CUBLAS_STATUS_SUCCESS;
+    const cublasStatus_t error = products->lt.cublasLtMatrixLayoutSetAttribute(
+        product->b, CUBLASLT_MATRIX_LAYOUT_COLS, &n, sizeof n);
+    if (error != CUBLAS_STATUS_SUCCESS) return error;
+    return products->lt.cublasLtMatrixLayoutSetAttribute(product->d, CUBLASLT_MATRIX_LAYOUT_COLS,
+                                                         &n, sizeof n);
+}
+
 extern "C" enum status gemm_run(const struct gemm *gemm, void *d, const void *a, const void *b,
                      struct stream *stream)
 {
@@ -224,13 +246,15 @@ extern "C" enum status gemm_run(const struct gemm *gemm, void *d, const void *a,
     }
     struct products *products = (struct products *)library->state;
     wanted.shape = *gemm;
-    wanted.alignment[0] = alignment_of(a);
-    wanted.alignment[1] = alignment_of(b);
-    wanted.alignment[2] = alignment_of(d);
-    status = find_product(products, &wanted, cuda->scratch_bytes, &product);
+    if (gemm->computed_as > 0) wanted.shape.n = gemm->computed_as;
+    const uint32_t most = gemm->computed_as > 0 ? 16 : 256; /* not what happens to be there */
+    wanted.alignment[0] = alignment_of(a, most);
+    wanted.alignment[1] = alignment_of(b, most);
+    wanted.alignment[2] = alignment_of(d, most);
+    status = find_product(products, &wanted, scratch_for(gemm, cuda->scratch_bytes), &product);
     if (status != OK) return status;
-    cublasStatus_t error = CUBLAS_STATUS_SUCCESS;
-    if (gemm->bias != nullptr)
+    cublasStatus_t error = set_columns(products, product, gemm);
+    if (error == CUBLAS_STATUS_SUCCESS && gemm->bias != nullptr)
         error = products->lt.cublasLtMatmulDescSetAttribute(product->operation,
                                                             CUBLASLT_MATMUL_DESC_BIAS_POINTER,
                                                             &gemm->bias, sizeof gemm->bias);

@@ -5,6 +5,8 @@
 #include "device_code.cuh"
 
 #include "attention_cuda.cuh"
+#include "cache_cuda.cuh"
+#include "choose_cuda.cuh"
 #include "convolution_cuda.cuh"
 #include "cross_entropy_cuda.cuh"
 #include "elementwise_cuda.cuh"
@@ -54,9 +56,11 @@
         .cross_entropy_gradient = cross_entropy_gradient,                                          \
                                                                                                    \
         .adamw = adamw, .adamw_parts = adamw_parts, .sum_squares = sum_squares,          \
-        .sum_squares_blocks = sum_squares_blocks, .running_mean = running_mean, .scale = scale,  \
+        .sum_squares_blocks = sum_squares_blocks, .running_mean = running_mean, .scale = scale,    \
                                                                                                    \
-        .attention_prepare = attention_prepare,                                                    \
+        .linear_rows = linear_rows, .cache_bytes = cache_bytes, .cache_store = cache_store,        \
+        .cache_copy = cache_copy, .attention_cached = attention_cached,                            \
+        .choose_tokens = choose_tokens, .attention_prepare = attention_prepare,                    \
     }
 
 #endif

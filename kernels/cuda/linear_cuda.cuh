@@ -10,8 +10,7 @@ extern "C" {
 }
 
 /* Y^T [O, N] = (W^T)^T X^T */
-static enum status linear_forward(void *out, const void *x, const void *w, const void *bias,
-                                  int64_t n, int64_t o, int64_t i, struct stream *stream)
+static struct gemm forward_product(const void *bias, int64_t n, int64_t o, int64_t i)
 {
     struct gemm gemm = {};
     gemm.m = o;
@@ -22,8 +21,33 @@ static enum status linear_forward(void *out, const void *x, const void *w, const
     gemm.ldb = i;
     gemm.in = gemm.out = REAL_DTYPE;
     gemm.bias = bias;
+    return gemm;
+}
+
+static enum status linear_forward(void *out, const void *x, const void *w, const void *bias,
+                                  int64_t n, int64_t o, int64_t i, struct stream *stream)
+{
+    const struct gemm gemm = forward_product(bias, n, o, i);
     if (n * o == 0) return OK;
     return gemm_run(&gemm, out, w, x, stream);
+}
+
+/* Rows that linear_rows computes as if there were so many: what a full batch of decoding has. */
+#define ROWS_COMPUTED_AS 256
+
+static enum status linear_rows(void *out, const void *x, const void *w, const void *bias, int64_t n,
+                               int64_t o, int64_t i, struct stream *stream)
+{
+    enum status status = OK;
+    if (o == 0) return OK;
+    for (int64_t at = 0; at < n && status == OK; at += GEMM_MAX_COLUMNS) {
+        const int64_t left = n - at;
+        struct gemm gemm =
+            forward_product(bias, left < GEMM_MAX_COLUMNS ? left : GEMM_MAX_COLUMNS, o, i);
+        gemm.computed_as = ROWS_COMPUTED_AS;
+        status = gemm_run(&gemm, (real *)out + at * o, w, (const real *)x + at * i, stream);
+    }
+    return status;
 }
 
 /* dX^T [I, N] (+)= W^T dY^T */

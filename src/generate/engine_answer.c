@@ -5,7 +5,6 @@
 
 #include "base/assertion.h"
 #include "base/text_buffer.h"
-#include "device/stream.h"
 #include "generate/engine_state.h"
 
 static struct grammar *grammar_of(const struct engine *engine, const struct engine_turn *turn)
@@ -170,11 +169,10 @@ static bool wants_yes(const struct branch *branch)
     return branch->turns[branch->turn].format == ANSWER_YES_NO && branch->asked == 0;
 }
 
-enum status answer_read_yes(struct engine *engine, const float *logits)
+enum status answer_read_yes(struct engine *engine)
 {
     enum status status = OK;
     const struct step *step = &engine->step;
-    const struct kernels *k = model_kernels(engine->model);
     const int64_t n_yes = engine->yes_ids.n, n = n_yes + engine->no_ids.n;
     const int64_t vocab = engine->config.lm.vocab;
     int64_t n_rows = 0;
@@ -189,9 +187,7 @@ enum status answer_read_yes(struct engine *engine, const float *logits)
             index[at++] = (int32_t)(i * vocab + (w < n_yes ? engine->yes_ids.ids[w]
                                                            : engine->no_ids.ids[w - n_yes]));
     }
-    TRY(k->rows_gather(picked, logits, index, step->n_asking * vocab, at, 1,
-                       model_stream(engine->model)));
-    TRY(stream_wait(model_stream(engine->model)));
+    TRY(decoder_pick(engine->decoder, picked, index, at, step->n_asking));
     at = 0;
     for (int64_t i = 0; i < step->n_asking; i++) {
         struct branch *branch = step->asking[i];

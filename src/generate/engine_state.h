@@ -115,6 +115,6 @@ enum status answer_begin(struct engine *engine, const struct picture *picture,
 /* The chosen token of `asking` number `index`: goes on, or ends the turn, or the branch. */
 enum status answer_take(struct engine *engine, int64_t index);
 /* Of every ANSWER_YES_NO turn that asks for the first time, the probability of yes. */
-enum status answer_read_yes(struct engine *engine, const float *logits);
+enum status answer_read_yes(struct engine *engine);
 
 #endif

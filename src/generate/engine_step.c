@@ -4,7 +4,6 @@
 
 #include "base/assertion.h"
 #include "base/text_buffer.h"
-#include "device/stream.h"
 #include "generate/engine_state.h"
 
 void step_init(struct engine *engine)
@@ -337,7 +336,6 @@ static enum status run(struct engine *engine)
 {
     enum status status = OK;
     struct step *s = &engine->step;
-    struct stream *stream = model_stream(engine->model);
     const float *logits = NULL;
     const struct decoder_rows rows = {.n_rows = s->n_rows,
                                       .token_id = s->token_id,
@@ -356,14 +354,12 @@ static enum status run(struct engine *engine)
                                       .logit_row = s->logit_row,
                                       .n_logits = s->n_asking};
     const struct token_choice choice = {s->allowed, s->temperature, s->top_p, s->uniform};
+    struct chosen_tokens chosen = {s->token, s->log_probability, s->margin};
     TRY(decoder_copy_blocks(engine->decoder, s->copies.to_from, s->copies.n));
     TRY(decoder_run(engine->decoder, &rows, &logits));
-    prepare_choice(engine);                                 /* a GPU is at work meanwhile */
-    TRY(kernels_in(model_kernels(engine->model), DTYPE_F32) /* the decoder's logits are fp32 */
-            ->choose_tokens(s->token, s->log_probability, s->margin, logits, &choice, s->n_asking,
-                            engine->config.lm.vocab, stream));
-    TRY(answer_read_yes(engine, logits));
-    TRY(stream_wait(stream));
+    prepare_choice(engine); /* a GPU is at work meanwhile */
+    TRY(decoder_choose(engine->decoder, &chosen, &choice, s->n_asking));
+    TRY(answer_read_yes(engine));
     for (int64_t i = 0; i < s->n_asking; i++) TRY(answer_take(engine, i));
 out:
     return status;

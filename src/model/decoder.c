@@ -8,9 +8,12 @@
 #include "base/assertion.h"
 #include "base/text_buffer.h"
 #include "device/stream.h"
+#include "model/decoder_choice.h"
+#include "model/decoder_inputs.h"
 #include "model/decoder_share.h"
 #include "model/language_model.h"
 #include "model/lm_head.h"
+#include "model/model_store.h"
 
 /* Scratch of one call. */
 struct decoder_activations {
@@ -38,7 +41,9 @@ struct decoder {
     struct language_model lm;
     struct lm_head head;
     struct decoder_activations a;
-    struct arena memory; /* tables of RoPE, then activations */
+    struct decoder_inputs inputs;
+    struct decoder_choice choice;
+    struct arena memory; /* tables of RoPE, then activations and what comes and goes */
     struct arena cache;
     size_t layer_bytes; /* of the cache */
 };
@@ -74,15 +79,26 @@ static void lay_out(struct decoder_activations *a, struct arena *arena,
     a->rounded = take_tensor(arena, a->dtype, max_int64(n * slice->vocab, t * d), 1);
 }
 
+/* Everything but the cache and the tables of RoPE. */
+static void lay_out_all(struct decoder *decoder, struct arena *arena, const struct lm_slice *slice,
+                        const struct decoder_limits *limits, const struct kernels *kernels)
+{
+    decoder->a.dtype = kernels->dtype;
+    lay_out(&decoder->a, arena, slice, limits);
+    if (!kernels_on_gpu(kernels)) return;
+    decoder_inputs_layout(&decoder->inputs, arena, limits, slice->config->hidden);
+    decoder_choice_layout(&decoder->choice, arena, limits->max_logits, slice->config->vocab);
+}
+
 struct decoder_memory decoder_plan(const struct lm_slice *slice,
                                    const struct decoder_limits *limits,
                                    const struct kernels *kernels)
 {
     const struct lm_config *config = slice->config;
-    struct decoder_activations a = {.dtype = kernels->dtype};
+    struct decoder planned = {0};
     struct arena arena;
     arena_init_measuring(&arena);
-    lay_out(&a, &arena, slice, limits);
+    lay_out_all(&planned, &arena, slice, limits, kernels);
     const size_t logits =
         size_multiply((size_t)(limits->max_logits * config->vocab), sizeof(float));
     return (struct decoder_memory){
@@ -123,7 +139,6 @@ enum status decoder_create(struct decoder **decoder_out, struct model *model,
     const struct kernels *kernels = model_kernels(model);
     struct decoder *decoder = memory_new(1, sizeof *decoder);
     decoder->model = model;
-    decoder->a.dtype = kernels->dtype;
     decoder->config = *model_config_of(model);
     decoder->limits = *limits;
     decoder->kernels = kernels;
@@ -137,13 +152,18 @@ enum status decoder_create(struct decoder **decoder_out, struct model *model,
     decoder->own_token = memory_new((size_t)limits->max_rows, sizeof *decoder->own_token);
     const struct decoder_memory memory = decoder_plan(&decoder->slice, limits, kernels);
     decoder->layer_bytes = layer_cache(&decoder->slice, limits, kernels);
-    TRY_WHERE(arena_init(&decoder->cache, memory.cache), "keys and values of the decoder");
-    TRY_WHERE(arena_init(&decoder->memory, memory.tables + memory.activations + memory.logits),
-              "activations of the decoder");
-    language_model_init(&decoder->lm, &decoder->slice, &flat, &decoder->memory,
-                        limits->n_positions);
+    TRY(model_arena_init(&decoder->cache, memory.cache, decoder->stream,
+                         "keys and values of the decoder"));
+    TRY(model_arena_init(&decoder->memory, memory.tables + memory.activations + memory.logits,
+                         decoder->stream, "activations of the decoder"));
+    TRY(language_model_init(&decoder->lm, &decoder->slice, &flat, &decoder->memory,
+                            limits->n_positions, decoder->stream));
     lm_head_init(&decoder->head, &decoder->slice, &flat);
-    lay_out(&decoder->a, &decoder->memory, &decoder->slice, limits);
+    lay_out_all(decoder, &decoder->memory, &decoder->slice, limits, kernels);
+    if (kernels_on_gpu(kernels))
+        TRY(decoder_inputs_init(&decoder->inputs, limits, decoder->stream));
+    decoder->choice.vocab = config->vocab;
+    TRY(decoder_choice_init(&decoder->choice, kernels_in(kernels, DTYPE_F32), decoder->stream));
     *decoder_out = decoder;
     decoder = NULL;
 out:
@@ -158,8 +178,10 @@ void decoder_destroy(struct decoder *decoder)
     decoder_message_release(&decoder->message);
     free(decoder->part_start);
     free(decoder->own_token);
-    arena_release(&decoder->memory);
-    arena_release(&decoder->cache);
+    decoder_inputs_release(&decoder->inputs);
+    decoder_choice_release(&decoder->choice);
+    model_arena_release(&decoder->memory, decoder->stream);
+    model_arena_release(&decoder->cache, decoder->stream);
     free(decoder);
 }
 
@@ -190,6 +212,16 @@ static enum status normalise(const struct decoder *decoder, const struct norm *n
     const struct lm_config *c = &decoder->config.lm;
     return decoder->kernels->rmsnorm_forward(out, decoder->a.rstd, x, norm->weight.value, n,
                                              c->hidden, c->rms_eps, decoder->stream);
+}
+
+/* sum [n, D] += x, and its norm in a.norm. */
+static enum status add_and_normalise(const struct decoder *decoder, const struct norm *norm,
+                                     void *sum, const void *x, int64_t n)
+{
+    const struct lm_config *c = &decoder->config.lm;
+    return decoder->kernels->add_rmsnorm_forward(sum, decoder->a.norm, decoder->a.rstd, x,
+                                                 norm->weight.value, n, c->hidden, c->rms_eps,
+                                                 decoder->stream);
 }
 
 /* ---- with others ---- */
@@ -312,7 +344,7 @@ static enum status embed(struct decoder *decoder, const struct decoder_rows *row
     enum status status = OK;
     const struct kernels *k = decoder->kernels;
     const struct lm_config *c = &decoder->config.lm;
-    TRY(k->embedding_forward(decoder->a.x, decoder->lm.embedding.value, own_words(decoder, rows),
+    TRY(k->embedding_forward(decoder->a.x, decoder->lm.embedding.value, rows->token_id,
                              rows->n_rows, decoder->slice.vocab, c->hidden, decoder->stream));
     for (int64_t i = 0; i < rows->n_sources; i++)
         TRY(scatter(decoder, &rows->sources[i], rows->n_rows));
@@ -339,7 +371,13 @@ out:
     return status;
 }
 
-/* Whether logits are wanted of all rows, in their order: then none need be gathered. */
+/* A call on its way. */
+struct pass {
+    struct decoder_rows rows; /* where the kernels reach them */
+    bool asks_all;            /* logits are wanted of all rows, in their order */
+    int64_t n;                /* rows that are still computed */
+};
+
 static bool asks_all(const struct decoder_rows *rows)
 {
     if (rows->n_logits != rows->n_rows) return false;
@@ -349,13 +387,14 @@ static bool asks_all(const struct decoder_rows *rows)
 }
 
 /* Of a.x and a.attention only the rows whose logits are wanted, from here on. */
-static enum status keep_asked(struct decoder *decoder, const struct decoder_rows *rows)
+static enum status keep_asked(struct decoder *decoder, const struct pass *pass)
 {
     enum status status = OK;
     const struct kernels *k = decoder->kernels;
+    const struct decoder_rows *rows = &pass->rows;
     struct decoder_activations *a = &decoder->a;
     const int64_t t = rows->n_rows, n = rows->n_logits, d = decoder->config.lm.hidden;
-    if (asks_all(rows)) goto out;
+    if (pass->asks_all) goto out;
     TRY(k->rows_gather(a->middle, a->x, rows->logit_row, t, n, d, decoder->stream));
     TRY(k->rows_gather(a->norm, a->attention, rows->logit_row, t, n,
                        decoder->slice.heads * decoder->slice.head_size, decoder->stream));
@@ -365,35 +404,38 @@ out:
     return status;
 }
 
-/* a.x of one layer's input becomes that of its output. Of the last layer only the rows whose logits
- * are wanted are computed, *n_rows of them: others are read for keys and values alone. */
-static enum status run_layer(struct decoder *decoder, int64_t index,
-                             const struct decoder_rows *rows, int64_t *n_rows)
+/* The norm that follows a layer. */
+static const struct norm *norm_after(const struct decoder *decoder, int64_t index)
+{
+    return index == decoder->config.lm.layers - 1 ? &decoder->head.norm
+                                                  : &decoder->lm.layers[index + 1].input_norm;
+}
+
+/* a.x and a.norm of one layer's input become those of its output. Of the last layer only the rows
+ * whose logits are wanted are computed: others are read for keys and values alone. */
+static enum status run_layer(struct decoder *decoder, int64_t index, struct pass *pass)
 {
     enum status status = OK;
     const struct kernels *k = decoder->kernels;
     const struct lm_slice *s = &decoder->slice;
     const struct lm_layer *layer = &decoder->lm.layers[index];
     struct decoder_activations *a = &decoder->a;
-    const int64_t d = decoder->config.lm.hidden, ffn = decoder->slice.ffn;
     const bool last = index == decoder->config.lm.layers - 1;
-    TRY(normalise(decoder, &layer->input_norm, a->norm, a->x, *n_rows));
-    TRY(store_keys(decoder, index, rows));
-    if (last) *n_rows = rows->n_logits;
-    if (*n_rows == 0) goto out;
-    TRY(k->attention_cached(a->attention, a->qkv, cache_of(decoder, index), &rows->cached,
-                            rows->n_rows, s->heads, s->kv_heads, s->head_size,
+    TRY(store_keys(decoder, index, &pass->rows));
+    if (last) pass->n = pass->rows.n_logits;
+    if (pass->n == 0) goto out;
+    TRY(k->attention_cached(a->attention, a->qkv, cache_of(decoder, index), &pass->rows.cached,
+                            pass->rows.n_rows, s->heads, s->kv_heads, s->head_size,
                             1.0 / sqrt((double)s->head_size), decoder->stream));
-    if (last) TRY(keep_asked(decoder, rows));
-    TRY(project(decoder, &layer->o, a->middle, a->attention, *n_rows));
-    TRY(sum_rows(decoder, a->middle, *n_rows, "attention"));
-    TRY(k->add(a->middle, a->x, *n_rows * d, decoder->stream));
-    TRY(normalise(decoder, &layer->attention_norm, a->norm, a->middle, *n_rows));
-    TRY(project(decoder, &layer->gate_up, a->gate_up, a->norm, *n_rows));
-    TRY(k->swiglu_forward(a->swiglu, a->gate_up, *n_rows, ffn, decoder->stream));
-    TRY(project(decoder, &layer->down, a->x, a->swiglu, *n_rows));
-    TRY(sum_rows(decoder, a->x, *n_rows, "mlp"));
-    TRY(k->add(a->x, a->middle, *n_rows * d, decoder->stream));
+    if (last) TRY(keep_asked(decoder, pass));
+    TRY(project(decoder, &layer->o, a->middle, a->attention, pass->n));
+    TRY(sum_rows(decoder, a->middle, pass->n, "attention"));
+    TRY(add_and_normalise(decoder, &layer->attention_norm, a->middle, a->x, pass->n));
+    TRY(project(decoder, &layer->gate_up, a->gate_up, a->norm, pass->n));
+    TRY(k->swiglu_forward(a->swiglu, a->gate_up, pass->n, s->ffn, decoder->stream));
+    TRY(project(decoder, &layer->down, a->x, a->swiglu, pass->n));
+    TRY(sum_rows(decoder, a->x, pass->n, "mlp"));
+    TRY(add_and_normalise(decoder, norm_after(decoder, index), a->x, a->middle, pass->n));
 out:
     return status;
 }
@@ -402,16 +444,18 @@ out:
 static enum status run_rows(struct decoder *decoder, const struct decoder_rows *rows)
 {
     enum status status = OK;
-    int64_t n = rows->n_rows;
+    struct pass pass = {.asks_all = asks_all(rows), .n = rows->n_rows};
     ASSERT(rows->n_rows <= decoder->limits.max_rows && rows->n_logits <= decoder->limits.max_logits,
            "%lld rows and %lld logits for a decoder of %lld and %lld", (long long)rows->n_rows,
            (long long)rows->n_logits, (long long)decoder->limits.max_rows,
            (long long)decoder->limits.max_logits);
     TRY(model_send_weights(decoder->model));
-    TRY(embed(decoder, rows));
-    for (int64_t i = 0; i < decoder->config.lm.layers; i++) TRY(run_layer(decoder, i, rows, &n));
-    TRY(normalise(decoder, &decoder->head.norm, decoder->a.norm, decoder->a.x, n));
-    TRY(find_logits(decoder, n));
+    TRY(decoder_inputs_send(&decoder->inputs, &pass.rows, rows, own_words(decoder, rows)));
+    TRY(embed(decoder, &pass.rows));
+    TRY(normalise(decoder, &decoder->lm.layers[0].input_norm, decoder->a.norm, decoder->a.x,
+                  pass.n));
+    for (int64_t i = 0; i < decoder->config.lm.layers; i++) TRY(run_layer(decoder, i, &pass));
+    TRY(find_logits(decoder, pass.n));
 out:
     return status;
 }
@@ -432,6 +476,7 @@ static enum status copy_blocks(struct decoder *decoder, const int32_t *to_from, 
 {
     enum status status = OK;
     const struct lm_slice *s = &decoder->slice;
+    TRY(decoder_inputs_send_numbers(&decoder->inputs, &to_from, to_from, 2 * n));
     for (int64_t i = 0; i < decoder->config.lm.layers; i++)
         TRY(decoder->kernels->cache_copy(cache_of(decoder, i), to_from, n, decoder->limits.block,
                                          s->kv_heads, s->head_size, decoder->stream));
@@ -448,6 +493,18 @@ enum status decoder_copy_blocks(struct decoder *decoder, const int32_t *to_from,
     TRY(copy_blocks(decoder, to_from, n));
 out:
     return status;
+}
+
+enum status decoder_choose(struct decoder *decoder, struct chosen_tokens *chosen,
+                           const struct token_choice *asked, int64_t n)
+{
+    return decoder_choice_make(&decoder->choice, chosen, decoder->a.logits, asked, n);
+}
+
+enum status decoder_pick(struct decoder *decoder, float *out, const int32_t *index, int64_t n,
+                         int64_t n_rows)
+{
+    return decoder_choice_pick(&decoder->choice, out, decoder->a.logits, index, n, n_rows);
 }
 
 enum status decoder_follow(struct decoder *decoder)

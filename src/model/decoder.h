@@ -55,9 +55,24 @@ struct decoder_rows {
     int64_t n_logits;
 };
 
-/* Runs the rows; logits_out [n_logits, V] stay the decoder's, until the next call. */
+/* Runs the rows, which must stay as they are until the stream was waited for; logits_out
+ * [n_logits, V] stay the decoder's, until the next call, and are where its kernels are. */
 enum status decoder_run(struct decoder *decoder, const struct decoder_rows *rows,
                         const float **logits_out);
+
+/* What a row gets. */
+struct chosen_tokens {
+    int32_t *token;
+    float *log_probability, *margin;
+};
+/* The tokens that follow the n rows whose logits the last call gave (kernels.h, choose_tokens); all
+ * of it in the host's memory. Waits for them. */
+enum status decoder_choose(struct decoder *decoder, struct chosen_tokens *chosen,
+                           const struct token_choice *asked, int64_t n);
+/* out [n] = the logits [n_rows, V] at index[n], on the host; at most 16 a row. Waits for them. */
+enum status decoder_pick(struct decoder *decoder, float *out, const int32_t *index, int64_t n,
+                         int64_t n_rows);
+
 /* Block to_from[2 n] of every layer becomes a copy of block to_from[2 n + 1]. */
 enum status decoder_copy_blocks(struct decoder *decoder, const int32_t *to_from, int64_t n);
 

@@ -87,16 +87,45 @@ size_t language_model_tables(const struct lm_config *config, int64_t n_positions
     return measuring.used;
 }
 
-void language_model_init(struct language_model *lm, const struct lm_slice *slice,
-                         const struct flat_weights *flat, struct arena *arena, int64_t n_positions)
+/* The tables are worked out by the host, and sent where the kernels are elsewhere. */
+static enum status fill_rope_tables(struct language_model *lm, enum dtype dtype,
+                                    struct stream *stream)
 {
+    enum status status = OK;
+    struct language_model host = {.config = lm->config, .n_positions = lm->n_positions};
+    struct arena memory = {0};
+    const size_t bytes = language_model_tables(lm->config, lm->n_positions);
+    if (stream == NULL || stream->driver == NULL) {
+        make_rope_tables(lm, dtype);
+        goto out;
+    }
+    TRY_WHERE(arena_init(&memory, bytes), "tables of positions");
+    take_rope_tables(&host, &memory);
+    make_rope_tables(&host, dtype);
+    const int64_t half = lm->config->hidden / lm->config->heads / 2;
+    const size_t each = (size_t)(lm->n_positions * half) * sizeof *lm->cos;
+    TRY(stream_copy(stream, lm->cos, host.cos, each));
+    TRY(stream_copy(stream, lm->sin, host.sin, each));
+    TRY(stream_wait(stream));
+out:
+    arena_release(&memory);
+    return status;
+}
+
+enum status language_model_init(struct language_model *lm, const struct lm_slice *slice,
+                                const struct flat_weights *flat, struct arena *arena,
+                                int64_t n_positions, struct stream *stream)
+{
+    enum status status = OK;
     const struct lm_config *config = slice->config;
     *lm = (struct language_model){.config = config, .slice = slice, .n_positions = n_positions};
     take_rope_tables(lm, arena);
-    make_rope_tables(lm, flat->dtype);
+    TRY(fill_rope_tables(lm, flat->dtype, stream));
     lm->embedding = weight_find(flat, "model.embed_tokens.weight");
     lm->layers = memory_new((size_t)config->layers, sizeof *lm->layers);
     for (int64_t i = 0; i < config->layers; i++) init_layer(&lm->layers[i], flat, slice, i);
+out:
+    return status;
 }
 
 void language_model_release(struct language_model *lm)

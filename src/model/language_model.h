@@ -65,9 +65,11 @@ struct lm_activations {
 };
 
 /* Finds the weights; the tables of RoPE are taken from the arena, for positions 0 .. n_positions-1:
- * floats, but of the values that the type of the weights has, as in the reference. */
-void language_model_init(struct language_model *lm, const struct lm_slice *slice,
-                         const struct flat_weights *flat, struct arena *arena, int64_t n_positions);
+ * floats, but of the values that the type of the weights has, as in the reference. The
+ * arena is of the stream's device. */
+enum status language_model_init(struct language_model *lm, const struct lm_slice *slice,
+                                const struct flat_weights *flat, struct arena *arena,
+                                int64_t n_positions, struct stream *stream);
 /* The bytes of those tables in an arena. */
 size_t language_model_tables(const struct lm_config *config, int64_t n_positions);
 void language_model_release(struct language_model *lm);

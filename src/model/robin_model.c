@@ -268,30 +268,6 @@ out:
     return status;
 }
 
-/* The tables of RoPE are worked out by the host, and sent where the kernels are elsewhere. */
-static enum status init_language_model(struct model *model, const struct flat_weights *flat)
-{
-    enum status status = OK;
-    struct language_model *lm = &model->lm;
-    const int64_t n_positions = n_positions_of(model);
-    const size_t bytes = language_model_tables(&model->config.lm, n_positions);
-    struct arena host = {0};
-    if (!model->store.on_gpu) {
-        language_model_init(lm, &model->slice, flat, &model->store.weights, n_positions);
-        goto out;
-    }
-    TRY_WHERE(arena_init(&host, bytes), "tables of positions");
-    language_model_init(lm, &model->slice, flat, &host, n_positions);
-    unsigned char *tables = arena_take(&model->store.weights, bytes);
-    TRY(stream_copy(model->stream, tables, host.base, bytes));
-    TRY(stream_wait(model->stream));
-    lm->cos = (float *)(void *)(tables + ((unsigned char *)lm->cos - host.base));
-    lm->sin = (float *)(void *)(tables + ((unsigned char *)lm->sin - host.base));
-out:
-    arena_release(&host);
-    return status;
-}
-
 /* The kernels' weights in their type, or in fp32. */
 static struct flat_weights flat_weights_of(const struct model *model, bool wide)
 {
@@ -316,7 +292,8 @@ static enum status bind_modules(struct model *model)
     extractor_init(&model->extractor, config, &wide);
     projector_init(&model->projector, config, &flat);
     lm_head_init(&model->head, &model->slice, &flat);
-    return init_language_model(model, &flat);
+    return language_model_init(&model->lm, &model->slice, &flat, &model->store.weights,
+                               n_positions_of(model), model->stream);
 }
 
 enum status model_create(struct model **model_out, const struct model_config *config,

@@ -35,10 +35,13 @@ static void run(const struct gemm &g, void *d, const void *a, const void *b)
     const std::vector<float> bs = read_matrix(b, g.ldb, g.transpose_b ? g.k : g.n,
                                               g.transpose_b ? g.n : g.k, g.in);
     std::vector<float> ds((size_t)(g.m * g.n));
-    cblas_sgemm(CblasColMajor, g.transpose_a ? CblasTrans : CblasNoTrans,
-                g.transpose_b ? CblasTrans : CblasNoTrans, (blasint)g.m, (blasint)g.n,
-                (blasint)g.k, 1.0f, as.data(), (blasint)g.lda, bs.data(), (blasint)g.ldb, 0.0f,
-                ds.data(), (blasint)g.m);
+    /* Column by column where a column's bits must not depend on the others. */
+    const int64_t columns = g.computed_as > 0 ? 1 : g.n;
+    for (int64_t n = 0; n < g.n; n += columns)
+        cblas_sgemm(CblasColMajor, g.transpose_a ? CblasTrans : CblasNoTrans,
+                    g.transpose_b ? CblasTrans : CblasNoTrans, (blasint)g.m, (blasint)columns,
+                    (blasint)g.k, 1.0f, as.data(), (blasint)g.lda, bs.data() + n * g.ldb,
+                    (blasint)g.ldb, 0.0f, ds.data() + n * g.m, (blasint)g.m);
     for (int64_t i = 0; i < g.m * g.n; i++) {
         float value = ds[(size_t)i];
         if (g.accumulate) value += read_as(d, i, g.out);

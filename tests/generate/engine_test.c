@@ -13,6 +13,7 @@
 
 #include "base/random.h"
 #include "base/text_buffer.h"
+#include "kernels.h"
 #include "support/engine_case.h"
 #include "text/prompts.h"
 #include "train/micro_batch.h"
@@ -357,6 +358,78 @@ static void draws_follow_the_seed(void **state)
     assert_true(seen[0] != seen[2]);
 }
 
+/* ---- on a GPU ---- */
+
+/* Whether an answer has another's tokens. Where it has not, they may only part where the next
+ * likely token is as likely but for rounding: then what follows is another answer. */
+static bool has_tokens_of(const struct engine_answer *a, const struct engine_answer *b,
+                          float rounding)
+{
+    for (int64_t i = 0; i < a->n_tokens && i < b->n_tokens; i++) {
+        if (a->tokens[i] == b->tokens[i]) continue;
+        print_message("near-tie: token %d by %.3g\n", (int)i, (double)b->margins[i]);
+        assert_true(b->margins[i] <= rounding);
+        return false;
+    }
+    assert_int_equal(a->n_tokens, b->n_tokens);
+    assert_string_equal(a->text, b->text);
+    assert_true(fabs(a->log_probability - b->log_probability) <= 1e-4 * (double)(a->n_tokens + 1));
+    assert_true(fabs(a->yes - b->yes) <= 1e-4);
+    return true;
+}
+
+/* The asks, of the model that `made` has. */
+static void run_all(const struct engine_options *options, bool constrained,
+                    struct engine_result *results)
+{
+    struct ask asks[N_ASKS];
+    struct ask_options how[N_ASKS];
+    make_asks(asks, how, constrained);
+    struct engine *engine = make_engine(options);
+    engine_case_run(engine, made.tokenizer, asks, how, N_ASKS, results);
+    engine_destroy(engine);
+}
+
+static int64_t count_equal(const struct engine_result *got, const struct engine_result *want)
+{
+    int64_t n_equal = 0;
+    for (int64_t i = 0; i < N_ASKS; i++)
+        for (int64_t b = 0; b < want[i].n_branches; b++)
+            for (int64_t t = 0; t < want[i].branches[b].n_answers; t++)
+                n_equal += has_tokens_of(&got[i].branches[b].answers[t],
+                                         &want[i].branches[b].answers[t], 1e-4f);
+    return n_equal;
+}
+
+static void a_gpu_answers_as_the_cpu_does(void **state)
+{
+    (void)state;
+    struct engine_case on_cpu = made, on_gpu;
+    struct engine_options whole = variants[3], parts = variants[2];
+    struct engine_result want[N_ASKS], got[N_ASKS], again[N_ASKS];
+    if (kernels_find("cuda") == NULL) skip();
+    engine_case_init_on(&on_gpu, "cuda");
+    whole.seed = parts.seed = 5;
+    for (int constrained = 0; constrained < 2; constrained++) {
+        made = on_cpu;
+        run_all(&whole, constrained, want);
+        made = on_gpu;
+        run_all(&whole, constrained, got);
+        if (constrained) { /* no company changes a bit there, either */
+            run_all(&parts, constrained, again);
+            for (int64_t i = 0; i < N_ASKS; i++) assert_results_equal(&again[i], &got[i]);
+            release_results(again);
+        }
+        const int64_t n_equal = count_equal(got, want), n = count_equal(want, want);
+        print_message("%d of %d answers have the CPU's tokens\n", (int)n_equal, (int)n);
+        assert_true(n > 10 && n_equal >= n - 1);
+        release_results(want);
+        release_results(got);
+    }
+    made = on_cpu;
+    engine_case_release(&on_gpu);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -364,6 +437,7 @@ int main(void)
         cmocka_unit_test(prefixes_are_run_once),
         cmocka_unit_test(greedy_tokens_are_those_of_the_whole_forward),
         cmocka_unit_test(draws_follow_the_seed),
+        cmocka_unit_test(a_gpu_answers_as_the_cpu_does),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

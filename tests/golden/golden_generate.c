@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/text_buffer.h"
+#include "device/stream.h"
 #include "golden_families.h"
 #include "golden_samples.h"
 #include "model/decoder.h"
@@ -95,8 +96,8 @@ out:
 #define PORTION 7 /* rows of the prompt that go in at a time: several portions, the last one odd */
 
 /* Rows first .. first + n - 1 of a sequence that lies in blocks 0, 1, 2, ... */
-static enum status run_rows(struct decoder *decoder, int64_t first, int64_t n, const int32_t *ids,
-                            const float *embedded, const float **logits_out)
+static enum status run_rows(struct run *run, struct decoder *decoder, int64_t first, int64_t n,
+                            const int32_t *ids, const float *embedded, float *logits)
 {
     enum status status = OK;
     int32_t position[PORTION], row[PORTION], token[PORTION];
@@ -104,6 +105,7 @@ static enum status run_rows(struct decoder *decoder, int64_t first, int64_t n, c
     const int32_t last = (int32_t)n - 1;
     const int64_t n_blocks = (first + n + BLOCK - 1) / BLOCK;
     int32_t *table = memory_new((size_t)n_blocks, sizeof *table);
+    const float *there;
     for (int64_t b = 0; b < n_blocks; b++) table[b] = (int32_t)b;
     for (int64_t i = 0; i < n; i++) {
         position[i] = (int32_t)(first + i);
@@ -127,7 +129,9 @@ static enum status run_rows(struct decoder *decoder, int64_t first, int64_t n, c
                                                  .shared = &shared},
                                       .logit_row = &last,
                                       .n_logits = 1};
-    TRY(decoder_run(decoder, &rows, logits_out));
+    TRY(decoder_run(decoder, &rows, &there));
+    TRY(stream_read(run->options->stream, logits, there,
+                    (size_t)run->config.model.lm.vocab * sizeof *logits));
 out:
     free(table);
     return status;
@@ -142,8 +146,7 @@ static enum status decode_cached(struct run *run, const struct made_sample *prom
     struct made_batch made = {0};
     struct golden_samples one = {.n = 1, .samples = (struct made_sample *)(uintptr_t)prompt};
     struct decoder *decoder = NULL;
-    const float *logits = NULL;
-    float *embedded = NULL;
+    float *logits = memory_new((size_t)lm->vocab, sizeof *logits), *embedded = NULL;
     *answer = (struct answer){.ids = memory_new(n, sizeof(int64_t)),
                               .margins = memory_new(n, sizeof(double)),
                               .tops = memory_new(n, sizeof(double))};
@@ -160,16 +163,17 @@ static enum status decode_cached(struct run *run, const struct made_sample *prom
     TRY(model_embed(run->model, &made.batch, embedded));
     for (int64_t first = 0; first < n_prompt; first += PORTION) {
         const int64_t left = n_prompt - first;
-        TRY(run_rows(decoder, first, left < PORTION ? left : PORTION, NULL,
-                     embedded + first * lm->hidden, &logits));
+        TRY(run_rows(run, decoder, first, left < PORTION ? left : PORTION, NULL,
+                     embedded + first * lm->hidden, logits));
     }
     for (int64_t step = 0; step < run->n_new; step++) {
         choose(logits, lm->vocab, answer, step);
         const int32_t id = (int32_t)answer->ids[step];
-        TRY(run_rows(decoder, n_prompt + step, 1, &id, NULL, &logits));
+        TRY(run_rows(run, decoder, n_prompt + step, 1, &id, NULL, logits));
     }
 out:
     free(embedded);
+    free(logits);
     decoder_destroy(decoder);
     batch_release(&made);
     return status;

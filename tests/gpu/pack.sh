@@ -20,14 +20,15 @@ mkdir -p "$top/lib" "$top/build/cuda/tests" "$top/shared/golden"
 # ---- programs, scripts, reference tensors ----
 cp build/cuda/robin-dist "$top/build/cuda/"
 cp -r build/cuda/tests/golden "$top/build/cuda/tests/"
-for folder in kernels device comm gpu; do
+for folder in kernels device comm generate gpu; do
     mkdir -p "$top/build/cuda/tests/$folder"
     find "build/cuda/tests/$folder" -maxdepth 1 -type f -executable -exec cp {} \
         "$top/build/cuda/tests/$folder/" \;
 done
 # The names of the tests are those of their sources.
-git ls-files -z tests/gpu tests/device tests/kernels tests/comm tests/jobs/cuda_job_test.sh \
-    tests/jobs/bf16_job_test.sh tests/bench/pytorch_operations.py launch datasets/tokenizer-scenes |
+git ls-files -z tests/gpu tests/device tests/kernels tests/comm tests/generate tests/jobs/cuda_job_test.sh \
+    tests/jobs/bf16_job_test.sh tests/sgedit/generate_gpu_test.sh tests/sgedit/tiny_drafter.sh \
+    tests/bench/pytorch_operations.py launch datasets/tokenizer-scenes |
     xargs -0 cp --parents -t "$top"
 for name in adamw lm_tiny lm_wide lm_packed robin_tiny robin_tiny_bf16 robin_tiny_no_region \
     robin_tiny_truncated robin_generate train_10_steps; do

@@ -60,6 +60,12 @@ static void no_table_has_gaps(void **state)
     assert_null(kernels_missing(&kernels_cpu_bf16));
     assert_null(kernels_missing_decoding(&kernels_cpu_bf16));
     assert_null(kernels_missing_decoding(&kernels_cpu));
+    for (int bf16 = 0; bf16 < 2; bf16++) {
+        const struct kernels *cuda = kernels_find(bf16 ? "cuda-bf16" : "cuda");
+        if (cuda == NULL) continue;
+        assert_null(kernels_missing(cuda));
+        assert_null(kernels_missing_decoding(cuda));
+    }
     char *missing = kernels_missing(&kernels_cpu);
     if (missing != NULL) fail_msg("cpu lacks %s", missing);
 }

@@ -8,6 +8,7 @@
 #include "base/text_buffer.h"
 #include "corpus/region_mask.h"
 #include "corpus/scenes.h"
+#include "device/device.h"
 #include "device/stream.h"
 #include "kernels.h"
 #include "support/tiny_robin.h"
@@ -17,7 +18,7 @@ void engine_case_ok(enum status status)
     ASSERT(status == OK, "%s: %s", status_name(status), status_message());
 }
 
-static void make_model(struct engine_case *made)
+static void make_model(struct engine_case *made, const char *table)
 {
     struct model_config config = tiny_config();
     config.image_height = config.image_width = 64;
@@ -29,18 +30,26 @@ static void make_model(struct engine_case *made)
                                                      .max_sequences = 1,
                                                      .max_tokens = 640,
                                                      .max_targets = 640}};
-    engine_case_ok(stream_create(&made->stream, 2));
-    engine_case_ok(model_create(&made->model, &config, &options, &kernels_cpu, made->stream));
+    const struct kernels *kernels = kernels_find(table);
+    ASSERT(kernels != NULL, "there is no table %s", table);
+    engine_case_ok(device_open(&made->device, kernels->device, 0));
+    engine_case_ok(device_stream(made->device, &made->stream, 2));
+    engine_case_ok(model_create(&made->model, &config, &options, kernels, made->stream));
     parameters_fill(model_weights(made->model), model_parameters(made->model), 4);
 }
 
 void engine_case_init(struct engine_case *made)
 {
+    engine_case_init_on(made, "cpu");
+}
+
+void engine_case_init_on(struct engine_case *made, const char *table)
+{
     struct scenes_options scenes = scenes_options_default();
     *made = (struct engine_case){0};
     scenes.size = 96;
     engine_case_ok(tokenizer_open(&made->tokenizer, "datasets/tokenizer-scenes"));
-    make_model(made);
+    make_model(made, table);
     for (int64_t i = 0; i < ENGINE_CASE_SCENES; i++) {
         struct record *record = &made->scenes[i];
         engine_case_ok(scenes_record(record, &scenes, i));
@@ -63,6 +72,7 @@ void engine_case_release(struct engine_case *made)
     }
     model_destroy(made->model);
     stream_destroy(made->stream);
+    device_close(made->device);
     tokenizer_close(made->tokenizer);
 }
 

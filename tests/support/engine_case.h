@@ -10,6 +10,7 @@
 
 struct engine_case {
     struct tokenizer *tokenizer;
+    struct device *device;
     struct stream *stream;
     struct model *model;
     struct record scenes[ENGINE_CASE_SCENES];
@@ -18,6 +19,8 @@ struct engine_case {
 };
 /* Asserts that everything could be made. Found from the repository's root. */
 void engine_case_init(struct engine_case *made);
+/* The same with that table of kernels, on its device. */
+void engine_case_init_on(struct engine_case *made, const char *table);
 void engine_case_release(struct engine_case *made);
 
 /* What is asked about scene i: its picture, and its regions unless `whole`. */
