@@ -52,7 +52,7 @@ generate:
   in_flight: 4
   max_failed: 0.5
   filters: [{kind: spatial}, {kind: judge}]
-teacher: {kind: http, key_env: ROBIN_TEST_KEY, timeout_seconds: 0.6, tries: 20,
+teacher: {kind: http, key_env: ROBIN_TEST_KEY, timeout_seconds: 0.6, tries: 1000,
   backoff_seconds: 0.05, max_backoff_seconds: 0.2}
 END
 start() { # RANKS RUN KEY=VALUE...
