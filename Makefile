@@ -93,7 +93,7 @@ FUZZ_OBJECTS += $(if $(filter fuzz,$(VARIANT)),,$(BUILD)/tests/fuzz/fuzz_replay.
 GOLDEN_SOURCES := $(wildcard tests/golden/*.c)
 GOLDEN_OBJECTS := $(GOLDEN_SOURCES:tests/golden/%.c=$(BUILD)/golden-objects/%.o)
 GOLDEN_TOOL := $(if $(GOLDEN_SOURCES),$(BUILD)/tests/golden)
-GPU_BENCH := $(BUILD)/tests/gpu/gpu_operations
+GPU_BENCH := $(BUILD)/tests/gpu/gpu_operations $(BUILD)/tests/gpu/gpu_generate
 
 .PHONY: all help packages tests check check-large check-meshes check-kills faults demo bench lint print-compile format asan install clean
 all: robin-dist ## build ./robin-dist (the default)
@@ -167,7 +167,7 @@ $(TEST_PROGRAMS): $(BUILD)/%: $(BUILD)/%.o $(TEST_SUPPORT_OBJECTS) $(LIBRARY)
 $(BENCH_PROGRAMS): $(BUILD)/%: $(BUILD)/%.o $(TEST_SUPPORT_OBJECTS) $(LIBRARY)
 	$(call quiet,link)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LIBRARY) -lcmocka $(LDLIBS) $(GPU_LDLIBS)
 $(BENCH_PROGRAMS): $(GPU_OBJECTS)
-$(GPU_BENCH): $(GPU_BENCH).o $(TEST_GPU_OBJECTS) $(LIBRARY)
+$(GPU_BENCH): $(BUILD)/%: $(BUILD)/%.o $(TEST_GPU_OBJECTS) $(LIBRARY)
 	$(call quiet,link)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) $(TEST_GPU_LDLIBS)
 $(FUZZ_PROGRAMS): $(BUILD)/%: $(BUILD)/%.o $(FUZZ_OBJECTS) $(LIBRARY)
 	$(call quiet,link)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)

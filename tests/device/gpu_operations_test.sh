@@ -1,11 +1,13 @@
 #!/bin/bash
-# The benchmark of the GPU's operations runs through, on both tables; on the emulated GPU where
+# The benchmarks of the GPU's operations and of generation run through, on both tables; on the emulated GPU where
 # there is no other.
 set -uo pipefail
 build=${ROBIN_BUILD:-build/cpu}
 for table in cuda cuda-bf16; do
     rows=$("$build/tests/gpu/gpu_operations" --small --table "$table" | grep -c ' ms ')
     [ "$rows" = 24 ] || { echo "FAILED: $rows rows for $table"; exit 1; }
+    rows=$("$build/tests/gpu/gpu_generate" --small --table "$table" | grep -c 'tokens/s')
+    [ "$rows" = 5 ] || { echo "FAILED: $rows rows of generation for $table"; exit 1; }
 done
 if "$build/tests/gpu/gpu_operations" --table tpu 2>/dev/null; then
     echo "FAILED: no such table"
