@@ -78,15 +78,16 @@ static void each_failure(void **state)
     static const struct {
         struct teacher_server_faults faults;
         const char *said;
+        double least_seconds; /* two waits, of Retry-After where it is said */
     } rows[] = {
-        {{.rate_limit = 1}, "429"},
-        {{.error_500 = 1}, "500"},
-        {{.overload_503 = 1}, "503"},
-        {{.timeout = 1}, "no whole reply within 0.4 s"},
-        {{.half_body = 1}, "after 3 tries"},
-        {{.reset = 1}, "after 3 tries"},
-        {{.drip = 1}, "no whole reply within 0.4 s"},
-        {{.huge = 1}, "larger than"},
+        {{.rate_limit = 1}, "429", 2},
+        {{.error_500 = 1}, "500", 0},
+        {{.overload_503 = 1}, "503", 0},
+        {{.timeout = 1}, "no whole reply within 0.4 s", 0},
+        {{.half_body = 1}, "after 3 tries", 0},
+        {{.reset = 1}, "after 3 tries", 0},
+        {{.drip = 1}, "no whole reply within 0.4 s", 0},
+        {{.huge = 1}, "larger than", 0},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct teacher_fixture fixture;
@@ -94,7 +95,9 @@ static void each_failure(void **state)
         int64_t different = 0;
         assert_int_equal(set_up(&fixture, &rows[i].faults, "CHAT_TEST_KEY", quick, 4), OK);
         teacher_fixture_ask(&fixture, 0);
+        const double begun = monotonic_seconds();
         assert_int_equal(teacher_fixture_reply(&fixture, &reply), ERR_IO);
+        assert_true(monotonic_seconds() - begun >= rows[i].least_seconds);
         if (strstr(status_message(), rows[i].said) == NULL) fail_msg("%s", status_message());
         assert_int_equal(teacher_server_requests(fixture.server), 3);
         assert_int_equal(teacher_server_paid(fixture.server, &different), 0);

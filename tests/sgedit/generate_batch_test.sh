@@ -1,5 +1,6 @@
 #!/bin/bash
-# job: generate over the batch interface: results in another order, lines twice, an expired first
+# job: generate over the batch interface (and one call after the other, whose report and metrics are
+# counted anew by report_check.py): results in another order, lines twice, an expired first
 # batch, a kill while batches are under way, other numbers of ranks: the same bytes as with calls one
 # by one, and no call is paid twice.
 set -uo pipefail
@@ -45,6 +46,8 @@ same() {
 
 serve single
 start 2 single http || fail "calls one by one"
+python3 tests/sgedit/report_check.py "$work/single" "$work/single.paid" || fail "the report"
+
 serve batch expire_first_batch=1
 start 2 batch batch || fail "batches"
 same batch
