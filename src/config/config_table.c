@@ -369,6 +369,9 @@ const struct config_key config_keys[] = {
      .sentence = "whether answers are held to the grammar of their format"},
     {"decode.skip_forced", CONFIG_BOOLEAN, AT(decode.skip_forced), "false", .unit = "",
      .sentence = "whether text that the grammar leaves no choice about is written without asking"},
+    {"decode.graphs", CONFIG_BOOLEAN, AT(decode.graphs), "false", .unit = "",
+     .sentence = "with device: cuda, whether passes that only decode are handed to the GPU as one "
+                 "CUDA graph; they are filled up to a few sizes, and answers stay the same"},
     {"decode.wording", CONFIG_CHOICE, AT(decode.wording), "released", .choices = "released|trained",
      .unit = "", .sentence = "of questions: the published pipeline's, or that of training"},
 

@@ -156,7 +156,7 @@ enum config_wording { CONFIG_WORDING_RELEASED, CONFIG_WORDING_TRAINED };
 
 struct config_decode { /* how answers are generated */
     int64_t batch, images, step_rows, block, cache_mib, max_length, max_tokens;
-    bool share_prefix, constrained, skip_forced, goes_on;
+    bool share_prefix, constrained, skip_forced, goes_on, graphs;
     double temperature, top_p;
     int wording;
 };

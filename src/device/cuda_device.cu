@@ -197,6 +197,39 @@ static enum status cuda_event_elapsed(void *from, void *to, double *ms_out)
     return error == cudaSuccess ? OK : cuda_failed(error, "tell the time between two events");
 }
 
+/* ---- graphs ---- */
+
+static enum status cuda_graph_begin(struct stream *stream)
+{
+    RETURN_CUDA(cudaStreamBeginCapture(handle_of(stream), cudaStreamCaptureModeThreadLocal),
+                "write work down");
+}
+
+static enum status cuda_graph_end(void **handle_out, struct stream *stream)
+{
+    cudaGraph_t graph = nullptr;
+    cudaGraphExec_t executable = nullptr;
+    cudaError_t error = cudaStreamEndCapture(handle_of(stream), &graph);
+    if (error == cudaSuccess && handle_out != nullptr)
+        error = cudaGraphInstantiate(&executable, graph, 0);
+    if (graph != nullptr) (void)cudaGraphDestroy(graph);
+    if (error != cudaSuccess) (void)cudaGetLastError(); /* no trace of it in later calls */
+    if (handle_out == nullptr) return OK; /* the caller has said what failed */
+    *handle_out = executable;
+    return error == cudaSuccess ? OK : cuda_failed(error, "write work down");
+}
+
+static enum status cuda_graph_run(void *handle, struct stream *stream)
+{
+    RETURN_CUDA(cudaGraphLaunch((cudaGraphExec_t)handle, handle_of(stream)),
+                "do work that was written down");
+}
+
+static void cuda_graph_release(void *handle)
+{
+    (void)cudaGraphExecDestroy((cudaGraphExec_t)handle);
+}
+
 /* ---- ranges ---- */
 
 /* Seen by Nsight; without it these two calls do nothing. */
@@ -233,4 +266,8 @@ extern "C" const struct device_driver cuda_driver = {
     .event_happened = cuda_event_happened,
     .event_wait = cuda_event_wait,
     .event_elapsed = cuda_event_elapsed,
+    .graph_begin = cuda_graph_begin,
+    .graph_end = cuda_graph_end,
+    .graph_run = cuda_graph_run,
+    .graph_release = cuda_graph_release,
 };

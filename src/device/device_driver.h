@@ -37,6 +37,11 @@ struct device_driver {
     enum status (*event_happened)(void *handle, bool *happened_out);
     enum status (*event_wait)(void *handle);
     enum status (*event_elapsed)(void *from, void *to, double *ms_out);
+    /* of graph.h; handle_out NULL: what was written down is dropped */
+    enum status (*graph_begin)(struct stream *stream);
+    enum status (*graph_end)(void **handle_out, struct stream *stream);
+    enum status (*graph_run)(void *handle, struct stream *stream);
+    void (*graph_release)(void *handle);
 };
 
 /* NULL where the build has none: its file is then not linked. */

@@ -54,7 +54,8 @@ static enum status settle(struct engine_options *options, struct decoder_limits 
     *limits = (struct decoder_limits){.max_rows = options->step_rows,
                                       .max_logits = options->batch,
                                       .block = options->block,
-                                      .n_positions = options->max_length};
+                                      .n_positions = options->max_length,
+                                      .graphs = options->graphs};
     limits->n_blocks = (int64_t)(options->cache_bytes / (block_bytes > 0 ? block_bytes : 1));
     if (block_bytes == 0) limits->n_blocks = options->batch * whole;
     if (limits->n_blocks < 1)

@@ -52,6 +52,7 @@ struct engine_options { /* start from engine_options_default() */
     int64_t max_length; /* rows of a sequence, prompt and answers; 0: what the model was made for */
     bool share_prefix;  /* false: every branch runs its whole prompt (to compare) */
     bool skip_forced;   /* constrained answers: text that must come is not asked for */
+    bool graphs;        /* of a GPU: as in struct decoder_limits */
     enum image_mode image_mode;
     uint64_t seed; /* of draws */
 };

@@ -14,6 +14,7 @@ struct engine_options engine_options_from(const struct run_config *config)
                                    .max_length = decode->max_length,
                                    .share_prefix = decode->share_prefix,
                                    .skip_forced = decode->skip_forced,
+                                   .graphs = decode->graphs,
                                    .image_mode = config->data.image_mode == CONFIG_IMAGE_PAD
                                                      ? IMAGE_MODE_PAD
                                                      : IMAGE_MODE_SQUASH,

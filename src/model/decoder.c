@@ -7,8 +7,10 @@
 
 #include "base/assertion.h"
 #include "base/text_buffer.h"
+#include "device/graph.h"
 #include "device/stream.h"
 #include "model/decoder_choice.h"
+#include "model/decoder_graphs.h"
 #include "model/decoder_inputs.h"
 #include "model/decoder_share.h"
 #include "model/language_model.h"
@@ -43,6 +45,7 @@ struct decoder {
     struct decoder_activations a;
     struct decoder_inputs inputs;
     struct decoder_choice choice;
+    struct decoder_graphs graphs;
     struct arena memory; /* tables of RoPE, then activations and what comes and goes */
     struct arena cache;
     size_t layer_bytes; /* of the cache */
@@ -50,11 +53,18 @@ struct decoder {
 
 /* ---- memory ---- */
 
+static bool uses_graphs(const struct lm_slice *slice, const struct decoder_limits *limits,
+                        const struct kernels *kernels)
+{
+    return limits->graphs && slice->size == 1 && kernels_on_gpu(kernels);
+}
+
 static size_t layer_cache(const struct lm_slice *slice, const struct decoder_limits *limits,
                           const struct kernels *kernels)
 {
+    const int64_t n_blocks = limits->n_blocks + uses_graphs(slice, limits, kernels);
     const size_t bytes =
-        kernels->cache_bytes(limits->n_blocks, limits->block, slice->kv_heads, slice->head_size);
+        kernels->cache_bytes(n_blocks, limits->block, slice->kv_heads, slice->head_size);
     return (bytes + ARENA_ALIGNMENT - 1) / ARENA_ALIGNMENT * ARENA_ALIGNMENT;
 }
 
@@ -121,7 +131,7 @@ static enum status check(const struct model *model, const struct decoder_limits 
         FAIL(ERR_UNSUPPORTED, "a model without a language model's layers cannot decode");
     if (limits->max_rows < 1 || limits->max_logits < 1 || limits->max_logits > limits->max_rows ||
         limits->n_blocks < 1 || limits->n_positions < 1 ||
-        limits->n_blocks * limits->block > INT32_MAX)
+        (limits->n_blocks + 1) * limits->block > INT32_MAX)
         FAIL(ERR_SHAPE,
              "a decoder for %lld rows, %lld logits, %lld blocks of %lld, %lld positions: each must "
              "be at least 1, logits no more than rows, and the cache hold less than 2^31 tokens",
@@ -162,6 +172,8 @@ enum status decoder_create(struct decoder **decoder_out, struct model *model,
     lay_out_all(decoder, &decoder->memory, &decoder->slice, limits, kernels);
     if (kernels_on_gpu(kernels))
         TRY(decoder_inputs_init(&decoder->inputs, limits, decoder->stream));
+    if (uses_graphs(&decoder->slice, limits, kernels))
+        decoder_graphs_init(&decoder->graphs, limits);
     decoder->choice.vocab = config->vocab;
     TRY(decoder_choice_init(&decoder->choice, kernels_in(kernels, DTYPE_F32), decoder->stream));
     *decoder_out = decoder;
@@ -178,6 +190,7 @@ void decoder_destroy(struct decoder *decoder)
     decoder_message_release(&decoder->message);
     free(decoder->part_start);
     free(decoder->own_token);
+    decoder_graphs_release(&decoder->graphs);
     decoder_inputs_release(&decoder->inputs);
     decoder_choice_release(&decoder->choice);
     model_arena_release(&decoder->memory, decoder->stream);
@@ -440,10 +453,47 @@ out:
     return status;
 }
 
+static enum status run_pass(struct decoder *decoder, struct pass *pass)
+{
+    enum status status = OK;
+    TRY(embed(decoder, &pass->rows));
+    TRY(normalise(decoder, &decoder->lm.layers[0].input_norm, decoder->a.norm, decoder->a.x,
+                  pass->n));
+    for (int64_t i = 0; i < decoder->config.lm.layers; i++) TRY(run_layer(decoder, i, pass));
+    TRY(find_logits(decoder, pass->n));
+out:
+    return status;
+}
+
+/* The first pass of its size runs as it is, and lets libraries choose; the second is written down.
+ */
+static enum status run_graph(struct decoder *decoder, struct decoder_graph *graph,
+                             struct pass *pass)
+{
+    enum status status = OK;
+    if (graph->graph == NULL && !graph->seen) {
+        graph->seen = true;
+        return run_pass(decoder, pass);
+    }
+    if (graph->graph == NULL) {
+        TRY(graph_begin(decoder->stream));
+        const enum status written = run_pass(decoder, pass);
+        const enum status ended = graph_end(written == OK ? &graph->graph : NULL, decoder->stream);
+        TRY(written);
+        TRY(ended);
+    }
+    TRY(graph_run(graph->graph, decoder->stream));
+out:
+    return status;
+}
+
 /* The rows through this sharer's part of the model. */
 static enum status run_rows(struct decoder *decoder, const struct decoder_rows *rows)
 {
     enum status status = OK;
+    struct decoder_rows filled;
+    struct decoder_graph *graph = decoder_graphs_find(&decoder->graphs, &filled, rows);
+    if (graph != NULL) rows = &filled;
     struct pass pass = {.asks_all = asks_all(rows), .n = rows->n_rows};
     ASSERT(rows->n_rows <= decoder->limits.max_rows && rows->n_logits <= decoder->limits.max_logits,
            "%lld rows and %lld logits for a decoder of %lld and %lld", (long long)rows->n_rows,
@@ -451,11 +501,7 @@ static enum status run_rows(struct decoder *decoder, const struct decoder_rows *
            (long long)decoder->limits.max_logits);
     TRY(model_send_weights(decoder->model));
     TRY(decoder_inputs_send(&decoder->inputs, &pass.rows, rows, own_words(decoder, rows)));
-    TRY(embed(decoder, &pass.rows));
-    TRY(normalise(decoder, &decoder->lm.layers[0].input_norm, decoder->a.norm, decoder->a.x,
-                  pass.n));
-    for (int64_t i = 0; i < decoder->config.lm.layers; i++) TRY(run_layer(decoder, i, &pass));
-    TRY(find_logits(decoder, pass.n));
+    TRY(graph != NULL ? run_graph(decoder, graph, &pass) : run_pass(decoder, &pass));
 out:
     return status;
 }

@@ -22,6 +22,9 @@ struct decoder_limits {
     int64_t max_logits; /* rows of one call whose logits are wanted */
     int64_t n_blocks, block;
     int64_t n_positions; /* positions are 0 .. n_positions - 1 */
+    /* Of a GPU, where nobody shares the model: passes that only decode are handed over as a graph,
+     * written down when one of their size comes again. */
+    bool graphs;
 };
 
 struct decoder_memory { /* bytes */

@@ -25,7 +25,12 @@ size_t taken;
 bool is_open;
 } // namespace
 
+struct emulated_graph {
+    std::vector<std::function<void()>> work;
+};
+
 struct emulated_stream {
+    emulated_graph *captured; /* work goes there instead; NULL: to the queue */
     std::deque<std::function<void()>> queue;
     uint64_t n_queued, n_done;
     bool is_busy; /* some thread is at its first piece of work */
@@ -161,6 +166,10 @@ void emulation::enqueue(cudaStream_t stream, std::function<void()> work)
 {
     std::lock_guard<std::recursive_mutex> lock(state);
     if (stream == nullptr) fail("work on the default stream");
+    if (stream->captured != nullptr) {
+        stream->captured->work.push_back(std::move(work));
+        return;
+    }
     stream->queue.push_back(std::move(work));
     stream->n_queued++;
 }
@@ -214,6 +223,7 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream)
 
 cudaError_t cudaStreamSynchronize(cudaStream_t stream)
 {
+    if (stream->captured != nullptr) emulation::fail("a wait while a graph is written down");
     drain(stream, stream->n_queued);
     return cudaSuccess;
 }
@@ -260,6 +270,54 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event)
 cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t, cudaEvent_t)
 {
     *ms = 1;
+    return cudaSuccess;
+}
+
+/* ---- graphs ---- */
+
+cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode)
+{
+    if (stream->captured != nullptr) return cudaErrorInvalidValue;
+    stream->captured = new emulated_graph{};
+    return cudaSuccess;
+}
+
+cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *graph)
+{
+    *graph = stream->captured;
+    stream->captured = nullptr;
+    return *graph != nullptr ? cudaSuccess : cudaErrorInvalidValue;
+}
+
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t *executable, cudaGraph_t graph, unsigned long long)
+{
+    *executable = new emulated_graph{*graph};
+    return cudaSuccess;
+}
+
+static unsigned long graphs_run;
+
+extern "C" unsigned long emulation_graphs_run()
+{
+    return graphs_run;
+}
+
+cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream)
+{
+    graphs_run++;
+    for (const auto &work : executable->work) emulation::enqueue(stream, work);
+    return cudaSuccess;
+}
+
+cudaError_t cudaGraphDestroy(cudaGraph_t graph)
+{
+    delete graph;
+    return cudaSuccess;
+}
+
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t executable)
+{
+    delete executable;
     return cudaSuccess;
 }
 

@@ -13,6 +13,7 @@
 
 #include "base/random.h"
 #include "base/text_buffer.h"
+#include "emulation/emulation.h"
 #include "kernels.h"
 #include "support/engine_case.h"
 #include "text/prompts.h"
@@ -410,15 +411,17 @@ static void a_gpu_answers_as_the_cpu_does(void **state)
     if (kernels_find("cuda") == NULL) skip();
     engine_case_init_on(&on_gpu, "cuda");
     whole.seed = parts.seed = 5;
+    parts.graphs = true;
     for (int constrained = 0; constrained < 2; constrained++) {
         made = on_cpu;
         run_all(&whole, constrained, want);
         made = on_gpu;
         run_all(&whole, constrained, got);
-        if (constrained) { /* no company changes a bit there, either */
+        if (constrained) { /* no company changes a bit there, either, nor graphs */
             run_all(&parts, constrained, again);
             for (int64_t i = 0; i < N_ASKS; i++) assert_results_equal(&again[i], &got[i]);
             release_results(again);
+            if (emulation_graphs_run != NULL) assert_true(emulation_graphs_run() > 20);
         }
         const int64_t n_equal = count_equal(got, want), n = count_equal(want, want);
         print_message("%d of %d answers have the CPU's tokens\n", (int)n_equal, (int)n);

@@ -2,7 +2,7 @@
  * decode 1, 32, 160 and 256 sequences, twenty to a picture, behind prompts of 1,600 rows; and the
  * whole engine with pictures, twenty regions each, up to 60 tokens a region.
  *
- * usage: gpu_generate [--table cuda-bf16|cuda] [--small]
+ * usage: gpu_generate [--table cuda-bf16|cuda] [--no-graphs] [--small]
  *
  * Weights are any numbers: times do not depend on them. --small: sizes for an emulated GPU, whose
  * times mean nothing. */
@@ -82,6 +82,7 @@ struct bench {
     struct device *device;
     struct stream *stream;
     struct model *model;
+    bool graphs;
 };
 
 static enum status make_model(struct bench *b, const struct kernels *kernels)
@@ -141,7 +142,8 @@ static enum status sequences_init(struct sequences *s, const struct bench *b, in
                                           .n_blocks =
                                               s->n_groups * s->common + n * (s->width - s->common),
                                           .block = BLOCK,
-                                          .n_positions = longest};
+                                          .n_positions = longest,
+                                          .graphs = b->graphs};
     s->table = memory_new((size_t)(n * s->width), sizeof *s->table);
     s->token = memory_new((size_t)rows, sizeof *s->token);
     s->position = memory_new((size_t)rows, sizeof *s->position);
@@ -299,6 +301,7 @@ static enum status bench_engine(const struct bench *b)
     how.batch = z->batches[3];
     how.images = 2 * how.batch / z->objects + 2;
     how.step_rows = z->rows;
+    how.graphs = b->graphs;
     how.max_length = z->model.lm.max_positions;
     how.cache_bytes = z->images > 2 ? (size_t)16 << 30 : 0;
     TRY(tokenizer_open(&tokenizer, "datasets/tokenizer-scenes"));
@@ -337,22 +340,24 @@ out:
 int main(int argc, char **argv)
 {
     enum status status = OK;
-    struct bench b = {.z = &sizes_3b};
+    struct bench b = {.z = &sizes_3b, .graphs = true};
     const char *table = "cuda-bf16";
     static const struct option options[] = {{"table", required_argument, NULL, 't'},
+                                            {"no-graphs", no_argument, NULL, 'g'},
                                             {"small", no_argument, NULL, 's'},
                                             {NULL, 0, NULL, 0}};
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (c == 't') table = optarg;
         if (c == 's') b.z = &sizes_small;
+        if (c == 'g') b.graphs = false;
         if (c == '?') return 2;
     }
     const struct kernels *kernels = kernels_find(table);
     if (kernels == NULL) FAIL(ERR_UNSUPPORTED, "this build has no kernels called %s", table);
     TRY(device_open(&b.device, kernels->device, 0));
     TRY(device_stream(b.device, &b.stream, 1));
-    printf("%s on %s, %lld objects a picture\n", table, device_text(b.device),
-           (long long)b.z->objects);
+    printf("%s on %s, %lld objects a picture, graphs %s\n", table, device_text(b.device),
+           (long long)b.z->objects, b.graphs ? "on" : "off");
     TRY(make_model(&b, kernels));
     for (int i = 0; i < 4; i++) TRY(bench_decoder(&b, b.z->batches[i]));
     TRY(bench_engine(&b));

@@ -51,7 +51,7 @@ while read -r keys; do
     diff "$work/cpu.txt" "$work/gpu.txt" >"$work/log" || fail "predict $keys: other answers"
 done <<'END2'
 --set decode.temperature=0.7 --set decode.top_p=0.9
---set decode.share_prefix=false --set decode.skip_forced=true
+--set decode.graphs=true --set decode.skip_forced=true
 END2
 echo "predict prints the same, greedy and drawn"
 "$gpu" "${ask[@]}" --set device=cuda --set model.dtype=bf16 >"$work/bf16.txt" 2>"$work/log" ||
