@@ -5,7 +5,8 @@
 # usage: launch/slurm_run.sh mpirun|srun CONFIG.yaml [key=value...]
 #
 #   exit code of the ranks   what follows
-#   0                        done
+#   0                        done; without the mark that the job leaves at its end (ROBIN_END_MARK), which
+#                            a launcher that started nothing lacks: a failure
 #   2                        refused before any work: not tried again
 #   3                        stopped on request with the work saved: requeued
 #   other                    a rank or a node failed: requeued, ROBIN_RETRIES times in a row (3);
@@ -52,6 +53,17 @@ ask() { # SIGNAL
 trap 'ask USR1' USR1
 trap 'say "asked to save and stop"; ask USR2' USR2 TERM INT
 
+state=$HOME/.robin-%s-${SLURM_CLUSTER_NAME:-cluster}-${SLURM_JOB_ID:-none}
+[ -z "${ROBIN_STATE_DIR:-}" ] || state=$ROBIN_STATE_DIR/%s-${SLURM_JOB_ID:-none}
+ROBIN_END_MARK=
+if [[ "${1:-}" = *.yaml || "${1:-}" = *.yml ]]; then
+    # shellcheck disable=SC2059
+    ROBIN_END_MARK=$(printf "$state" end)
+    rm -f "$ROBIN_END_MARK"
+    [ "$launcher" = srun ] || start+=(-x ROBIN_END_MARK)
+fi
+export ROBIN_END_MARK
+
 say "job ${SLURM_JOB_ID:-none} on ${SLURM_JOB_NODELIST:-?}, start $((restarts + 1)), by $launcher"
 "${start[@]}" "${more[@]}" "$robin" "$@" &
 ranks=$!
@@ -66,12 +78,22 @@ last=$?
 [ "$last" = 127 ] || code=$last
 ranks=
 say "the ranks ended with code $code"
+# A file that another node wrote may take a while to be seen.
+for ((look = 0; look < 10; look++)); do
+    [ "$code" = 0 ] && [ -n "$ROBIN_END_MARK" ] && [ ! -e "$ROBIN_END_MARK" ] || break
+    sleep 2
+done
+if [ "$look" = 10 ]; then
+    say "code 0, but no rank has said that the job is done: $launcher did not run it"
+    code=1
+fi
+[ -z "$ROBIN_END_MARK" ] || rm -f "$ROBIN_END_MARK"
 
 # ---- what follows ----
 
 # How many starts before this one ended with a failure, one after the other.
-failures=$HOME/.robin-failures-${SLURM_CLUSTER_NAME:-cluster}-${SLURM_JOB_ID:-none}
-[ -z "${ROBIN_STATE_DIR:-}" ] || failures=$ROBIN_STATE_DIR/failures-${SLURM_JOB_ID:-none}
+# shellcheck disable=SC2059
+failures=$(printf "$state" failures)
 case $code in
 0 | 2)
     rm -f "$failures"

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "checkpoint/write_probe.h"
 
 #define POLL_NANOSECONDS 10000000
 
@@ -19,6 +20,7 @@ enum phase { SAVER_IDLE, SAVER_WRITING, SAVER_PUBLISHING };
 
 struct checkpoint_saver {
     struct saver_options options;
+    bool direct;
     char *directory;
     json_t *about;
     struct checkpoint_shard *shard;
@@ -75,6 +77,10 @@ enum status checkpoint_saver_create(struct checkpoint_saver **saver_out,
         checkpoint_shard_create(options->sources, options->n_sources, options->file_bytes);
     status = take_snapshot_memory(saver);
     TRY(comm_agree(options->comm, status));
+    saver->direct = options->io != SAVER_IO_PLAIN;
+    if (options->io == SAVER_IO_AUTO)
+        TRY(write_probe(&saver->direct, options->comm, saver->options.layer, saver->directory,
+                        (size_t)checkpoint_shard_bytes(saver->shard)));
     *saver_out = saver;
     saver = NULL;
 out:
@@ -115,7 +121,7 @@ static enum status write_shard(struct checkpoint_saver *saver)
     const struct shard_writing writing = {.layer = saver->options.layer,
                                           .folder = saver->aside,
                                           .rank = comm_rank(saver->options.comm),
-                                          .direct = saver->options.direct,
+                                          .direct = saver->direct,
                                           .snapshot = saver->snapshot};
     return checkpoint_shard_write(saver->shard, &writing, &saver->fragment);
 }

@@ -16,13 +16,17 @@
 
 struct checkpoint_saver;
 
+/* Past the page cache, through it, or by what a few megabytes are written faster with at the start
+ * (write_probe.h). */
+enum saver_io { SAVER_IO_AUTO, SAVER_IO_DIRECT, SAVER_IO_PLAIN };
+
 struct saver_options {
     struct comm *comm;
     const struct file_layer *layer; /* NULL: the system's */
     const char *directory;          /* copied */
     struct checkpoint_keep keep;
     bool in_background; /* from a copy; else the run stands still until all is written */
-    bool direct;        /* past the page cache */
+    enum saver_io io;
     bool
         failures_go_on; /* a checkpoint that fails is a warning, unless it must be; else an error */
     uint64_t file_bytes;                     /* of a data file, at most; 0: the default */

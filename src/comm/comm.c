@@ -74,10 +74,19 @@ out:
     return status;
 }
 
+/* How many tasks srun has started beside this one, where it is not Open MPI's mpirun that did. */
+static int tasks_of_srun(void)
+{
+    const char *tasks = getenv("SLURM_STEP_NUM_TASKS");
+    if (getenv("OMPI_COMM_WORLD_SIZE") != NULL || tasks == NULL) return 1;
+    return (int)strtol(tasks, NULL, 10);
+}
+
 static enum status start_shared(struct comm_shared *shared, const struct comm_options *options)
 {
     enum status status = OK;
     int provided = MPI_THREAD_SINGLE, least = MPI_THREAD_SINGLE, length = 0;
+    const int tasks = tasks_of_srun(); /* asked before MPI sets variables of its own */
     struct start_watch *watch = NULL;
     shared->chunk_elements =
         options->chunk_elements > 0 ? options->chunk_elements : DEFAULT_CHUNK_ELEMENTS;
@@ -93,6 +102,11 @@ static enum status start_shared(struct comm_shared *shared, const struct comm_op
     TRY_MPI(MPI_Comm_size(shared->world, &shared->size), "MPI_Comm_size");
     TRY_MPI(MPI_Allreduce(&provided, &least, 1, MPI_INT, MPI_MIN, shared->world),
             "MPI_Allreduce of the thread level");
+    if (shared->size == 1 && tasks > 1)
+        FAIL(ERR_UNSUPPORTED,
+             "srun started %d tasks, but MPI takes each of them for a run of its own: start them "
+             "with srun --mpi=pmix (or pmi2), and with an Open MPI that is built for it",
+             tasks);
     shared->threaded = least >= MPI_THREAD_MULTIPLE;
     TRY_MPI(MPI_Get_processor_name(shared->host, &length), "MPI_Get_processor_name");
     if (options->host != NULL) snprintf(shared->host, sizeof shared->host, "%s", options->host);

@@ -91,7 +91,7 @@ struct config_data {
 };
 
 enum config_attention { CONFIG_ATTENTION_AUTO, CONFIG_ATTENTION_CUDNN, CONFIG_ATTENTION_OWN };
-enum config_save_io { CONFIG_SAVE_DIRECT, CONFIG_SAVE_PLAIN };
+enum config_save_io { CONFIG_SAVE_AUTO, CONFIG_SAVE_DIRECT, CONFIG_SAVE_PLAIN };
 enum config_save_failure { CONFIG_SAVE_FAILURE_STOP, CONFIG_SAVE_FAILURE_CONTINUE };
 
 struct config_train {

@@ -145,7 +145,6 @@ static enum status create_optimizer(struct train_job *job)
                                      : job->model.host_kernels,
                               on_gpu ? job->model.stream : job->model.host_stream);
     TRY(comm_agree(job->comm, status));
-    optimizer_begin_mean(job->optimizer, model_weights(job->model.model));
     job->parts = (struct train_parts){.comm = job->comm,
                                       .mesh = &job->mesh,
                                       .exchange = job->exchange,
@@ -215,7 +214,7 @@ static enum status create_saver(struct train_job *job)
         .directory = checkpoints,
         .keep = {.last = keys->keep_last, .every = keys->keep_every},
         .in_background = keys->save_async,
-        .direct = keys->save_io == CONFIG_SAVE_DIRECT,
+        .io = (enum saver_io)keys->save_io,
         .failures_go_on = keys->save_failure == CONFIG_SAVE_FAILURE_CONTINUE,
         .about = about,
     };

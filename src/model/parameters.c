@@ -591,27 +591,31 @@ static void initialise_constant(float *out, const struct parameter *parameter, d
     for (int64_t i = 0; i < parameter->n_elements; i++) out[i] = (float)value;
 }
 
+void parameter_initialise(float *weights, const struct parameter *parameter,
+                          const struct model_config *config, uint64_t seed)
+{
+    float *out = weights + parameter->offset;
+    const struct random_stream stream = random_stream(seed, parameter->name);
+    switch (parameter->role) {
+    case ROLE_NORM_WEIGHT: initialise_constant(out, parameter, 1.0); break;
+    case ROLE_LAYER_SCALE:
+        initialise_constant(out, parameter, config->vision.layer_scale_init);
+        break;
+    case ROLE_BIAS: initialise_constant(out, parameter, 0.0); break;
+    case ROLE_EMBEDDING: initialise_normal(out, parameter, 0.05, stream); break;
+    case ROLE_MATRIX:
+    case ROLE_CONVOLUTION:
+        initialise_normal(out, parameter, 1.0 / sqrt((double)fan_in(parameter)), stream);
+        break;
+    }
+}
+
 void parameters_initialise(float *weights, const struct parameter_table *table,
                            const struct model_config *config, uint64_t seed)
 {
     parameters_zero_padding(weights, table);
-    for (int64_t i = 0; i < table->n_parameters; i++) {
-        const struct parameter *parameter = &table->parameters[i];
-        float *out = weights + parameter->offset;
-        struct random_stream stream = random_stream(seed, parameter->name);
-        switch (parameter->role) {
-        case ROLE_NORM_WEIGHT: initialise_constant(out, parameter, 1.0); break;
-        case ROLE_LAYER_SCALE:
-            initialise_constant(out, parameter, config->vision.layer_scale_init);
-            break;
-        case ROLE_BIAS: initialise_constant(out, parameter, 0.0); break;
-        case ROLE_EMBEDDING: initialise_normal(out, parameter, 0.05, stream); break;
-        case ROLE_MATRIX:
-        case ROLE_CONVOLUTION:
-            initialise_normal(out, parameter, 1.0 / sqrt((double)fan_in(parameter)), stream);
-            break;
-        }
-    }
+    for (int64_t i = 0; i < table->n_parameters; i++)
+        parameter_initialise(weights, &table->parameters[i], config, seed);
 }
 
 void parameter_fill_range(double *centre_out, double *amplitude_out,

@@ -131,6 +131,9 @@ void parameters_zero_padding(float *weights, const struct parameter_table *table
  * for embeddings, 1 for norms, 0 for biases, layer_scale_init for gamma. */
 void parameters_initialise(float *weights, const struct parameter_table *table,
                            const struct model_config *config, uint64_t seed);
+/* Of one of them alone. */
+void parameter_initialise(float *weights, const struct parameter *parameter,
+                          const struct model_config *config, uint64_t seed);
 
 /* The reference fill (golden tests and benchmarks): src/base/random.h under the logical name, with
  * the centre and amplitude of the role. */

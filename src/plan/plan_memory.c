@@ -49,6 +49,7 @@ static double attention_bytes(const struct run_plan *plan)
 /* What one rank takes. */
 struct part {
     struct model_memory model;
+    double frozen; /* elements of weights that do not learn, of which it saves its share */
     struct exchange_memory exchange;
     double sum;
 };
@@ -80,6 +81,20 @@ void plan_bucket_options(struct exchange_options *options, struct mesh *mesh,
                                          .overlap = keys->overlap};
 }
 
+/* Elements of weights that do not learn which one of those who hold them saves. */
+static double frozen_share(const struct parameter_table *table, const struct run_plan *plan)
+{
+    double elements = 0;
+    for (int64_t i = 0; i < table->n_parameters; i++) {
+        const struct parameter *parameter = &table->parameters[i];
+        const int64_t same =
+            parameter_is_split(parameter) ? parameter->slice.replicas : (int64_t)plan->tp;
+        if (parameter->gradient_offset < 0)
+            elements += (double)parameter->n_elements / (double)(same * plan->dp);
+    }
+    return elements;
+}
+
 /* Of sharer `index`, with the largest of a few shards of the optimizer's state. */
 static enum status plan_part(struct part *part, const struct run_plan *plan, int index)
 {
@@ -106,6 +121,7 @@ static enum status plan_part(struct part *part, const struct run_plan *plan, int
     part->sum = (double)part->model.weights + (double)part->model.gradients +
                 (double)part->model.activations + (double)part->model.workspace +
                 4 * (double)(2 * part->exchange.state_elements + part->exchange.buffer_elements);
+    part->frozen = frozen_share(table, plan);
 out:
     parameter_table_destroy(table);
     return status;
@@ -152,9 +168,11 @@ enum status plan_memory_fill(struct run_plan *plan)
         .logits = width * logit_bytes(plan),
         .buffers = 4 * (double)most.exchange.buffer_elements,
         .batches = prepared_bytes(plan),
+        .copy = plan->config->train.save_async ? 4 * most.frozen + (1 + n_states) * state : 0,
     };
     memory->all = memory->weights + memory->master + memory->gradients + memory->moments +
-                  memory->activations + memory->workspace + memory->buffers + memory->batches;
+                  memory->activations + memory->workspace + memory->buffers + memory->batches +
+                  (half ? 0 : memory->copy);
 out:
     return status;
 }

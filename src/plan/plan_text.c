@@ -78,7 +78,9 @@ static void put_memory(struct text_buffer *out, const struct run_plan *plan)
     put_bytes(out, "  of it logits", memory->logits);
     put_bytes(out, "buffers of collectives", memory->buffers);
     put_bytes(out, "micro-batches prepared", memory->batches);
+    if (!plan->options.rates.half) put_bytes(out, "copy for checkpoints", memory->copy);
     put_bytes(out, "in all", memory->all);
+    if (plan->options.rates.half) put_bytes(out, "copy for checkpoints, on host", memory->copy);
     put_bytes(out, "there are", plan->options.rates.memory);
 }
 

@@ -36,6 +36,7 @@ struct plan_memory { /* bytes of one rank; the largest where they differ */
     double logits;
     double buffers; /* of collectives */
     double batches; /* micro-batches prepared */
+    double copy;    /* of the state, from which checkpoints are written; always in host memory */
     double all;
 };
 

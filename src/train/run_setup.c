@@ -116,8 +116,7 @@ enum status run_model_create(struct run_model *model, const struct run_config *c
     TRY(open_device(model, config));
     TRY(model_create(&model->model, &model->config, &model->options, model->kernels,
                      model->stream));
-    parameters_initialise(model_weights(model->model), model_parameters(model->model),
-                          &model->config, (uint64_t)config->seed);
+    parameters_zero_padding(model_weights(model->model), model_parameters(model->model));
 out:
     return status;
 }
@@ -172,12 +171,22 @@ out:
 enum status run_take_init(const struct train_parts *parts, const struct run_config *config)
 {
     enum status status = OK;
+    const struct parameter_table *table = model_parameters(parts->model);
+    float *weights = model_weights(parts->model);
     struct run_start start = {.path = config->train.init,
-                              .missing_stays = config->train.init_missing == CONFIG_MISSING_NEW};
-    if (config->train.init[0] == '\0') goto out;
-    TRY(modules_from_names(start.modules, config->train.init_modules.values,
-                           config->train.init_modules.n));
-    TRY(run_state_take_weights(parts, &start));
+                              .missing_stays = config->train.init_missing == CONFIG_MISSING_NEW,
+                              .taken = memory_new((size_t)table->n_parameters + 1, sizeof(bool))};
+    if (config->train.init[0] != '\0') {
+        TRY(modules_from_names(start.modules, config->train.init_modules.values,
+                               config->train.init_modules.n));
+        TRY(run_state_take_weights(parts, &start));
+    }
+    for (int64_t i = 0; i < table->n_parameters; i++)
+        if (!start.taken[i])
+            parameter_initialise(weights, &table->parameters[i], model_config_of(parts->model),
+                                 (uint64_t)config->seed);
+    if (parts->optimizer != NULL) optimizer_begin_mean(parts->optimizer, weights);
 out:
+    free(start.taken);
     return status;
 }

@@ -24,7 +24,7 @@ struct run_model { /* zeroed is releasable */
 /* Fills in config, options (limits for micro-batches of data.max_tokens; `backward` false:
  * inference alone) and kernels; takes no memory. */
 enum status run_model_size(struct run_model *model, const struct run_config *config, bool backward);
-/* The stream and the model, with new weights of config->seed. */
+/* The stream and the model, whose weights are nothing yet. */
 enum status run_model_create(struct run_model *model, const struct run_config *config);
 void run_model_release(struct run_model *model);
 
@@ -33,8 +33,8 @@ enum status run_rows_options(struct sample_rows_options *options_out,
                              const struct run_config *config, const struct run_model *model,
                              const struct tokenizer *tokenizer);
 
-/* Collective. The weights that train.init and its keys name; nothing where train.init is "".
- * Of the parts only comm and model are used. */
+/* Collective. The weights that train.init and its keys name; all others new, of config->seed. Of the
+ * parts only comm, model and, where there is one, the optimizer's running mean are used. */
 enum status run_take_init(const struct train_parts *parts, const struct run_config *config);
 
 #endif

@@ -147,6 +147,7 @@ static enum status request_module(struct state_requests *requests, const struct 
         if (missing) continue;
         TRY(find_tensor(&tensor, checkpoint, parameter, CHECKPOINT_WEIGHT));
         state_request_weight(requests, choice->parts, parameter, tensor);
+        choice->start->taken[i] = true;
         n_taken++;
     }
     log_info("%s: %" PRId64 " tensors from %s, %" PRId64 " new", module_names[module], n_taken,
@@ -160,6 +161,8 @@ static enum status request(struct state_requests *requests, const struct choice 
 {
     enum status status = OK;
     if (choice->start == NULL) return request_all(requests, choice->parts, checkpoint);
+    memset(choice->start->taken, 0,
+           (size_t)model_parameters(choice->parts->model)->n_parameters * sizeof(bool));
     for (int module = 0; module < N_MODULES; module++)
         if (choice->start->modules[module])
             TRY(request_module(requests, choice, checkpoint, (enum module)module));
@@ -287,8 +290,6 @@ enum status run_state_take_weights(const struct train_parts *parts, const struct
     }
     TRY(comm_agree(parts->comm, status));
     TRY(take_newest(&choice));
-    if (parts->optimizer != NULL)
-        optimizer_begin_mean(parts->optimizer, model_weights(parts->model));
 out:
     choice_release(&choice);
     return status;

@@ -25,6 +25,7 @@ struct run_start {
     const char *path;        /* a checkpoint, or the newest of a folder or run directory */
     bool modules[N_MODULES]; /* taken from it; the others are left alone */
     bool missing_stays;      /* parameters that it lacks are left alone; else they are refused */
+    bool *taken;             /* of each of the model's parameters: set where it was taken */
 };
 
 /* Collective. Takes weights alone. A parameter of another shape is refused by name. */

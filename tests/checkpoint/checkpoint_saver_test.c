@@ -1,7 +1,7 @@
 /* mpi: 1 3
  * Saving by all ranks together: the run goes on while a slow disk is written; the next checkpoint
  * waits for the one before; where one rank's disk fails, none commits, the one before stays, and
- * the run goes on or ends as it was told. */
+ * the run goes on or ends as it was told. The faster way to a disk is found by writing. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "base/text_buffer.h"
 #include "checkpoint/checkpoint_saver.h"
+#include "checkpoint/write_probe.h"
 
 #define ELEMENTS 3000 /* of the one tensor, shared by the ranks */
 #define SLOW_MS  100
@@ -177,6 +178,64 @@ static void test_no_folder(void **state)
     directory = before;
 }
 
+/* A disk that is slow, or that fails, or has no way at all, where files are opened in one way. */
+struct two_ways {
+    bool slow, missing;
+    int error;
+    bool direct; /* that way */
+    bool open;   /* the file's */
+};
+
+static int open_a_way(void *context, const char *path, bool direct)
+{
+    struct two_ways *ways = context;
+    errno = EINVAL;
+    if (ways->missing && direct == ways->direct) return -1;
+    ways->open = direct;
+    return file_layer_system.create(NULL, path, false);
+}
+
+static int64_t write_a_way(void *context, int fd, const void *bytes, size_t size, uint64_t offset)
+{
+    const struct two_ways *ways = context;
+    const struct timespec nap = {.tv_nsec = 200000000};
+    const bool here = ways->open == ways->direct;
+    if (here && ways->slow) (void)nanosleep(&nap, NULL);
+    errno = ways->error;
+    if (here && ways->error != 0) return -1;
+    return file_layer_system.write(NULL, fd, bytes, size, offset);
+}
+
+/* The last rank's disk has those ways; what all ranks choose. */
+static bool chosen(struct two_ways ways, size_t bytes)
+{
+    struct file_layer layer = file_layer_system;
+    struct two_ways fine = {.direct = ways.direct, .missing = ways.missing};
+    bool direct = false;
+    char **left = NULL;
+    size_t n_left = 0;
+    const bool last = comm_rank(comm) == comm_size(comm) - 1;
+    layer.context = last ? &ways : &fine;
+    layer.create = open_a_way;
+    layer.write = write_a_way;
+    assert_int_equal(write_probe(&direct, comm, &layer, directory, last ? bytes : 0), OK);
+    assert_int_equal(comm_barrier(comm), OK);
+    assert_int_equal(directory_list(&left, &n_left, directory), OK);
+    assert_int_equal(n_left, 0);
+    return direct;
+}
+
+static void test_the_faster_way(void **state)
+{
+    (void)state;
+    const size_t much = WRITE_PROBE_LEAST;
+    assert_false(chosen((struct two_ways){.slow = true, .direct = true}, much));
+    assert_true(chosen((struct two_ways){.slow = true, .direct = false}, much));
+    assert_true(chosen((struct two_ways){.slow = true, .direct = true}, much - 1)); /* not asked */
+    assert_false(chosen((struct two_ways){.missing = true, .direct = true}, much));
+    assert_true(chosen((struct two_ways){.error = EIO, .direct = false}, much)); /* with a warning */
+}
+
 #define IN_DIRECTORY(test) cmocka_unit_test_setup_teardown(test, make_directory, remove_directory)
 
 int main(void)
@@ -185,6 +244,7 @@ int main(void)
         IN_DIRECTORY(test_in_the_background),
         IN_DIRECTORY(test_one_rank_fails),
         IN_DIRECTORY(test_no_folder),
+        IN_DIRECTORY(test_the_faster_way),
     };
     if (comm_create(&comm, NULL) != OK) return 1;
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);

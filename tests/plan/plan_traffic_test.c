@@ -1,6 +1,7 @@
 /* The network model against what src/comm counts: training steps on meshes of up to eight ranks,
  * whose every collective must be in the plan, by name, axis, number and bytes, and no other. Each
  * rank compares its own. */
+#include <inttypes.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,12 +20,14 @@
 #include "parallel/tensor_parallel.h"
 #include "plan/run_plan.h"
 #include "support/mpi_run.h"
+#include "train/run_saver.h"
 #include "train/train_step.h"
 
 #define TOKENS   24 /* 4 of them a picture's */
 #define WORDS    20
 #define N_MICRO  2 /* of each dp rank */
 #define MAX_ROWS 64
+#define ALIGNED  6144 /* bytes that a file of small tensors has between and behind them */
 
 static const char *self;
 
@@ -143,6 +146,29 @@ out:
     return status;
 }
 
+/* What checkpoints are written from, on the rank that saves most. */
+static enum status check_copy(struct ranked *ranked, const struct train_parts *parts,
+                              const struct run_plan *plan)
+{
+    enum status status = OK;
+    struct run_saver *saver = NULL;
+    json_t *about = json_object();
+    const struct saver_options options = {
+        .directory = "/nonexistent", .in_background = true, .io = SAVER_IO_PLAIN, .about = about};
+    TRY(run_saver_create(&saver, parts, &options));
+    int64_t taken = (int64_t)checkpoint_saver_memory(run_saver_files(saver));
+    TRY(comm_max_int64(ranked->comm, &taken, 1));
+    if (fabs(plan->memory.copy - (double)taken) > 0.02 * (double)taken + ALIGNED) {
+        ranked->n_wrong++;
+        printf("copy of the state: %.0f bytes planned, %" PRId64 " taken\n", plan->memory.copy,
+               taken);
+    }
+out:
+    run_saver_destroy(saver);
+    json_decref(about);
+    return status;
+}
+
 /* One mesh and one set of keys. */
 static enum status check(struct ranked *ranked, const char *const *set, int n)
 {
@@ -164,6 +190,8 @@ static enum status check(struct ranked *ranked, const char *const *set, int n)
     if (ranked->mesh.tp_size > 1) plan.model.options.share = &share;
     ranked->sizes = plan.model.config;
     TRY(run_model_create(&plan.model, &ranked->config));
+    parameters_initialise(model_weights(plan.model.model), model_parameters(plan.model.model),
+                          &plan.model.config, 1);
     plan_bucket_options(&options, &unused, &plan);
     options.mesh = &ranked->mesh;
     TRY(exchange_create(&exchange, plan.model.model, &options));
@@ -172,6 +200,7 @@ static enum status check(struct ranked *ranked, const char *const *set, int n)
     const struct train_parts parts = {ranked->comm, &ranked->mesh,    exchange,
                                       optimizer,    plan.model.model, &schedule};
     TRY(take_steps(ranked, &parts, &plan));
+    TRY(check_copy(ranked, &parts, &plan));
 out:
     optimizer_destroy(optimizer);
     exchange_destroy(exchange);
