@@ -250,10 +250,12 @@ FUZZ_SECONDS = $(if $(filter command line environment,$(origin SECONDS)),$(SECON
 .PHONY: fuzz fuzz-programs
 fuzz-programs: $(FUZZ_PROGRAMS)
 
-install: all ## copy the program, its configs, launch scripts and a modulefile below PREFIX
+install: all ## copy program, configs, what these name, launch scripts and a modulefile to PREFIX
 	install -D robin-dist $(DESTDIR)$(PREFIX)/bin/robin-dist
-	cd configs && find . -name '*.yaml' -exec install -D -m 644 {} \
-	    $(DESTDIR)$(PREFIX)/share/robin-dist/configs/{} \;
+	find datasets/mixtures datasets/tokenizer-scenes configs -type f | while read -r file; do \
+	    install -D -m 644 $$file $(DESTDIR)$(PREFIX)/share/robin-dist/$$file || exit 1; done
+	find $(DESTDIR)$(PREFIX)/share/robin-dist/configs -name '*.yaml' -exec sed -i \
+	    's;\(datasets/mixtures/\|datasets/tokenizer-scenes\);$(PREFIX)/share/robin-dist/\1;' {} +
 	cd launch && install -D -t $(DESTDIR)$(PREFIX)/share/robin-dist/launch \
 	    mpirun.sh slurm_run.sh robin.sbatch robin-srun.sbatch seeds.sbatch submit_stages.sh
 	@mkdir -p $(DESTDIR)$(PREFIX)/share/modulefiles

@@ -29,7 +29,7 @@ packages=(
     procps time
 )
 
-[ "${1:-}" != --slurm ] || packages+=(slurmctld slurmd slurm-client munge)
+[ "${1:-}" != --slurm ] || packages+=(slurmctld slurmd slurm-client munge environment-modules)
 [ "${1:-}" != --fuzz ] || packages+=(clang libclang-rt-14-dev)
 
 missing() {

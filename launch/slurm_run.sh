@@ -78,12 +78,13 @@ last=$?
 [ "$last" = 127 ] || code=$last
 ranks=
 say "the ranks ended with code $code"
+unmarked() { [ "$code" = 0 ] && [ -n "$ROBIN_END_MARK" ] && [ ! -e "$ROBIN_END_MARK" ]; }
 # A file that another node wrote may take a while to be seen.
-for ((look = 0; look < 10; look++)); do
-    [ "$code" = 0 ] && [ -n "$ROBIN_END_MARK" ] && [ ! -e "$ROBIN_END_MARK" ] || break
-    sleep 2
+for ((left = ${ROBIN_MARK_WAIT_S:-20}; left > 0; left--)); do
+    unmarked || break
+    sleep 1
 done
-if [ "$look" = 10 ]; then
+if unmarked; then
     say "code 0, but no rank has said that the job is done: $launcher did not run it"
     code=1
 fi

@@ -51,7 +51,7 @@ await() {
 }
 steps_done() { [ "$(grep -c . "$work/$1/metrics.jsonl")" -ge "$2" ]; }
 restarted() { [ "$(scontrol show job "$1" | sed -nE 's/.*Restarts=([0-9]+).*/\1/p')" -ge 1 ]; }
-gone() { [ -z "$(state "$1")" ] || scontrol show job "$1" | grep -q JobState=COMPLETED; }
+gone() { [ -z "$(state "$1")" ] || ! scontrol show job "$1" | grep JobState= | grep -qv JobState=COMPLETED; }
 said() { grep -q "$2" "$work/$1.log"; }
 
 echo "mini cluster: $(sinfo -h -N -p main -o '%N %T' | tr '\n' ';') steps of a job: $steps"
@@ -108,6 +108,17 @@ await 60 "the end of the stages" gone "$job"
 grep -q "train.init" "$work/robin-second.log" && fail "the second stage is refused"
 [ "$(grep -c . "$work/chain/second/metrics.jsonl")" = 5 ] || fail "the second stage did not run"
 echo "stages: the second waited for the first"
+
+# ---- an array of seeds ----
+job_name=seeds
+job=$(sbatch --parsable --array=0-1 --nodes=1 --ntasks-per-node=2 --output="$work/seeds.log" \
+    launch/seeds.sbatch "$work/first.yaml" "$work/seeds") || fail "sbatch seeds"
+await 60 "the end of both seeds" gone "$job"
+for seed in 0 1; do
+    [ "$(grep -c . "$work/seeds/seed-$seed/metrics.jsonl")" = 5 ] || fail "seed $seed did not run"
+done
+cmp -s "$work"/seeds/seed-{0,1}/metrics.jsonl && fail "one seed twice"
+echo "an array: a run for each seed"
 
 # ---- a node is lost ----
 submit lost --nodes=1-2
