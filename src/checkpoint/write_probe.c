@@ -1,4 +1,4 @@
-/* Timed writes of a file that is removed at once; its name is that of a leftover, should it stay. */
+/* Timed writes of a file that is removed at once; should it stay, its name is a leftover's. */
 #include "checkpoint/write_probe.h"
 
 #include <inttypes.h>
@@ -79,10 +79,11 @@ enum status write_probe(bool *direct_out, struct comm *comm, const struct file_l
     if (numbers[2] == INT64_MAX)
         log_info("checkpoints go through the page cache: %s has no way past it", directory);
     else
-        log_info("checkpoints go %s the page cache: each rank wrote %.0f MB/s past it, %.0f through "
-                 "it",
-                 *direct_out ? "past" : "through", mb / ((double)numbers[2] * 1e-9),
-                 mb / ((double)numbers[1] * 1e-9));
+        log_info(
+            "checkpoints go %s the page cache: each rank wrote %.0f MB/s past it, %.0f through "
+            "it",
+            *direct_out ? "past" : "through", mb / ((double)numbers[2] * 1e-9),
+            mb / ((double)numbers[1] * 1e-9));
 out:
     free(path);
     return status;

@@ -222,8 +222,9 @@ const struct config_key config_keys[] = {
                  "stands still, and needs no memory for the copy"},
     {"train.save_io", CONFIG_CHOICE, AT(train.save_io), "auto", .choices = "auto|direct|plain",
      .unit = "",
-     .sentence = "checkpoints past the page cache, where the file system can (direct), or through it "
-                 "(plain); auto: what a few megabytes are written faster with when a run starts"},
+     .sentence =
+         "checkpoints past the page cache, where the file system can (direct), or through it "
+         "(plain); auto: what a few megabytes are written faster with when a run starts"},
     {"train.save_failure", CONFIG_CHOICE, AT(train.save_failure), "stop",
      .choices = "stop|continue", .unit = "",
      .sentence = "when a checkpoint cannot be written: the run ends, or warns and goes on (the "

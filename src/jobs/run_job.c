@@ -44,7 +44,7 @@ static char **overrides_of(const struct command_call *call, int *n_out)
     return overrides;
 }
 
-/* For who started the ranks: launchers are known to end with code 0 after ranks that never began. */
+/* For who started the ranks: launchers have been seen to return 0 after ranks that never began. */
 static enum status leave_end_mark(const struct comm *comm)
 {
     const char *path = getenv("ROBIN_END_MARK");

@@ -33,8 +33,8 @@ enum status run_rows_options(struct sample_rows_options *options_out,
                              const struct run_config *config, const struct run_model *model,
                              const struct tokenizer *tokenizer);
 
-/* Collective. The weights that train.init and its keys name; all others new, of config->seed. Of the
- * parts only comm, model and, where there is one, the optimizer's running mean are used. */
+/* Collective. The weights that train.init and its keys name; all others new, of config->seed. Of
+ * the parts only comm, model and, where there is one, the optimizer's running mean are used. */
 enum status run_take_init(const struct train_parts *parts, const struct run_config *config);
 
 #endif

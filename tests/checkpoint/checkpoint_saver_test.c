@@ -233,7 +233,8 @@ static void test_the_faster_way(void **state)
     assert_true(chosen((struct two_ways){.slow = true, .direct = false}, much));
     assert_true(chosen((struct two_ways){.slow = true, .direct = true}, much - 1)); /* not asked */
     assert_false(chosen((struct two_ways){.missing = true, .direct = true}, much));
-    assert_true(chosen((struct two_ways){.error = EIO, .direct = false}, much)); /* with a warning */
+    assert_true(
+        chosen((struct two_ways){.error = EIO, .direct = false}, much)); /* with a warning */
 }
 
 #define IN_DIRECTORY(test) cmocka_unit_test_setup_teardown(test, make_directory, remove_directory)

@@ -70,7 +70,8 @@ static void check_model_memory(const char *const *set, int n)
     const double taken = (double)(bytes_taken() - before);
     const struct plan_memory *memory = &plan.memory;
     if (bytes_taken() > 0)
-        assert_within(memory->all - memory->batches - memory->copy, taken, 0.02, n > 0 ? set[n - 1] : "as it is");
+        assert_within(memory->all - memory->batches - memory->copy, taken, 0.02,
+                      n > 0 ? set[n - 1] : "as it is");
     optimizer_destroy(optimizer);
     run_model_release(&model);
     run_config_release(&config);
