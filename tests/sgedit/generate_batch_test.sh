@@ -53,6 +53,13 @@ start 2 batch batch || fail "batches"
 same batch
 grep -q "is expired" "$work/log" || fail "no batch expired"
 
+# one that the service does not take ends the run; its calls are in another one when it goes on
+serve failed fail_first_batch=1
+start 2 failed batch && fail "a batch that was not taken went by unseen"
+grep -q "account is spent" "$work/log" || fail "another reason"
+start 2 failed batch || fail "after a batch that was not taken"
+same failed
+
 serve killed
 start 2 killed batch &
 run=$!

@@ -70,6 +70,19 @@ for row in written:
         assert " ".join(words).encode() in shards, (row["image_id"], words)
 assert b"drafted by" in shards and b"edited by" in shards
 
+# the page shows every picture here: draft, edits, drops, what is left
+page = open(run + "/page.html").read()
+assert len(rows) <= 24 and page.count("<section>") == len(rows), page.count("<section>")
+relations = [relation for row in rows for relation in row["relations"]]
+for fate in ("removed", "dropped"):
+    wanted = sum(relation[5:6] == [fate] for relation in relations)
+    wanted += fate == "dropped" and sum("by" in o for row in rows for o in row["objects"])
+    assert page.count(f'<tr class="{fate}">') == wanted > 0, (fate, wanted)
+added = sum(len(relation) == 5 and relation[4] == "added" for relation in relations)
+assert page.count('<tr class="added">') == added > 0
+assert page.count("<del>") == sum("draft" in o for row in rows for o in row["objects"])
+assert page.count("failed: ") >= len(failed)
+
 calls = len(open(paid).read().split())
 assert metrics["done"] == metrics["total"] == len(rows), metrics
 assert metrics["teacher_calls"] == calls and metrics["failed"] == len(failed), metrics

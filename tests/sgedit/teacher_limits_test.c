@@ -13,7 +13,7 @@
 #include "comm/comm.h"
 #include "sgedit/teacher_limits.h"
 
-#define SECONDS    1.5
+#define SECONDS    0.7
 #define MAX_FLYING 64
 
 static struct comm *comm;

@@ -2,7 +2,8 @@
  * serves until it is ended; SIGUSR1 fills the account that quota_after=N emptied.
  *
  * usage: teacher_server CORPUS [NAME=VALUE...]   names: key log noise seed delay_ms slow_ms port
- *        expire_first_batch quota_after and the faults of tests/support/teacher_server.h */
+ *        expire_first_batch fail_first_batch quota_after and the faults of
+ *        tests/support/teacher_server.h */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,7 +31,7 @@ static int set_number(const struct number_name *names, size_t n, const char *arg
 static int parse(struct teacher_server_options *options, int n, char **arguments)
 {
     struct teacher_server_faults *faults = &options->faults;
-    double seed = 0, delay = 0, slow = 3000, port = 0, expire = 0, quota_after = 0;
+    double seed = 0, delay = 0, slow = 3000, port = 0, expire = 0, fail = 0, quota_after = 0;
     const struct number_name names[] = {
         {"noise", &options->noise},
         {"seed", &seed},
@@ -38,6 +39,7 @@ static int parse(struct teacher_server_options *options, int n, char **arguments
         {"slow_ms", &slow},
         {"port", &port},
         {"expire_first_batch", &expire},
+        {"fail_first_batch", &fail},
         {"quota_after", &quota_after},
         {"rate_limit", &faults->rate_limit},
         {"error_500", &faults->error_500},
@@ -66,6 +68,7 @@ static int parse(struct teacher_server_options *options, int n, char **arguments
     options->slow_ms = (int)slow;
     options->port = (int)port;
     options->expire_first_batch = expire != 0;
+    options->fail_first_batch = fail != 0;
     options->quota_after = (int64_t)quota_after;
     return 1;
 }

@@ -6,10 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-void teacher_batches_init(struct teacher_batches *batches, bool expire_first)
+void teacher_batches_init(struct teacher_batches *batches, bool expire_first, bool fail_first)
 {
     pthread_mutex_init(&batches->mutex, NULL);
     batches->expire_first = expire_first;
+    batches->fail_first = fail_first;
 }
 
 void teacher_batches_release(struct teacher_batches *batches)
@@ -136,6 +137,10 @@ static char *batch_json(const struct batch_state *batch)
     json_t *root = json_pack("{s:s, s:s, s:s, s:s?, s:s?}", "id", batch->id, "input_file_id",
                              batch->input, "status", batch->status, "output_file_id", batch->output,
                              "error_file_id", batch->errors);
+    if (batch->failed)
+        json_object_set_new(root, "errors",
+                            json_pack("{s:[{s:s, s:s}]}", "data", "code",
+                                      "billing_hard_limit_reached", "message", "no money"));
     char *text = json_dumps(root, JSON_COMPACT);
     json_decref(root);
     return text;
@@ -183,7 +188,11 @@ static char *poll_batch(struct teacher_batches *batches, struct teacher_server *
     if (batch == NULL) return text_copy("{\"error\":{\"message\":\"no such batch\"}}");
     batch->polls++;
     if (batch->polls == 1) batch->status = "in_progress";
-    if (batch->polls == 3)
+    if (batch->polls == 1 && batches->fail_first && batch == batches->batches) {
+        batch->status = "failed";
+        batch->failed = true;
+    }
+    if (batch->polls == 3 && !batch->failed)
         work_on(batches, server, batch, batches->expire_first && batch == batches->batches);
     return batch_json(batch);
 }

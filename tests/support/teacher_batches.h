@@ -17,6 +17,7 @@ struct batch_file {
 struct batch_state {
     char *id, *output, *errors; /* ids of files */
     const char *status;
+    bool failed; /* as a whole, for want of money */
     char *input;
     int polls;
 };
@@ -24,12 +25,13 @@ struct batch_state {
 struct teacher_batches { /* zeroed is releasable */
     pthread_mutex_t mutex;
     bool expire_first; /* half of the first batch is done when its day is over */
+    bool fail_first;   /* it is not taken */
     struct batch_file *files;
     int64_t n_files;
     struct batch_state *batches;
     int64_t n_batches;
 };
-void teacher_batches_init(struct teacher_batches *batches, bool expire_first);
+void teacher_batches_init(struct teacher_batches *batches, bool expire_first, bool fail_first);
 void teacher_batches_release(struct teacher_batches *batches);
 
 /* The body of the response, to free(). */

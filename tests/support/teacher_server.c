@@ -409,7 +409,7 @@ enum status teacher_server_start(struct teacher_server **server_out,
                                         .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     server->options = *options;
     pthread_mutex_init(&server->mutex, NULL);
-    teacher_batches_init(&server->batches, options->expire_first_batch);
+    teacher_batches_init(&server->batches, options->expire_first_batch, options->fail_first_batch);
     TRY(teacher_pictures_open(&server->pictures, options->corpus));
     TRY(read_certificate(server));
     const unsigned tls = server->certificate != NULL ? MHD_USE_TLS : 0;

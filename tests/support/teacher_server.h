@@ -28,7 +28,7 @@ struct teacher_server_options {
     int delay_ms; /* before each answer */
     int slow_ms;  /* how long a timeout or drip takes */
     int port;     /* 0: a free one */
-    bool expire_first_batch;
+    bool expire_first_batch, fail_first_batch;
     int64_t quota_after; /* paid calls, after which the account is spent; 0: it never is */
     const char *certificate, *certificate_key; /* files: HTTPS; NULL: HTTP */
     struct teacher_server_faults faults;
