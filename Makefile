@@ -63,8 +63,7 @@ NVCCFLAGS := -std=c++20 -O3 -fmad=false -lineinfo -Xcompiler -Wall,-pthread
 NVCCFLAGS += $(foreach a,$(CUDA_ARCHITECTURES),-gencode arch=compute_$(a),code=sm_$(a))
 # Libraries of NVIDIA's are opened when needed; the runtime is linked in: one program for all machines.
 CUDA_LDLIBS := -L$(CUDA_HOME)/lib64 -lcudart_static -ldl -lrt -lstdc++
-EMULATED_SOURCES := $(filter-out kernels/cuda/gemm_cublaslt.cu,$(CUDA_SOURCES))
-EMULATED_OBJECTS := $(EMULATED_SOURCES:%.cu=$(BUILD)/emulated/%.o)
+EMULATED_OBJECTS := $(CUDA_SOURCES:%.cu=$(BUILD)/emulated/%.o)
 EMULATED_OBJECTS += $(patsubst %.cc,$(BUILD)/%.o,$(wildcard tests/emulation/*.cc))
 # Which GPU a program has: of its tests some have the emulated one.
 GPU_OBJECTS := $(if $(filter cuda,$(VARIANT)),$(CUDA_OBJECTS))

@@ -75,6 +75,9 @@ static const struct {
     ENTRY(attention_cached),
     ENTRY(choose_tokens),
     ENTRY(attention_prepare),
+    ENTRY(products_measure),
+    ENTRY(products_use),
+    ENTRY(products_identity),
 };
 
 #define N_ENTRIES (sizeof entries / sizeof entries[0])

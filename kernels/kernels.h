@@ -73,6 +73,12 @@ struct attention_ways {
     bool any_order; /* the backward may add in another order every time: faster, other last bits */
 };
 
+/* A linear layer: rows [N, I] go in, [N, O] come out. */
+struct linear_size {
+    int64_t n, o, i;
+    bool has_bias;
+};
+
 struct kernels {
     const char *name;   /* "ref", "cpu", "cuda"; the same in bf16: "ref-bf16" ... */
     const char *device; /* "cpu" or "cuda": whose memory its pointers lead to (device/device.h) */
@@ -335,6 +341,18 @@ struct kernels {
      * ERR_UNSUPPORTED where cuDNN must and cannot. */
     enum status (*attention_prepare)(struct attention_ways *ways, int64_t t, int64_t longest,
                                      int64_t h, int64_t kv, int64_t d, struct stream *stream);
+    /* Which algorithms compute the products of linear layers, forward and both gradients: measured
+     * for those that `known`, lines of an earlier call, lacks; *choices_out, to free(), has all.
+     * Rows up to the next power of two are computed alike. Takes memory for a while; what finds
+     * none is left out. NULL, as the next two: there is no choice. */
+    enum status (*products_measure)(char **choices_out, const char *known,
+                                    const struct linear_size *layers, int64_t n_layers,
+                                    struct stream *stream);
+    /* Lets this stream compute so; with the same choices on the same machines the bits are the
+     * same. ERR_FORMAT where that are no choices. */
+    enum status (*products_use)(const char *choices, struct stream *stream);
+    /* What the choices hold for: GPU, driver, library; to free(). */
+    enum status (*products_identity)(char **text_out, struct stream *stream);
 };
 
 extern const struct kernels kernels_ref;

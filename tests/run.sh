@@ -20,7 +20,7 @@ large=" convnext_large mask_extractor_large lm_3b_two_layers lm_3b robin_3b "
 other=" sbert make make_text "
 logs=$build/test-logs
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} OPENBLAS_NUM_THREADS=${OPENBLAS_NUM_THREADS:-1}
-export ROBIN_SHARED=$shared ROBIN_BUILD=$build PYTHONDONTWRITEBYTECODE=1
+export ROBIN_SHARED=$shared ROBIN_BUILD=$build PYTHONDONTWRITEBYTECODE=1 ROBIN_CACHE=$logs/cache
 # MPI and HDF5 keep memory until the process ends; leaks of ours are found in the other programs.
 export HWLOC_HIDE_ERRORS=${HWLOC_HIDE_ERRORS:-2}
 export ASAN_OPTIONS=${ASAN_OPTIONS:-allocator_may_return_null=1}

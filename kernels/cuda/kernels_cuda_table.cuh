@@ -60,7 +60,10 @@
                                                                                                    \
         .linear_rows = linear_rows, .cache_bytes = cache_bytes, .cache_store = cache_store,        \
         .cache_copy = cache_copy, .attention_cached = attention_cached,                            \
-        .choose_tokens = choose_tokens, .attention_prepare = attention_prepare,                    \
+        .choose_tokens = choose_tokens,                                                            \
+                                                                                                   \
+        .attention_prepare = attention_prepare, .products_measure = products_measure,              \
+        .products_use = products_use, .products_identity = products_identity,                      \
     }
 
 #endif

@@ -5,7 +5,11 @@
 
 #include "device_code.cuh"
 
+#include <cstring>
+
 extern "C" {
+#include "base/log.h"
+#include "base/text_buffer.h"
 #include "cuda/gemm.h"
 }
 
@@ -51,9 +55,7 @@ static enum status linear_rows(void *out, const void *x, const void *w, const vo
 }
 
 /* dX^T [I, N] (+)= W^T dY^T */
-static enum status linear_backward_input(void *dx, const void *dy, const void *w, int64_t n,
-                                         int64_t o, int64_t i, int accumulate,
-                                         struct stream *stream)
+static struct gemm input_product(int64_t n, int64_t o, int64_t i, int accumulate)
 {
     struct gemm gemm = {};
     gemm.m = i;
@@ -63,6 +65,14 @@ static enum status linear_backward_input(void *dx, const void *dy, const void *w
     gemm.ldb = o;
     gemm.in = gemm.out = REAL_DTYPE;
     gemm.accumulate = accumulate != 0;
+    return gemm;
+}
+
+static enum status linear_backward_input(void *dx, const void *dy, const void *w, int64_t n,
+                                         int64_t o, int64_t i, int accumulate,
+                                         struct stream *stream)
+{
+    const struct gemm gemm = input_product(n, o, i, accumulate);
     if (n * i == 0) return OK;
     return gemm_run(&gemm, dx, w, dy, stream);
 }
@@ -77,11 +87,9 @@ struct bias_gradient {
 };
 
 /* dW^T [I, O] += X^T (dY^T)^T, in fp32 */
-static enum status linear_backward_weight(float *dw, float *dbias, const void *dy, const void *x,
-                                          int64_t n, int64_t o, int64_t i, struct stream *stream)
+static struct gemm weight_product(int64_t n, int64_t o, int64_t i)
 {
     struct gemm gemm = {};
-    const bias_gradient gradient = {(const real *)dy, o};
     gemm.m = i;
     gemm.n = o;
     gemm.k = n;
@@ -91,6 +99,14 @@ static enum status linear_backward_weight(float *dw, float *dbias, const void *d
     gemm.in = REAL_DTYPE;
     gemm.out = DTYPE_F32;
     gemm.accumulate = true;
+    return gemm;
+}
+
+static enum status linear_backward_weight(float *dw, float *dbias, const void *dy, const void *x,
+                                          int64_t n, int64_t o, int64_t i, struct stream *stream)
+{
+    const bias_gradient gradient = {(const real *)dy, o};
+    const struct gemm gemm = weight_product(n, o, i);
     if (n * o == 0) return OK;
     const enum status status = i > 0 ? gemm_run(&gemm, dw, x, dy, stream) : OK;
     if (status != OK || dbias == NULL) return status;
@@ -100,6 +116,60 @@ static enum status linear_backward_weight(float *dw, float *dbias, const void *d
                            stream->cuda->scratch_bytes);
     return add_column_sums<1>(dbias, nullptr, gradient, n, o, (float *)stream->cuda->scratch,
                               stream);
+}
+
+/* ---- choices ---- */
+
+static enum status add_choice(struct text_buffer *choices, const struct gemm *gemm,
+                              struct stream *stream)
+{
+    char key[GEMM_KEY_BYTES], line[GEMM_CHOICE_BYTES];
+    gemm_key(key, gemm);
+    const size_t length = strlen(key);
+    for (const char *at = text_of(choices); (at = strstr(at, key)) != NULL; at++)
+        if ((at == text_of(choices) || at[-1] == '\n') && at[length] == ':') return OK;
+    const enum status status = gemm_measure(line, gemm, stream);
+    if (status == ERR_MEMORY) {
+        log_warn("the product %s is not timed: %s", key, status_message());
+        return OK;
+    }
+    if (status == OK) text_append(choices, line);
+    return status;
+}
+
+static enum status products_measure(char **choices_out, const char *known,
+                                    const struct linear_size *layers, int64_t n_layers,
+                                    struct stream *stream)
+{
+    enum status status = OK;
+    struct text_buffer choices = {};
+    text_append(&choices, known);
+    for (int64_t l = 0; l < n_layers && status == OK; l++) {
+        const struct linear_size *s = &layers[l];
+        const struct gemm products[] = {forward_product(s->has_bias ? s : NULL, s->n, s->o, s->i),
+                                        input_product(s->n, s->o, s->i, 0),
+                                        weight_product(s->n, s->o, s->i)};
+        for (int i = 0; i < 3 && status == OK; i++)
+            status = add_choice(&choices, &products[i], stream);
+    }
+    if (status == OK)
+        *choices_out = text_take(&choices);
+    else
+        text_release(&choices);
+    return status;
+}
+
+static enum status products_use(const char *choices, struct stream *stream)
+{
+    return gemm_use(choices, stream);
+}
+
+static enum status products_identity(char **text_out, struct stream *stream)
+{
+    char text[GEMM_CHOICE_BYTES];
+    const enum status status = gemm_identity(text, stream);
+    if (status == OK) *text_out = text_copy(text);
+    return status;
 }
 
 #endif

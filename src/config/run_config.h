@@ -91,6 +91,7 @@ struct config_data {
 };
 
 enum config_attention { CONFIG_ATTENTION_AUTO, CONFIG_ATTENTION_CUDNN, CONFIG_ATTENTION_OWN };
+enum config_products { CONFIG_PRODUCTS_TIMED, CONFIG_PRODUCTS_FIRST };
 enum config_save_io { CONFIG_SAVE_AUTO, CONFIG_SAVE_DIRECT, CONFIG_SAVE_PLAIN };
 enum config_save_failure { CONFIG_SAVE_FAILURE_STOP, CONFIG_SAVE_FAILURE_CONTINUE };
 
@@ -102,7 +103,7 @@ struct config_train {
     int loss_average;
     int objective;
     bool recompute, drop_path;
-    int attention;
+    int attention, products;
     bool deterministic;
     char *init;                         /* checkpoint to start from; "" for new weights */
     struct config_strings init_modules; /* taken from it */

@@ -17,6 +17,7 @@
 #include "train/mixture.h"
 #include "train/peak_rate.h"
 #include "train/placement.h"
+#include "train/product_choice.h"
 #include "train/run_directory.h"
 #include "train/run_saver.h"
 #include "train/run_setup.h"
@@ -343,6 +344,7 @@ static enum status prepare(struct train_job *job)
     TRY(preflight_check(job->comm, config));
     TRY(comm_agree(job->comm, create_model(job)));
     TRY(attention_choose(job->comm, &job->model, config));
+    TRY(products_choose(job->comm, &job->model, config));
     TRY(job_mesh_use_device(&job->mesh, job->model.device, config));
     TRY(create_optimizer(job));
     TRY(start_or_resume(job));

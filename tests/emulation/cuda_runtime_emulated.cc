@@ -33,12 +33,14 @@ struct emulated_stream {
     emulated_graph *captured; /* work goes there instead; NULL: to the queue */
     std::deque<std::function<void()>> queue;
     uint64_t n_queued, n_done;
-    bool is_busy; /* some thread is at its first piece of work */
+    bool is_busy;    /* some thread is at its first piece of work */
+    double spent_ms; /* that its work is said to have taken */
 };
 
 struct emulated_event {
     cudaStream_t stream;
     uint64_t position; /* what was queued before it */
+    double spent_ms;
 };
 
 /* ---- memory ---- */
@@ -153,6 +155,18 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp *properties, int)
     return cudaSuccess;
 }
 
+cudaError_t cudaGetDevice(int *device)
+{
+    *device = 0;
+    return cudaSuccess;
+}
+
+cudaError_t cudaDriverGetVersion(int *version)
+{
+    *version = 0;
+    return cudaSuccess;
+}
+
 cudaError_t cudaSetDevice(int device)
 {
     int count = 0;
@@ -250,7 +264,7 @@ cudaError_t cudaEventDestroy(cudaEvent_t event)
 
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream)
 {
-    *event = {stream, stream->n_queued};
+    *event = {stream, stream->n_queued, stream->spent_ms};
     return cudaSuccess;
 }
 
@@ -267,9 +281,17 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event)
     return cudaSuccess;
 }
 
-cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t, cudaEvent_t)
+void emulation::spend(cudaStream_t stream, double ms)
+{
+    std::lock_guard<std::recursive_mutex> lock(state);
+    stream->spent_ms += ms;
+}
+
+/* One millisecond, and what was said to be spent on the stream. */
+cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t start, cudaEvent_t stop)
 {
     *ms = 1;
+    if (start->stream == stop->stream) *ms += (float)(stop->spent_ms - start->spent_ms);
     return cudaSuccess;
 }
 

@@ -57,6 +57,23 @@ done <<END
 2 1 2 $small parallel.offload_optimizer=true parallel.backend=mpi
 END
 unset ROBIN_EMULATED_GPUS
+[ "$(ls "$ROBIN_CACHE" | wc -l)" = 1 ] || fail "not one file of algorithms: $(ls "$ROBIN_CACHE")"
+file=$(ls -d "$ROBIN_CACHE"/products-*)
+train_with "$gpu" 2 known device=cuda || { cat "$work/log"; fail "a run with known algorithms"; }
+! grep -q "were timed" "$work/log" || fail "known algorithms were timed again"
+sed -i '2s/: 0/: 1/' "$file"
+cp "$file" "$work/damaged_file"
+train_with "$gpu" 2 damaged device=cuda || { cat "$work/log"; fail "a damaged file of algorithms"; }
+grep -q "is not used: its checksum is wrong; it is written anew" "$work/log" &&
+    grep -q "were timed in" "$work/log" || { cat "$work/log"; fail "not said: damaged"; }
+cmp -s "$file" "$work/damaged_file" && fail "the damaged file stayed"
+same damaged
+ROBIN_CACHE=/proc/none train_with "$gpu" 1 nowhere device=cuda || fail "no folder for algorithms"
+grep -q "the next run times them again: " "$work/log" || { cat "$work/log"; fail "nowhere"; }
+train_with "$gpu" 1 first device=cuda train.products=first || fail "train.products: first"
+! grep -q "were timed" "$work/log" || fail "timed in spite of train.products: first"
+same first
+echo "algorithms of products are timed once, and a damaged file is not used"
 echo "one curve on the CPU and on GPUs, on 1, 2 and 4 ranks, tp 1 and 2, by MPI and by NCCL"
 refused "set one of them to false" "$gpu" parallel.shard_gradients=true \
     parallel.offload_optimizer=true

@@ -6,6 +6,7 @@
 set -uo pipefail
 build=${ROBIN_BUILD:-build/cpu}
 work=$(mktemp -d)
+export ROBIN_CACHE=$work/cache
 trap 'rm -rf "$work"' EXIT
 fail() { echo "FAILED: $*"; exit 1; }
 
