@@ -199,9 +199,10 @@ const struct config_key config_keys[] = {
                  "rank 0 measures as faster at the start, each direction apart"},
     {"train.products", CONFIG_CHOICE, AT(train.products), "timed", .choices = "timed|first",
      .unit = "",
-     .sentence = "with device: cuda, the algorithms of matrix products: the fastest, timed once for "
-                 "a kind of GPU and kept in a file below ROBIN_CACHE (~/.cache/robin-dist); or the "
-                 "first that cuBLASLt proposes"},
+     .sentence =
+         "with device: cuda, the algorithms of matrix products: the fastest, timed once for "
+         "a kind of GPU and kept in a file below ROBIN_CACHE (~/.cache/robin-dist); or the "
+         "first that cuBLASLt proposes"},
     {"train.deterministic", CONFIG_BOOLEAN, AT(train.deterministic), "true", .unit = "",
      .sentence = "the same bits in every run on the same ranks; false: cuDNN's attention may add "
                  "gradients in any order, which is faster"},

@@ -17,8 +17,8 @@ char *product_file_text(const char *identity, const char *choices);
  * damaged or for something else. */
 char *product_file_choices(const char *text, const char *identity, const char **why_out);
 
-/* Collective. By train.products: rank 0 reads the file, times what it lacks, writes it anew, and all
- * take its choices. A file that cannot be used or written is a warning. Nothing on the CPU. */
+/* Collective. By train.products: rank 0 reads the file, times what it lacks, writes it anew, and
+ * all take its choices. A file that cannot be used or written is a warning. Nothing on the CPU. */
 enum status products_choose(struct comm *comm, const struct run_model *model,
                             const struct run_config *config);
 

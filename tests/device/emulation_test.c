@@ -75,6 +75,26 @@ static void a_missing_barrier_shows(void **state)
     gpu_close(&gpu);
 }
 
+/* How many are right where all groups of copies but so many of the last were waited for. */
+static int count_copied(struct gpu *gpu, unsigned but_last)
+{
+    int got[N], right = 0;
+    broken_copy(gpu->out, gpu->in, but_last, gpu->stream);
+    assert_ok(stream_read(gpu->stream, got, gpu->out, sizeof got));
+    for (int i = 0; i < N; i++) right += got[i] == N - 1 - i;
+    return right;
+}
+
+static void a_copy_that_nobody_waited_for_shows(void **state)
+{
+    (void)state;
+    struct gpu gpu = gpu_open();
+    assert_int_equal(count_copied(&gpu, 0), N);
+    assert_int_equal(count_copied(&gpu, 1), N);
+    assert_true(count_copied(&gpu, 2) < N);
+    gpu_close(&gpu);
+}
+
 /* The signal that ends a child which does `fault`; 0: none. */
 static int signal_of(void (*fault)(struct gpu *gpu))
 {
@@ -106,6 +126,12 @@ static void barrier_of_some(struct gpu *gpu)
     (void)stream_wait(gpu->stream);
 }
 
+static void copies_left_under_way(struct gpu *gpu)
+{
+    broken_copy(gpu->out, gpu->in, 3, gpu->stream);
+    (void)stream_wait(gpu->stream);
+}
+
 static void nothing(struct gpu *gpu)
 {
     gpu_close(gpu);
@@ -117,6 +143,7 @@ static void faults_end_the_program(void **state)
     assert_int_equal(signal_of(nothing), 0);
     assert_int_equal(signal_of(read_from_the_host), SIGSEGV);
     assert_int_equal(signal_of(barrier_of_some), SIGABRT);
+    assert_int_equal(signal_of(copies_left_under_way), SIGABRT);
 }
 
 static void nothing_happens_before_a_wait(void **state)
@@ -136,6 +163,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_missing_barrier_shows),
+        cmocka_unit_test(a_copy_that_nobody_waited_for_shows),
         cmocka_unit_test(faults_end_the_program),
         cmocka_unit_test(nothing_happens_before_a_wait),
     };

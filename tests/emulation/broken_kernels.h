@@ -14,6 +14,9 @@ extern "C" {
 
 /* out [BROKEN_THREADS] = in in reverse; not `waits`: without the barrier that it needs. */
 void broken_reverse(int *out, const int *in, bool waits, struct stream *stream);
+/* The same by cp.async in two groups, of which the first counts; waits for all `but_last`: with 2
+ * for too few, with 3 also in the end. */
+void broken_copy(int *out, const int *in, unsigned but_last, struct stream *stream);
 /* Threads that wait for each other at two barriers. */
 void broken_barrier(int *out, struct stream *stream);
 

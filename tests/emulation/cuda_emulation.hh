@@ -71,6 +71,12 @@ void enqueue_work(cudaStream_t stream, std::function<void()> work);
 void block_barrier();
 /* Every lane of the warp gives `n` words and then sees those of all: [32][n]. */
 const uint32_t *warp_exchange(const uint32_t *words, int n);
+/* cp.async: `bytes` from device to shared memory, of which n_read are read and the others zeros.
+ * It is done when the thread waits for its group: all but so many of the last. Until then the place
+ * holds NaN. */
+void copy_later(void *to, const void *from, int bytes, int n_read);
+void end_copy_group();
+void wait_for_copies(unsigned but_last);
 [[noreturn]] void fail(const char *sentence);
 } // namespace emulation
 

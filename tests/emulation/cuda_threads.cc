@@ -23,7 +23,17 @@
 
 namespace
 {
+/* A copy that was asked for and is not waited for yet. */
+struct later_copy {
+    unsigned char *to;
+    const unsigned char *from;
+    int bytes, n_read;
+    unsigned group;
+};
+
 struct fiber : emulation::lane {
+    std::vector<later_copy> copies;
+    unsigned groups; /* committed */
     void *stack_pointer;
     ucontext_t context;
     void *fake_stack; /* the address sanitizer's */
@@ -168,6 +178,7 @@ static void run_fiber()
     self->done = true;
     block.idle = 0;
     block.alive--;
+    if (!self->copies.empty()) fail("a thread ended while copies of its own are under way");
     if (block.warps[self->index / WARP].arrived > 0)
         fail("a thread ended while others of its warp wait for it");
     if (block.alive > 0 && block.arrived == block.alive) release_block();
@@ -183,6 +194,8 @@ static void prepare_fiber(fiber *f, unsigned index)
     f->thread = {index % size.x, index / size.x % size.y, index / size.x / size.y};
     f->done = false;
     f->exchanges = 0;
+    f->groups = 0;
+    f->copies.clear();
     f->fake_stack = nullptr;
 #ifdef __SANITIZE_ADDRESS__
     /* run_fiber, which had this stack before, never returned: its frame is still marked. */
@@ -231,6 +244,36 @@ const uint32_t *emulation::warp_exchange(const uint32_t *words, int n)
         while (w->generation == generation) yield();
     }
     return buffer;
+}
+
+void emulation::copy_later(void *to, const void *from, int bytes, int n_read)
+{
+    fiber *self = static_cast<fiber *>(current);
+    if ((uintptr_t)to % (size_t)bytes != 0 || (uintptr_t)from % (size_t)bytes != 0)
+        fail("a copy beside computing is not at a multiple of its size");
+    std::memset(to, 0xff, (size_t)bytes); /* NaN for who does not wait */
+    self->copies.push_back({(unsigned char *)to, (const unsigned char *)from, bytes, n_read,
+                            self->groups});
+}
+
+void emulation::end_copy_group()
+{
+    static_cast<fiber *>(current)->groups++;
+}
+
+void emulation::wait_for_copies(unsigned but_last)
+{
+    fiber *self = static_cast<fiber *>(current);
+    std::vector<later_copy> left;
+    for (const later_copy &copy : self->copies) {
+        if (copy.group + but_last >= self->groups) {
+            left.push_back(copy);
+            continue;
+        }
+        std::memcpy(copy.to, copy.from, (size_t)copy.n_read);
+        std::memset(copy.to + copy.n_read, 0, (size_t)(copy.bytes - copy.n_read));
+    }
+    self->copies = left;
 }
 
 /* ---- launching ---- */

@@ -1,5 +1,5 @@
-/* Algorithms of matrix products: timed, chosen, and refused where they cannot be used. On an emulated
- * GPU, whose library has three that differ in time and in the last bits. */
+/* Algorithms of matrix products: timed, chosen, and refused where they cannot be used. On an
+ * emulated GPU, whose library has three that differ in time and in the last bits. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
