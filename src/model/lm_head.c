@@ -8,8 +8,10 @@
 #include "device/stream.h"
 
 #define MAX_LOGITS      (INT64_C(1) << 24)
+#define MAX_LOGITS_GPU  (INT64_C(1) << 29)
 #define MIN_WHOLE_ROWS  128
 #define MAX_ROWS        1024
+#define MAX_ROWS_GPU    8192
 #define VOCAB_ALIGNMENT 64
 
 static int64_t clamp(int64_t value, int64_t low, int64_t high)
@@ -18,15 +20,18 @@ static int64_t clamp(int64_t value, int64_t low, int64_t high)
     return value < low ? low : value;
 }
 
-void lm_head_choose_chunks(int64_t *rows, int64_t *vocab, int64_t n_words, int64_t max_targets)
+void lm_head_choose_chunks(int64_t *rows, int64_t *vocab, int64_t n_words, int64_t max_targets,
+                           bool on_gpu)
 {
+    const int64_t most = on_gpu ? MAX_LOGITS_GPU : MAX_LOGITS;
+    const int64_t most_rows = on_gpu ? MAX_ROWS_GPU : MAX_ROWS;
     if (*rows == 0) {
-        int64_t whole = MAX_LOGITS / (*vocab == 0 ? n_words : *vocab);
-        *rows = whole >= MIN_WHOLE_ROWS ? whole : MAX_ROWS;
-        *rows = clamp(*rows, 1, clamp(max_targets, 1, MAX_ROWS));
+        int64_t whole = most / (*vocab == 0 ? n_words : *vocab);
+        *rows = whole >= MIN_WHOLE_ROWS ? whole : most_rows;
+        *rows = clamp(*rows, 1, clamp(max_targets, 1, most_rows));
     }
     if (*vocab == 0) {
-        *vocab = MAX_LOGITS / *rows;
+        *vocab = most / *rows;
         if (*vocab < n_words) *vocab = *vocab / VOCAB_ALIGNMENT * VOCAB_ALIGNMENT;
     }
     *vocab = clamp(*vocab, 1, n_words);

@@ -31,9 +31,11 @@ struct lm_head_activations {
     void *workspace;
 };
 
-/* What chunks are taken for options of 0: at most 2^24 logits at a time, whole rows of the
- * vocabulary where at least 128 of them fit (then no logit is computed twice). */
-void lm_head_choose_chunks(int64_t *rows, int64_t *vocab, int64_t n_words, int64_t max_targets);
+/* What chunks are taken for options of 0: at most 2^24 logits at a time, on a GPU 2^29, whose
+ * products want many rows and whose sums of gradients cost every chunk a pass over the head; whole
+ * rows of the vocabulary where at least 128 of them fit (then no logit is computed twice). */
+void lm_head_choose_chunks(int64_t *rows, int64_t *vocab, int64_t n_words, int64_t max_targets,
+                           bool on_gpu);
 
 void lm_head_init(struct lm_head *head, const struct lm_slice *slice,
                   const struct flat_weights *flat);

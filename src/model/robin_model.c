@@ -198,7 +198,7 @@ static enum status prepare(struct model *model, const struct model_config *confi
     model->head_activations.chunk_rows = options->loss_chunk_rows;
     model->head_activations.chunk_vocab = options->loss_chunk_vocab;
     lm_head_choose_chunks(&model->head_activations.chunk_rows, &model->head_activations.chunk_vocab,
-                          model->slice.vocab, options->limits.max_targets);
+                          model->slice.vocab, options->limits.max_targets, kernels_on_gpu(kernels));
 out:
     return status;
 }

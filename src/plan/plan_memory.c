@@ -27,7 +27,7 @@ static double logit_bytes(const struct run_plan *plan)
     const int64_t targets = plan->model.options.limits.max_targets;
     const int64_t words = plan->model.config.lm.vocab / plan->tp;
     int64_t rows = 0, vocab = 0;
-    lm_head_choose_chunks(&rows, &vocab, words, targets);
+    lm_head_choose_chunks(&rows, &vocab, words, targets, plan->options.rates.half);
     return 4 * (double)(rows < targets ? rows : targets) * (double)vocab;
 }
 
@@ -104,6 +104,10 @@ static enum status plan_part(struct part *part, const struct run_plan *plan, int
     const int64_t multiple = plan->config->parallel.ordered_multiple;
     struct model_options options = plan->model.options;
     struct parameter_table *table = NULL;
+    if (plan->options.rates.half) /* a GPU's, whatever this machine has */
+        lm_head_choose_chunks(&options.loss_chunk_rows, &options.loss_chunk_vocab,
+                              plan->model.config.lm.vocab / plan->tp, options.limits.max_targets,
+                              true);
     struct exchange_options exchange;
     struct mesh mesh = {.tp_rank = index};
     if (plan->tp > 1) options.share = &share;

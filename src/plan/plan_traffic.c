@@ -178,7 +178,7 @@ enum status plan_traffic_fill(struct run_plan *plan)
     const double samples = (double)plan->config->train.global_batch / plan->busy_ranks;
     int64_t rows = 0, vocab = 0;
     lm_head_choose_chunks(&rows, &vocab, plan->model.config.lm.vocab / plan->tp,
-                          plan->model.options.limits.max_targets);
+                          plan->model.options.limits.max_targets, plan->options.rates.half);
     const struct micro micro = {
         .n = plan->micro_batches,
         .tokens = samples * sample->tokens,

@@ -119,7 +119,7 @@ static enum status list_layers(struct linear_size layers[N_LAYERS], const struct
     int64_t rows = 0, words = 0;
     TRY(lm_slice_make(&slice, lm, share != NULL ? share->index : 0,
                       share != NULL ? share->size : 1));
-    lm_head_choose_chunks(&rows, &words, slice.vocab_held, n);
+    lm_head_choose_chunks(&rows, &words, slice.vocab, model->options.limits.max_targets, true);
     const int64_t width = slice.heads * slice.head_size;
     const int64_t qkv = width + 2 * slice.kv_heads * slice.head_size;
     const struct linear_size list[N_LAYERS] = {{n, qkv, d, true},

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/random.h"
 #include "base/text_buffer.h"
 #include "device/device.h"
 #include "device/stream.h"
@@ -22,7 +23,7 @@ struct sizes {
 };
 
 static const struct sizes sizes_3b = {16384, 8, 2048, 11008, 16, 2, 128, 151936, 1024};
-static const struct sizes sizes_small = {64, 2, 64, 96, 4, 2, 16, 128, 16};
+static const struct sizes sizes_small = {64, 2, 256, 96, 4, 2, 64, 128, 16};
 
 struct bench {
     const struct kernels *k;
@@ -79,6 +80,12 @@ static enum status norm_gradient(struct bench *b)
                                   b->workspace, b->stream);
 }
 
+static enum status residual_norm(struct bench *b)
+{
+    return b->k->add_rmsnorm_forward(b->c, b->b, b->rows, b->a, b->f32, b->z.t, b->z.hidden, 1e-6,
+                                     b->stream);
+}
+
 static enum status residual(struct bench *b)
 {
     return b->k->add(b->c, b->a, b->z.t * b->z.hidden, b->stream);
@@ -88,6 +95,12 @@ static enum status rotate(struct bench *b)
 {
     return b->k->rope(b->c, b->tables, b->tables, b->position, b->z.t, b->z.h, b->z.kv, b->z.d, 1,
                       b->stream);
+}
+
+static enum status rotate_gradient(struct bench *b)
+{
+    return b->k->rope_backward(b->c, b->f32, b->tables, b->tables, b->position, b->z.t, b->z.h,
+                               b->z.kv, b->z.d, b->workspace, b->stream);
 }
 
 static enum status swiglu(struct bench *b)
@@ -171,6 +184,38 @@ static enum status products(struct bench *b, const char *name, int64_t o, int64_
     return status;
 }
 
+/* Forward and backward by the table's own kernels, by cuDNN in a fixed order, and its backward in
+ * any order: what the same bits in every run cost. */
+static enum status attentions(struct bench *b, double scores)
+{
+    static const struct {
+        const char *forward, *backward;
+        struct attention_ways ways;
+    } all[] = {{"attention", "attention gradient", {ATTENTION_OWN, ATTENTION_OWN, false}},
+               {"attention, cuDNN",
+                "attention gradient, cuDNN",
+                {ATTENTION_CUDNN, ATTENTION_CUDNN, false}},
+               {NULL, "attention gradient, any order", {ATTENTION_CUDNN, ATTENTION_CUDNN, true}}};
+    enum status status = OK;
+    const struct sizes *z = &b->z;
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        struct attention_ways ways = all[i].ways;
+        if (b->k->dtype != DTYPE_BF16 && i > 0) break;
+        status = b->k->attention_prepare(&ways, z->t, (z->t + z->s - 1) / z->s, z->h, z->kv, z->d,
+                                         b->stream);
+        if (status == ERR_UNSUPPORTED && i > 0) {
+            printf("%-34s skipped: %s\n", all[i].backward, status_message());
+            status = OK;
+            continue;
+        }
+        TRY(status);
+        if (all[i].forward != NULL) TRY(row(b, all[i].forward, attention, 4 * scores, 0));
+        TRY(row(b, all[i].backward, attention_gradient, 10 * scores, 0));
+    }
+out:
+    return status;
+}
+
 static enum status measure_all(struct bench *b)
 {
     enum status status = OK;
@@ -186,12 +231,13 @@ static enum status measure_all(struct bench *b)
     TRY(products(b, "attention output", z->hidden, z->h * z->d));
     TRY(products(b, "gate and up", 2 * z->ffn, z->hidden));
     TRY(products(b, "down", z->hidden, z->ffn));
-    TRY(row(b, "attention", attention, 4 * scores, 0));
-    TRY(row(b, "attention gradient", attention_gradient, 10 * scores, 0));
+    TRY(attentions(b, scores));
     TRY(row(b, "RMSNorm", norm, 0, 2 * u));
     TRY(row(b, "RMSNorm gradient", norm_gradient, 0, 6 * u));
     TRY(row(b, "residual sum", residual, 0, 3 * u));
+    TRY(row(b, "residual sum and RMSNorm", residual_norm, 0, 4 * u));
     TRY(row(b, "RoPE", rotate, 0, 2 * qkv));
+    TRY(row(b, "RoPE gradient and bias", rotate_gradient, 0, 2 * qkv));
     TRY(row(b, "SwiGLU", swiglu, 0, 3 * f));
     TRY(row(b, "SwiGLU gradient", swiglu_gradient, 0, 5 * f));
     TRY(row(b, "loss", loss, 0, 2 * logits));
@@ -201,7 +247,32 @@ out:
     return status;
 }
 
-/* Memory of the sizes, zero but for what indexes. */
+/* Numbers from -1 to 1 without a pattern: products of zeros take less power, and are faster. */
+static enum status fill(struct bench *b, void *memory, size_t bytes)
+{
+    enum status status = OK;
+    enum { BLOCK = 1 << 20 };
+    const size_t element = dtype_size(b->k->dtype), block = BLOCK * element;
+    const struct random_stream numbers = random_stream(1, "gpu_operations");
+    unsigned char *values = memory_new(BLOCK, element);
+    for (size_t i = 0; i < BLOCK; i++) {
+        const float value = (float)random_uniform(numbers, i) * 2 - 1;
+        uint32_t bits;
+        memcpy(&bits, &value, sizeof bits);
+        if (element == 2) bits >>= 16;
+        memcpy(values + i * element, &bits, element); /* the low half on this machine */
+    }
+    for (size_t at = 0; at < bytes; at += block) {
+        const size_t left = bytes - at;
+        TRY(stream_copy(b->stream, (char *)memory + at, values, left < block ? left : block));
+    }
+    TRY(stream_wait(b->stream));
+out:
+    free(values);
+    return status;
+}
+
+/* Memory of the sizes, without zeros but for what indexes and is added to. */
 static enum status set_up(struct bench *b)
 {
     enum status status = OK;
@@ -212,10 +283,14 @@ static enum status set_up(struct bench *b)
     void **const large[] = {&b->a, &b->b, &b->c, (void **)&b->f32};
     for (int i = 0; i < 4; i++) {
         TRY(stream_take(b->stream, large[i], most, "the benchmark"));
-        TRY(stream_zero(b->stream, *large[i], most));
+        if (i < 3)
+            TRY(fill(b, *large[i], most));
+        else
+            TRY(stream_zero(b->stream, *large[i], most));
     }
-    const size_t scratch =
-        b->k->norm_workspace(z->t, z->hidden) + b->k->attention_workspace(z->t, z->h, z->kv, z->d);
+    const size_t scratch = b->k->norm_workspace(z->t, z->hidden) +
+                           b->k->column_workspace(z->t, (z->h + 2 * z->kv) * z->d) +
+                           b->k->attention_workspace(z->t, z->h, z->kv, z->d);
     TRY(stream_take(b->stream, &b->workspace, scratch, "the benchmark"));
     TRY(stream_take(b->stream, (void **)&b->rows, (size_t)(z->t * z->h) * sizeof(float), "rows"));
     TRY(stream_zero(b->stream, b->rows, (size_t)(z->t * z->h) * sizeof(float)));
