@@ -33,6 +33,8 @@ expect 0 "memcheck kernels/attention_test" tests/gpu/run list
 for row in comm/comm_device_test kernels/linear_test "training jobs in bf16"; do
     grep -qx "$row" "$work/log" || fail "the list lacks $row"
 done
+[ ! -d "${ROBIN_SHARED:-../shared}/golden/lm_3b_two_layers" ] ||
+    grep -qx "golden lm_3b_two_layers, fp32" "$work/log" || fail "no tensors of true size"
 [ ! -d "${ROBIN_SHARED:-../shared}/golden/train_10_steps" ] ||
     grep -qx "golden train_10_steps, two ranks on one GPU" "$work/log" || fail "no ten steps"
 
