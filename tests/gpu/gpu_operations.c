@@ -277,7 +277,8 @@ static enum status set_up(struct bench *b)
 {
     enum status status = OK;
     const struct sizes *z = &b->z;
-    const size_t wide = (size_t)(z->t * 2 * z->ffn + 2 * z->ffn * z->hidden) * sizeof(float);
+    const int64_t qkv = (z->h + 2 * z->kv) * z->d, most_out = 2 * z->ffn > qkv ? 2 * z->ffn : qkv;
+    const size_t wide = (size_t)(most_out * (z->t + z->hidden)) * sizeof(float);
     const size_t loss_bytes = (size_t)(z->targets * z->vocab) * sizeof(float);
     const size_t most = wide > loss_bytes ? wide : loss_bytes;
     void **const large[] = {&b->a, &b->b, &b->c, (void **)&b->f32};
