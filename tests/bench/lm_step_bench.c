@@ -3,11 +3,13 @@
  * which makes the same samples; on two ranks by efficiency_bench.sh.
  *
  * usage: lm_step_bench [shape=L,H,HEADS,KV,FFN,V] [samples=N] [length=T] [tokens=MOST] [steps=N]
- *                      [json=1] [write=FOLDER] [warm=N]
+ *                      [json=1] [write=FOLDER] [warm=N] [gpu=1] [recompute=1]
  *
  * length=0: samples as long as the paper's second stage has them, and as many targets; else every
  * sample is T words, of which all but the first are targets. tokens: rows of a micro-batch at most.
- * write: leaves the weights it starts from as FOLDER/model.safetensors. */
+ * gpu: in bf16 on the GPU, with its optimizer there, attention as train.attention: auto has it, and
+ * products as train.products: timed. write: leaves the weights it starts from as
+ * FOLDER/model.safetensors. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,17 +17,20 @@
 
 #include "base/text_buffer.h"
 #include "checkpoint/safetensors_write.h"
+#include "device/device.h"
 #include "device/stream.h"
 #include "support/bench.h"
 #include "support/stage2_lengths.h"
+#include "train/attention_choice.h"
 #include "train/packer.h"
+#include "train/product_choice.h"
 #include "train/train_step.h"
 
 enum { MAX_STEPS = 64 };
 
 struct setup {
     int64_t layers, hidden, heads, kv_heads, ffn, vocab;
-    int64_t samples, length, tokens, steps, warm, json;
+    int64_t samples, length, tokens, steps, warm, json, gpu, recompute;
     const char *write;
 };
 
@@ -34,7 +39,9 @@ struct bench {
     struct model_config config;
     struct comm *comm;
     struct mesh mesh;
-    struct stream *stream;
+    struct device *device; /* NULL: the CPU */
+    const struct kernels *kernels;
+    struct stream *stream, *host_stream;
     struct sample_size *sizes; /* [samples] */
     struct pack_plan plan;
     int64_t next;
@@ -155,22 +162,66 @@ static enum status write_weights(struct bench *b)
     return status;
 }
 
+/* As a training run's (run_setup.h, attention_choice.h, product_choice.h). */
+static enum status tune(struct bench *b, const struct model_options *options)
+{
+    enum status status = OK;
+    struct run_config config = {0};
+    const struct run_model model = {
+        .config = b->config, .options = *options, .kernels = b->kernels, .stream = b->stream};
+    config.data.max_tokens = options->limits.max_tokens;
+    for (int64_t i = 0; i < b->setup.samples; i++)
+        if (b->sizes[i].tokens > config.data.max_length)
+            config.data.max_length = b->sizes[i].tokens;
+    config.train.attention = CONFIG_ATTENTION_AUTO;
+    config.train.products = CONFIG_PRODUCTS_TIMED;
+    config.train.deterministic = true;
+    TRY(attention_choose(b->comm, &model, &config));
+    TRY(products_choose(b->comm, &model, &config));
+out:
+    return status;
+}
+
 /* AdamW, rate 1e-4, clipping at 1: as pytorch_step.py has it. */
 static enum status make_model(struct bench *b)
 {
     enum status status = OK;
-    const struct model_options options = {
-        .limits = limits_of(b), .trainable = {[MODULE_LM] = true}, .backward = true};
+    const bool on_gpu = b->device != NULL;
+    const struct model_options options = {.limits = limits_of(b),
+                                          .trainable = {[MODULE_LM] = true},
+                                          .backward = true,
+                                          .recompute = b->setup.recompute != 0,
+                                          .updates_on_gpu = on_gpu};
+    const struct kernels *update = kernels_in(b->kernels, DTYPE_F32);
     const struct exchange_options exchange = {
-        .mesh = &b->mesh, .kernels = &kernels_cpu, .overlap = true};
+        .mesh = &b->mesh, .kernels = on_gpu ? b->kernels : &kernels_cpu, .overlap = true};
     const struct optimizer_options adamw = {
         .lr = {[MODULE_LM] = 1e-4}, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .clip_norm = 1};
-    TRY(model_create(&b->model, &b->config, &options, &kernels_cpu, b->stream));
+    TRY(model_create(&b->model, &b->config, &options, b->kernels, b->stream));
     parameters_fill(model_weights(b->model), model_parameters(b->model), 1);
+    if (on_gpu) TRY(tune(b, &options));
     TRY(exchange_create(&b->exchange, b->model, &exchange));
     TRY(optimizer_create(&b->optimizer, model_parameters(b->model), exchange_buckets(b->exchange),
-                         &adamw, &kernels_cpu, b->stream));
+                         &adamw, update, b->stream));
     if (b->setup.write != NULL) TRY(write_weights(b));
+out:
+    return status;
+}
+
+/* Where it computes. */
+static enum status open_device(struct bench *b)
+{
+    enum status status = OK;
+    TRY(stream_create(&b->host_stream, bench_threads()));
+    b->stream = b->host_stream;
+    b->kernels = &kernels_cpu;
+    if (b->setup.gpu == 0) goto out;
+    b->kernels = kernels_find("cuda-bf16");
+    if (b->kernels == NULL)
+        FAIL(ERR_UNSUPPORTED, "gpu=1, but this was built without CUDA; rebuild with make CUDA=1");
+    TRY(device_open(&b->device, "cuda", 0));
+    b->stream = NULL;
+    TRY(device_stream(b->device, &b->stream, 1));
 out:
     return status;
 }
@@ -209,6 +260,7 @@ static enum status take_steps(struct bench *b)
         if (step == b->setup.warm || took < b->wall) b->wall = took;
         if (step == b->setup.warm || processor < b->processor) b->processor = processor;
     }
+    TRY(stream_wait(b->stream)); /* the last step's update */
 out:
     return status;
 }
@@ -247,9 +299,14 @@ static void report(const struct bench *b, double sgemm)
     char *size = text_format("%.1fM weights, %lld samples",
                              1e-6 * (double)parameter_count(model_parameters(b->model), MODULE_LM),
                              (long long)s->samples);
-    bench_row("language model's step", size,
-              "%7.0f tokens/s %5.1f GFLOP/s = %.1f %% of sgemm; %.0f MiB at most",
-              (double)b->plan.n_tokens / b->wall, rate, 100 * rate / sgemm, bench_resident_mib());
+    if (s->gpu != 0)
+        bench_row("language model's step, GPU", size, "%7.0f tokens/s %6.1f TFLOP/s, %.1f ms",
+                  (double)b->plan.n_tokens / b->wall, 1e-3 * rate, 1e3 * b->wall);
+    else
+        bench_row("language model's step", size,
+                  "%7.0f tokens/s %5.1f GFLOP/s = %.1f %% of sgemm; %.0f MiB at most",
+                  (double)b->plan.n_tokens / b->wall, rate, 100 * rate / sgemm,
+                  bench_resident_mib());
     free(size);
 }
 
@@ -265,13 +322,13 @@ static enum status run(struct bench *b)
                                              s->kv_heads, 8192, 1e-6, 1e6, true}};
     TRY(comm_create(&b->comm, NULL));
     TRY(mesh_init(&b->mesh, b->comm, &(struct mesh_options){.tp = 1}));
-    TRY(stream_create(&b->stream, bench_threads()));
+    TRY(open_device(b));
     b->before_mib = bench_resident_mib();
     make_sizes(b);
     TRY(make_plan(b));
     TRY(make_model(b));
     TRY(take_steps(b));
-    double sgemm = bench_sgemm_gflops(b->stream);
+    double sgemm = bench_sgemm_gflops(b->host_stream);
     TRY(comm_sum_double(b->comm, &sgemm, 1));
     if (comm_rank(b->comm) == 0) report(b, sgemm);
 out:
@@ -286,7 +343,7 @@ static int64_t number_of(const char *text, int64_t before, const char *name)
 
 static struct setup setup_of(int argc, char **argv)
 {
-    struct setup s = {8, 512, 8, 2, 1408, 8192, 4, 512, 2048, 3, 1, 0, NULL};
+    struct setup s = {8, 512, 8, 2, 1408, 8192, 4, 512, 2048, 3, 1, 0, 0, 0, NULL};
     for (int i = 1; i < argc; i++) {
         const char *text = argv[i];
         s.samples = number_of(text, s.samples, "samples=");
@@ -295,6 +352,8 @@ static struct setup setup_of(int argc, char **argv)
         s.steps = number_of(text, s.steps, "steps=");
         s.warm = number_of(text, s.warm, "warm=");
         s.json = number_of(text, s.json, "json=");
+        s.gpu = number_of(text, s.gpu, "gpu=");
+        s.recompute = number_of(text, s.recompute, "recompute=");
         if (strncmp(text, "write=", 6) == 0) s.write = text + 6;
         long long n[6];
         if (sscanf(text, "shape=%lld,%lld,%lld,%lld,%lld,%lld", n, n + 1, n + 2, n + 3, n + 4,
@@ -319,7 +378,9 @@ int main(int argc, char **argv)
     optimizer_destroy(b.optimizer);
     exchange_destroy(b.exchange);
     model_destroy(b.model);
-    stream_destroy(b.stream);
+    if (b.stream != b.host_stream) stream_destroy(b.stream);
+    stream_destroy(b.host_stream);
+    device_close(b.device);
     pack_plan_release(&b.plan);
     free(b.sizes);
     mesh_release(&b.mesh);

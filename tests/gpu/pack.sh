@@ -11,7 +11,7 @@ cd "$(dirname "$0")/../.."
 out=$(realpath -m "${1:?usage: tests/gpu/pack.sh OUT.tar}")
 cuda_home=${CUDA_HOME:-/usr/local/cuda}
 golden=${ROBIN_SHARED:-../shared}/golden
-make -j"$(nproc)" CUDA=1 all tests
+make -j"$(nproc)" CUDA=1 all tests bench-programs
 stage=$(mktemp -d)
 trap 'rm -rf "$stage"' EXIT
 top=$stage/robin-dist
@@ -25,6 +25,8 @@ for folder in kernels device comm generate gpu; do
     find "build/cuda/tests/$folder" -maxdepth 1 -type f -executable -exec cp {} \
         "$top/build/cuda/tests/$folder/" \;
 done
+mkdir -p "$top/build/cuda/tests/bench"
+cp build/cuda/tests/bench/lm_step_bench "$top/build/cuda/tests/bench/"
 # The names of the tests are those of their sources.
 git ls-files -z tests/gpu tests/device tests/kernels tests/comm tests/generate tests/jobs/cuda_job_test.sh \
     tests/jobs/bf16_job_test.sh tests/sgedit/generate_gpu_test.sh tests/sgedit/tiny_drafter.sh \
@@ -49,6 +51,8 @@ plugins=$(find /usr/lib -maxdepth 4 -type d \( -path '*openmpi/lib/openmpi*' -o 
     for name in libcublasLt.so libnccl.so; do
         ls "$cuda_home"/lib64/$name.[0-9]* 2>/dev/null || true
     done
+    # cuDNN, which opens its parts by name, and the compiler of its kernels.
+    ls "$cuda_home"/lib64/libcudnn*.so.9 "$cuda_home"/lib64/libnvrtc*.so.[0-9]* 2>/dev/null || true
 } | sort -u | grep -Ev '/(libc|libm|libdl|librt|libpthread|ld-linux-x86-64|libcuda)\.so' |
     while read -r file; do cp -Ln "$file" "$top/lib/"; done
 # Open MPI looks for its parts below the folder it was built for.
