@@ -121,7 +121,7 @@ enum status answer_begin(struct engine *engine, const struct picture *picture,
     const int64_t n_regions =
         turn->format == ANSWER_DETECTION ? GRAMMAR_MAX_REGIONS - 1 : picture->n_regions;
     branch->asked = 0;
-    if (grammar != NULL) branch->grammar = grammar_start(grammar, n_regions);
+    if (grammar != NULL) branch->grammar = grammar_start(grammar, n_regions, branch->object);
     return append_forced(engine, branch);
 }
 

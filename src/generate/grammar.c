@@ -92,10 +92,20 @@ static bool is_named(const struct grammar_state *s, int id)
     return (s->named[id / 64] >> (id % 64) & 1) != 0;
 }
 
+static int n_named(const struct grammar_state *s)
+{
+    int n = 0;
+    for (int id = 1; id <= s->n_regions; id++) n += is_named(s, id);
+    return n;
+}
+
+/* A region is no target of its own edges, and no subject where it would have no target. */
 static bool id_fits(const struct grammar *g, const struct grammar_state *s, enum node node, int id)
 {
     if (id < 1 || id > s->n_regions) return false;
+    if (node == NODE_TARGET_ID && id == s->subject) return false;
     if (g->format == ANSWER_RELATIONS) return true;
+    if (node == NODE_SUBJECT_ID && n_named(s) < 2) return false;
     return is_named(s, id) == (node != NODE_OBJECT_ID);
 }
 
@@ -118,6 +128,7 @@ static bool read_id(const struct grammar *g, struct grammar_state *s, int symbol
     const enum node node = (enum node)s->node;
     if (symbol == end && id_fits(g, s, node, s->value)) {
         if (node == NODE_OBJECT_ID) s->named[s->value / 64] |= (uint64_t)1 << (s->value % 64);
+        if (node == NODE_SUBJECT_ID) s->subject = s->value;
         return go(s, next, 0);
     }
     if (symbol < '0' || symbol > '9' || (symbol == '0' && s->value == 0)) return false;
@@ -251,10 +262,10 @@ static bool read_between(const struct grammar *g, struct grammar_state *s, int s
         return symbol == 'r' && id_is_left(g, s, NODE_OBJECT_ID) && go(s, NODE_OBJECT_WORD, 1);
     case NODE_AFTER_LINE:
         if (symbol == SYMBOL_END) return go(s, NODE_END, 0);
-        return symbol == 'r' && go(s, NODE_SUBJECT_WORD, 1);
+        return symbol == 'r' && id_is_left(g, s, NODE_SUBJECT_ID) && go(s, NODE_SUBJECT_WORD, 1);
     case NODE_EDGES:
         if (symbol == SYMBOL_END) return go(s, NODE_END, 0);
-        return symbol == 'r' && s->n_regions > 0 && go(s, NODE_TARGET_WORD, 1);
+        return symbol == 'r' && id_is_left(g, s, NODE_TARGET_ID) && go(s, NODE_TARGET_WORD, 1);
     case NODE_BOXES:
         if (symbol == SYMBOL_END) return s->value == 1 && go(s, NODE_END, 0);
         return symbol == SYMBOL_BOX_START && go(s, NODE_BOX, 0);
@@ -359,7 +370,7 @@ void grammar_destroy(struct grammar *g)
     free(g);
 }
 
-struct grammar_state grammar_start(const struct grammar *g, int64_t n_regions)
+struct grammar_state grammar_start(const struct grammar *g, int64_t n_regions, int64_t subject)
 {
     static const enum node starts[] = {
         [ANSWER_GRAPH] = NODE_OBJECTS,   [ANSWER_DETECTION] = NODE_OBJECTS,
@@ -367,7 +378,9 @@ struct grammar_state grammar_start(const struct grammar *g, int64_t n_regions)
         [ANSWER_YES_NO] = NODE_YES,
     };
     ASSERT(n_regions < GRAMMAR_MAX_REGIONS, "%lld regions", (long long)n_regions);
-    return (struct grammar_state){.node = (int)starts[g->format], .n_regions = (int)n_regions};
+    return (struct grammar_state){.node = (int)starts[g->format],
+                                  .n_regions = (int)n_regions,
+                                  .subject = g->format == ANSWER_RELATIONS ? (int)subject : 0};
 }
 
 /* ---- tokens ---- */
@@ -445,11 +458,12 @@ static void find_allowed(const struct grammar *g, const struct grammar_state *st
 }
 
 /* What may follow depends on which regions were named, or on their number, only where an id begins
- * or goes on: elsewhere it is found once. (No token holds a letter and a digit.) */
+ * or goes on: elsewhere it is found once. (No token holds a letter and a digit, or a letter behind
+ * the end of a line.) */
 static bool depends_on_regions(const struct grammar_state *s)
 {
     return s->node == NODE_OBJECT_ID || s->node == NODE_SUBJECT_ID || s->node == NODE_TARGET_ID ||
-           s->node == NODE_AFTER_OBJECT || s->node == NODE_EDGES ||
+           s->node == NODE_AFTER_OBJECT || s->node == NODE_AFTER_LINE || s->node == NODE_EDGES ||
            (s->node == NODE_ITEM && s->value == 6);
 }
 

@@ -11,8 +11,10 @@
  *     EDGES      "region" ID " " WORDS (", " "region" ID " " WORDS)*
  *
  * An ID under "Objects:" is a region that was not named before, one under "Relations:" a region
- * that was; in `relations` any. Numbers are 0 .. 1000. TEXT holds no control characters and none of
- * ":<>"; WORDS no commas but before words that do not begin with "region" and a digit. */
+ * that was; in `relations` any. No region has an edge to itself: an edge's ID is never that of its
+ * line, nor in `relations` that of the region asked about. Numbers are 0 .. 1000. TEXT holds no
+ * control characters and none of ":<>"; WORDS no commas but before words that do not begin with
+ * "region" and a digit. */
 #ifndef ROBIN_GENERATE_GRAMMAR_H
 #define ROBIN_GENERATE_GRAMMAR_H
 
@@ -31,6 +33,7 @@ struct grammar_state {
     int value;     /* how far into a word, or the number so far */
     int tail;      /* bytes that the last character still wants */
     int n_regions; /* ids are 1 .. n_regions */
+    int subject;   /* whose edges are written; 0: nobody's, or not known */
     uint64_t named[GRAMMAR_MAX_REGIONS / 64];
 };
 
@@ -40,7 +43,9 @@ enum status grammar_create(struct grammar **grammar_out, enum answer_format form
                            const struct tokenizer *tokenizer);
 void grammar_destroy(struct grammar *grammar);
 
-struct grammar_state grammar_start(const struct grammar *grammar, int64_t n_regions);
+/* subject: of ANSWER_RELATIONS, the region asked about, 0 if not known; else nothing. */
+struct grammar_state grammar_start(const struct grammar *grammar, int64_t n_regions,
+                                   int64_t subject);
 /* Bits of the tokens that may come, <|im_end|> among them where the answer may end; [words] of
  * `vocab` tokens, until the next call. */
 const uint32_t *grammar_allowed(struct grammar *grammar, const struct grammar_state *state,

@@ -40,9 +40,9 @@ static bool is_allowed(const uint32_t *bits, int32_t token)
 
 /* Whether the text, cut as the tokenizer cuts it, is a whole answer. At each token the bits of what
  * may come must say what advancing says. */
-static bool accepts(struct grammar *grammar, int64_t n_regions, const char *text)
+static bool accepts(struct grammar *grammar, int64_t n_regions, int64_t subject, const char *text)
 {
-    struct grammar_state state = grammar_start(grammar, n_regions);
+    struct grammar_state state = grammar_start(grammar, n_regions, subject);
     struct token_list ids = {0};
     bool good = true;
     engine_case_ok(tokenizer_encode(tokenizer, text, strlen(text), &ids));
@@ -65,6 +65,7 @@ struct text_case {
 
 #define OBJECTS "Objects:\nregion1: red circle\nregion2: man is tall, in blue\nregion3: x\n"
 #define BOX     "<|box_start|>(1,20),(300,1000)<|box_end|>"
+#define CATS    "Objects:\nregion1: cat " BOX "\nregion11: cat " BOX
 
 static const struct text_case cases[] = {
     {ANSWER_GRAPH, true, OBJECTS},
@@ -97,7 +98,17 @@ static const struct text_case cases[] = {
     {ANSWER_GRAPH, false, OBJECTS "Relations:\n"},
     {ANSWER_GRAPH, false, OBJECTS "\nRelations:\nregion1: on\n"},
     {ANSWER_DETECTION, true, "Objects:\nregion1: cat in red " BOX "\nregion12: dog " BOX "\n"},
-    {ANSWER_DETECTION, true, "Objects:\nregion1: cat " BOX "\n\nRelations:\nregion1: region1 is\n"},
+    {ANSWER_GRAPH, false, OBJECTS "\nRelations:\nregion1: region1 on\n"},
+    {ANSWER_GRAPH, false, OBJECTS "\nRelations:\nregion1: region2 on, region1 near\n"},
+    {ANSWER_GRAPH, true, OBJECTS "\nRelations:\nregion1: region2 on\nregion2: region1 under\n"},
+    {ANSWER_GRAPH, false, OBJECTS "\nRelations:\nregion1: region2 on\nregion2: region2 under\n"},
+    {ANSWER_GRAPH, true, "Objects:\nregion1: a\n\nRelations:\n"},
+    {ANSWER_GRAPH, false, "Objects:\nregion1: a\n\nRelations:\nregion1: region1 on\n"},
+    {ANSWER_DETECTION, true, CATS "\n\nRelations:\nregion1: region11 is\n"},
+    {ANSWER_DETECTION, true, CATS "\n\nRelations:\nregion11: region1 is\n"},
+    {ANSWER_DETECTION, false, CATS "\n\nRelations:\nregion11: region11 is\n"},
+    {ANSWER_DETECTION, false,
+     "Objects:\nregion1: cat " BOX "\n\nRelations:\nregion1: region1 is\n"},
     {ANSWER_DETECTION, false, "Objects:\nregion1: cat\n"},
     {ANSWER_DETECTION, false, "Objects:\nregion1: cat" BOX "\n"},
     {ANSWER_DETECTION, false, "Objects:\nregion1: cat " BOX BOX "\n"},
@@ -133,11 +144,42 @@ static void the_language_is_what_it_should_be(void **state)
         struct grammar **g = &grammars[cases[i].format];
         const int64_t n = cases[i].format == ANSWER_DETECTION ? 99 : 3;
         if (*g == NULL) engine_case_ok(grammar_create(g, cases[i].format, tokenizer));
-        if (accepts(*g, n, cases[i].text) != cases[i].whole)
+        if (accepts(*g, n, 0, cases[i].text) != cases[i].whole)
             fail_msg("case %zu is %s: %s", i, cases[i].whole ? "refused" : "accepted",
                      cases[i].text);
     }
     for (int i = 0; i <= ANSWER_YES_NO; i++) grammar_destroy(grammars[i]);
+}
+
+/* Whose edges are asked for stands in the question; unknown (0), any region may be a target. */
+static void edges_never_lead_back(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t n_regions, subject;
+        bool whole;
+        const char *text;
+    } lists[] = {
+        {3, 2, true, "region1 on"},
+        {3, 2, true, "region1 on, region3 near"},
+        {3, 2, true, "region1 on, region of"},
+        {3, 2, false, "region2 on"},
+        {3, 2, false, "region1 on, region2 near"},
+        {3, 0, true, "region1 on, region2 near"},
+        {12, 1, true, "region12 on, region11 near"},
+        {12, 1, false, "region1 on"},
+        {12, 12, true, "region1 on"},
+        {12, 12, false, "region1 on, region12 near"},
+        {1, 1, true, ""},
+        {1, 1, false, "region1 on"},
+    };
+    struct grammar *grammar;
+    engine_case_ok(grammar_create(&grammar, ANSWER_RELATIONS, tokenizer));
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
+        if (accepts(grammar, lists[i].n_regions, lists[i].subject, lists[i].text) != lists[i].whole)
+            fail_msg("list %zu is %s: %s", i, lists[i].whole ? "refused" : "accepted",
+                     lists[i].text);
+    grammar_destroy(grammar);
 }
 
 /* ---- every walk through the automaton is read whole ---- */
@@ -151,6 +193,8 @@ static bool reads_whole_graph(const char *text, int64_t n_regions, bool detectio
         good = good && reading.graph.objects[i].name[0] != '\0';
         good = good && reading.numbers[i] >= 1 && reading.numbers[i] <= n_regions;
     }
+    for (int64_t i = 0; i < reading.graph.n_relations; i++)
+        good = good && reading.graph.relations[i].subject != reading.graph.relations[i].object;
     struct box *boxes = NULL;
     int64_t n = 0;
     box_text_find(&boxes, &n, text, strlen(text));
@@ -186,7 +230,7 @@ static char *random_answer(struct grammar *grammar, int64_t n_regions, uint64_t 
 {
     const struct random_stream draws = random_substream(random_stream(9, "answers"), number);
     const int32_t end = tokenizer_id(tokenizer, "<|im_end|>");
-    struct grammar_state state = grammar_start(grammar, n_regions);
+    struct grammar_state state = grammar_start(grammar, n_regions, 1);
     struct token_list ids = {0};
     struct text_buffer text = {0};
     bool ended = false;
@@ -261,7 +305,7 @@ static void forced_text_is_cut_as_the_tokenizer_cuts(void **state)
     struct grammar *grammar;
     engine_case_ok(grammar_create(&grammar, ANSWER_GRAPH, tokenizer));
     for (size_t i = 0; i < 2; i++) {
-        struct grammar_state at = grammar_start(grammar, i == 0 ? 3 : 1);
+        struct grammar_state at = grammar_start(grammar, i == 0 ? 3 : 1, 0);
         struct token_list want = {0}, got = {0};
         int64_t n_forced = 0;
         engine_case_ok(tokenizer_encode(tokenizer, texts[i], strlen(texts[i]), &want));
@@ -332,6 +376,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_language_is_what_it_should_be),
+        cmocka_unit_test(edges_never_lead_back),
         cmocka_unit_test(every_answer_is_read_whole),
         cmocka_unit_test(forced_text_is_cut_as_the_tokenizer_cuts),
         cmocka_unit_test(any_model_can_be_held_to_it),

@@ -86,7 +86,7 @@ for i in 0 1 2 3; do
     predict --image "$work/$i.jpg" "${masks[@]}" || fail "predict --mask"
     cmp -s "$work/out" "$work/first" || fail "masks give another answer"
     n=$(python3 -c 'import json, sys; print(len(json.load(open(sys.argv[1]))))' "$work/$i.boxes.json")
-    # a graph that names each region at most once is in the grammar's language
+    # a graph that names each region at most once, none its own target, is in the grammar's language
     if grep -q '^Objects:' "$work/free" && ! grep -q 'cut at' "$work/free" &&
         python3 - "$work/free" "$n" <<'END'; then
 import re, sys
@@ -97,7 +97,8 @@ lines = relations.split('\n')[:-1]
 used = set(re.findall(r'region(\d+)', relations))
 good = (len(ids) == objects.count('\n') - 1 and len(set(ids)) == len(ids) and
         all(1 <= int(k) <= int(sys.argv[2]) for k in ids) and used <= set(ids) and
-        all(re.fullmatch(rf'region\d+: {edge}(, {edge})*', line) for line in lines))
+        all(re.fullmatch(rf'region\d+: {edge}(, {edge})*', line) for line in lines) and
+        not any(re.search(r'region(\d+): .*region\1 ', line) for line in lines))
 sys.exit(not good)
 END
         cmp -s "$work/free" "$work/first" || fail "the grammar changed a graph"
