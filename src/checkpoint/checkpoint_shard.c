@@ -12,7 +12,6 @@
 #include "checkpoint/stored_checkpoint.h"
 
 #define DEFAULT_FILE_BYTES ((uint64_t)4 << 30)
-#define CHUNK_BYTES        (8 * MANIFEST_BLOCK_BYTES) /* written at once */
 
 struct placed_source {
     struct checkpoint_source source;
@@ -164,8 +163,9 @@ static enum status write_chunks(struct writer *writer, const struct data_file *f
                                 struct layer_file *out, bool direct)
 {
     enum status status = OK;
-    for (uint64_t from = 0; from < file->size; from += CHUNK_BYTES) {
-        const uint64_t to = from + CHUNK_BYTES < file->size ? from + CHUNK_BYTES : file->size;
+    for (uint64_t from = 0; from < file->size; from += SHARD_CHUNK_BYTES) {
+        const uint64_t to =
+            from + SHARD_CHUNK_BYTES < file->size ? from + SHARD_CHUNK_BYTES : file->size;
         const unsigned char *bytes = chunk_bytes(writer, file, from, to);
         for (uint64_t at = from; at < to; at += MANIFEST_BLOCK_BYTES) {
             const uint64_t left = to - at;
@@ -221,7 +221,7 @@ enum status checkpoint_shard_write(const struct checkpoint_shard *shard,
     enum status status = OK;
     struct writer writer = {.shard = shard, .writing = writing};
     if (writing->snapshot == NULL && shard->n_files > 0) {
-        writer.chunk = aligned_alloc(FILE_LAYER_ALIGNMENT, CHUNK_BYTES);
+        writer.chunk = aligned_alloc(FILE_LAYER_ALIGNMENT, SHARD_CHUNK_BYTES);
         if (writer.chunk == NULL) FAIL(ERR_MEMORY, "no memory to write a checkpoint");
     }
     text_append(&writer.fragment, "{\"files\":[");

@@ -8,6 +8,7 @@
 
 #include "base/status.h"
 #include "checkpoint/file_layer.h"
+#include "checkpoint/manifest.h"
 #include "checkpoint/tensor_runs.h"
 
 struct checkpoint_source {
@@ -16,6 +17,8 @@ struct checkpoint_source {
     const float *data; /* run k lies at data + k * data_step */
     int64_t data_step;
 };
+
+#define SHARD_CHUNK_BYTES (8 * MANIFEST_BLOCK_BYTES) /* written at once */
 
 struct checkpoint_shard;
 

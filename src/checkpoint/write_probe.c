@@ -9,9 +9,9 @@
 #include "base/random.h"
 #include "base/text_buffer.h"
 #include "checkpoint/checkpoint_names.h"
+#include "checkpoint/checkpoint_shard.h"
 
 #define PROBE_BYTES ((size_t)32 << 20)
-#define CHUNK_BYTES ((size_t)8 << 20) /* as data files are written */
 #define ROUNDS      2
 
 /* Nanoseconds until the file is on disk; -1 where this file system has no way past the cache. */
@@ -25,8 +25,8 @@ static enum status write_once(int64_t *ns_out, const struct file_layer *layer, c
     TRY(layer_file_create(&file, layer, path, &way));
     *ns_out = -1;
     if (way != direct) goto out;
-    for (size_t at = 0; at < PROBE_BYTES; at += CHUNK_BYTES)
-        TRY(layer_file_write(&file, bytes + at, CHUNK_BYTES, at));
+    for (size_t at = 0; at < PROBE_BYTES; at += SHARD_CHUNK_BYTES)
+        TRY(layer_file_write(&file, bytes + at, SHARD_CHUNK_BYTES, at));
     TRY(layer_file_finish(&file));
     *ns_out = (int64_t)((monotonic_seconds() - start) * 1e9);
 out:

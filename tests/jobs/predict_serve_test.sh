@@ -5,8 +5,7 @@
 set -uo pipefail
 robin=${ROBIN_BUILD:-build/cpu}/robin-dist
 work=$(mktemp -d)
-server=
-trap '[ -n "$server" ] && kill -9 "$server" 2>/dev/null; rm -rf "$work"' EXIT
+trap 'rm -rf "$work"' EXIT
 fail() { echo "FAILED: $*"; tail -5 "$work"/log "$work"/out 2>/dev/null; exit 1; }
 
 "$robin" data build scenes --count 4 --size 64 --out "$work/scenes" --threads 1 >"$work/log" 2>&1 ||
@@ -134,17 +133,7 @@ echo '[{"box": [0, 0, 5, 5], "mask": "x"}]' >"$work/both.json"
 refuses 'regions[0]: a region has exactly one of' --image "$work/0.jpg" --regions "$work/both.json"
 
 # ---- serve ----
-start() { # OPTION...
-    : >"$work/address" # here, or the address of the server before would be found
-    "$robin" serve "$work/tiny.yaml" --from "$work/run" --port 0 "$@" >"$work/address" 2>"$work/log" &
-    server=$!
-    for _ in $(seq 100); do
-        grep -q listening "$work/address" && break
-        sleep 0.1
-    done
-    url=$(sed -n 's/listening on \(.*\), model.*/\1/p' "$work/address")
-    [ -n "$url" ] || fail "the server does not listen"
-}
+source tests/jobs/serving.sh
 stop() {
     kill -TERM "$server"
     for _ in $(seq 100); do
@@ -154,7 +143,7 @@ stop() {
     wait "$server" || fail "the server ended with an error"
     server=
 }
-start --max-body-mib 1 --queue 8
+begin_serving --max-body-mib 1 --queue 8
 case $url in http://127.0.0.1:*) ;; *) fail "the server listens on $url" ;; esac
 python3 tests/jobs/serve_check.py "$url" "$work" || fail "the endpoint"
 # what is in work when the end comes is answered

@@ -5,8 +5,7 @@
 set -uo pipefail
 robin=${ROBIN_BUILD:-build/cpu}/robin-dist
 work=$(mktemp -d)
-server=
-trap '[ -n "$server" ] && kill -9 "$server" 2>/dev/null; rm -rf "$work"' EXIT
+trap 'rm -rf "$work"' EXIT
 fail() { echo "FAILED: $*"; tail -n 40 "$work/log"; exit 1; }
 
 "$robin" data build scenes --count 1 --size 64 --out "$work/scenes" --threads 1 >"$work/log" 2>&1 ||
@@ -27,15 +26,8 @@ data: {sources: [{corpus: $work/scenes, tasks: [sg]}], max_length: 256, max_toke
 train: {global_batch: 1, steps: 2, save_every: 0}
 END
 "$robin" "$work/tiny.yaml" >"$work/log" 2>&1 || fail "training"
-"$robin" serve "$work/tiny.yaml" --from "$work/run" --port 0 --max-body-mib 1 --queue 8 \
-    >"$work/address" 2>"$work/log" &
-server=$!
-for _ in $(seq 200); do
-    grep -q listening "$work/address" && break
-    sleep 0.1
-done
-url=$(sed -n 's/listening on \(.*\), model.*/\1/p' "$work/address")
-[ -n "$url" ] || fail "the server does not listen"
+source tests/jobs/serving.sh
+begin_serving --max-body-mib 1 --queue 8
 python3 tests/jobs/serve_hostile.py "$url" "$server" "$work/0.jpg" "${REQUESTS:-2000}" "${SEED:-1}" ||
     fail "under hostile requests"
 kill -TERM "$server"

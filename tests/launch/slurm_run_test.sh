@@ -59,3 +59,11 @@ ends 1 run.yaml
 ends 0-marked run.yaml
 [ ! -e "$work/failures-7" ] || fail "failures are counted over a success"
 echo "code 0 without the job's mark is a failure, three times tried again"
+
+# srun without a PMI: each task would be a run of its own
+SLURM_STEP_NUM_TASKS=4 "${ROBIN_BUILD:-build/cpu}/robin-dist" doctor >"$work/log" 2>&1
+[ $? = 2 ] && grep -q "srun started 4 tasks, but MPI takes each of them for a run" "$work/log" ||
+    fail "four tasks that know nothing of each other are taken for runs"
+SLURM_STEP_NUM_TASKS=1 "${ROBIN_BUILD:-build/cpu}/robin-dist" doctor >"$work/log" 2>&1 ||
+    fail "one task of srun is refused"
+echo "tasks of srun that are no ranks of one run are refused"

@@ -16,31 +16,16 @@ case "${ROBIN_BUILD:-build/cpu}" in
 *) gpu=${ROBIN_BUILD:-build/cpu}/emulated/robin-dist ;;
 esac
 . tests/sgedit/tiny_drafter.sh
-same() { # RUN_DIR
-    for file in corpus sg ledger report.json; do
-        diff -r "$work/one/$file" "$work/$1/$file" >/dev/null || fail "$1: other bytes in $file"
-    done
-}
 export ROBIN_EMULATED_GPUS=2
 "$gpu" "$work/run.yaml" run_dir="$work/gpu" device=cuda >"$work/log" 2>&1 || fail "one GPU"
 grep -q "the model is on .*GPU\|the model is on NVIDIA" "$work/log" || fail "no GPU was used"
-same gpu
+same_as_one gpu
 launch/mpirun.sh -np 2 "$gpu" "$work/run.yaml" run_dir="$work/gpus" device=cuda parallel.tp=2 \
     >"$work/log" 2>&1 || fail "two GPUs"
-same gpus
+same_as_one gpus
 echo "the CPU's shards, ledger and report, from one GPU and from two"
 
-python3 - "$work/x.png" <<'END2'
-import struct, sys, zlib
-rows = b''.join(b'\0' + bytes([200, 30, 30] * 32 + [20, 40, 220] * 32) for _ in range(64))
-def chunk(name, data):
-    return struct.pack('>I', len(data)) + name + data + struct.pack('>I', zlib.crc32(name + data))
-open(sys.argv[1], 'wb').write(b'\x89PNG\r\n\x1a\n' + chunk(
-    b'IHDR', struct.pack('>IIBBBBB', 64, 64, 8, 2, 0, 0, 0)) + chunk(
-    b'IDAT', zlib.compress(rows)) + chunk(b'IEND', b''))
-END2
-ask=(predict "$work/run.yaml" --image "$work/x.png" --box 0,0,32,64 --box 32,0,64,64)
-ask+=(--set decode.max_tokens=24)
+ask_about_two
 while read -r keys; do
     # shellcheck disable=SC2086
     "$robin" "${ask[@]}" $keys >"$work/cpu.txt" 2>"$work/log" || fail "predict on the CPU $keys"
@@ -49,10 +34,10 @@ while read -r keys; do
         fail "predict on a GPU $keys"
     [ -s "$work/cpu.txt" ] || fail "predict $keys: no answer"
     diff "$work/cpu.txt" "$work/gpu.txt" >"$work/log" || fail "predict $keys: other answers"
-done <<'END2'
+done <<'END'
 --set decode.temperature=0.7 --set decode.top_p=0.9
 --set decode.graphs=true --set decode.skip_forced=true
-END2
+END
 echo "predict prints the same, greedy and drawn"
 "$gpu" "${ask[@]}" --set device=cuda --set model.dtype=bf16 >"$work/bf16.txt" 2>"$work/log" ||
     fail "predict in bf16"

@@ -5,19 +5,13 @@
 # says it gave up waiting for, as it must where the machine leaves it no time; the key is nowhere.
 #
 # KILLS=100 for more of them (make check-kills).
-set -uo pipefail
-build=${ROBIN_BUILD:-build/cpu}
-robin=$build/robin-dist
 kills=${KILLS:-6}
-work=$(mktemp -d)
-servers=()
-trap 'kill "${servers[@]}" 2>/dev/null; wait 2>/dev/null; rm -rf "$work"' EXIT
-fail() { echo "FAILED: $*"; tail -n 20 "$work/log"; exit 1; }
 RANDOM=${SEED:-1}
-export ROBIN_TEST_KEY=sk-this-is-the-key-nobody-may-see
+n_scenes=40
+errors=(delay_ms=120 slow_ms=700 rate_limit=0.05 error_500=0.05 overload_503=0.05 half_body=0.03
+    reset=0.03 huge=0.01 broken_json=0.05 wrong_schema=0.05 refusal=0.05 wrong_ids=0.3)
+source tests/sgedit/http_teacher.sh
 
-"$robin" data build scenes --count 40 --size 96 --out "$work/scenes" --threads 1 >"$work/log" 2>&1 ||
-    fail "data build scenes"
 cat >"$work/base.yaml" <<END
 job: generate
 generate: {corpus: $work/scenes, drafter: corpus, shard_records: 16}
@@ -26,21 +20,6 @@ END
 python3 tests/sgedit/make_drafts.py 1 "$work"/truth/ledger/*.jsonl >"$work/drafts.jsonl" ||
     fail "drafts"
 
-# serve NAME OPTION...: a server whose log of paid calls is NAME.paid; sets port.
-serve() {
-    local name=$1
-    shift
-    "$build/tests/teacher_server" "$work/scenes" key="$ROBIN_TEST_KEY" log="$work/$name.paid" \
-        delay_ms=120 slow_ms=700 rate_limit=0.05 error_500=0.05 overload_503=0.05 half_body=0.03 \
-        reset=0.03 huge=0.01 broken_json=0.05 wrong_schema=0.05 refusal=0.05 wrong_ids=0.3 "$@" \
-        >"$work/$name.port" 2>>"$work/log" &
-    servers+=($!)
-    for _ in $(seq 100); do
-        [ -s "$work/$name.port" ] && break
-        sleep 0.05
-    done
-    port=$(cat "$work/$name.port")
-}
 cat >"$work/run.yaml" <<END
 job: generate
 log_debug: true

@@ -10,25 +10,11 @@ for mesh in "2 2" "4 2" "4 4"; do
     read -r ranks tp <<<"$mesh"
     launch/mpirun.sh -np "$ranks" "$robin" "$work/run.yaml" run_dir="$work/$ranks.$tp" \
         parallel.tp="$tp" >"$work/log" 2>&1 || fail "$ranks ranks, tp $tp"
-    for file in corpus sg ledger report.json; do
-        diff -r "$work/one/$file" "$work/$ranks.$tp/$file" >/dev/null ||
-            fail "$ranks ranks, tp $tp: other bytes in $file"
-    done
+    same_as_one "$ranks.$tp"
 done
 grep -q "^relations ended by" "$work/one/report.txt" || fail "nothing was edited"
 
-# a picture of two colours
-python3 - "$work/x.png" <<'END2'
-import struct, sys, zlib
-rows = b''.join(b'\0' + bytes([200, 30, 30] * 32 + [20, 40, 220] * 32) for _ in range(64))
-def chunk(name, data):
-    return struct.pack('>I', len(data)) + name + data + struct.pack('>I', zlib.crc32(name + data))
-open(sys.argv[1], 'wb').write(b'\x89PNG\r\n\x1a\n' + chunk(
-    b'IHDR', struct.pack('>IIBBBBB', 64, 64, 8, 2, 0, 0, 0)) + chunk(
-    b'IDAT', zlib.compress(rows)) + chunk(b'IEND', b''))
-END2
-ask=(predict "$work/run.yaml" --image "$work/x.png" --box 0,0,32,64 --box 32,0,64,64)
-ask+=(--set decode.max_tokens=24)
+ask_about_two
 "$robin" "${ask[@]}" >"$work/whole.txt" 2>"$work/log" || fail "predict"
 [ -s "$work/whole.txt" ] || fail "predict: no answer"
 launch/mpirun.sh -np 2 "$robin" "${ask[@]}" --set parallel.tp=2 >"$work/shared.txt" 2>"$work/log" ||

@@ -9,10 +9,7 @@ grep -q "^relations ended by" "$work/one/report.txt" || fail "nothing was edited
 for ranks in 2 3; do
     launch/mpirun.sh -np "$ranks" "$robin" "$work/run.yaml" run_dir="$work/ranks$ranks" \
         >"$work/log" 2>&1 || fail "$ranks ranks"
-    for file in corpus sg ledger report.json; do
-        diff -r "$work/one/$file" "$work/ranks$ranks/$file" >/dev/null ||
-            fail "$ranks ranks: other bytes in $file"
-    done
+    same_as_one "ranks$ranks"
 done
 for ranks in 1 2 3; do
     launch/mpirun.sh -np "$ranks" "$robin" "$work/run.yaml" run_dir="$work/whole$ranks" \
@@ -27,7 +24,5 @@ mkdir -p "$work/killed/journal"
 head -c "$(($(stat -c %s "$work/one/journal/0000.journal") / 2))" "$work/one/journal/0000.journal" \
     >"$work/killed/journal/0000.journal"
 "$robin" "$work/run.yaml" run_dir="$work/killed" >"$work/log" 2>&1 || fail "after a kill"
-for file in corpus sg ledger report.json; do
-    diff -r "$work/one/$file" "$work/killed/$file" >/dev/null || fail "killed: other bytes in $file"
-done
+same_as_one killed
 echo "the model drafts and judges: the same bytes on any ranks"

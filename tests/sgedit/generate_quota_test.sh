@@ -2,17 +2,10 @@
 # job: generate whose teacher's account is spent on the way, by calls one by one and over the batch
 # interface: the run ends with a sentence and keeps its journal; with money again, on another number
 # of ranks, it goes on to the bytes of an undisturbed run, and no call is paid twice.
-set -uo pipefail
-build=${ROBIN_BUILD:-build/cpu}
-robin=$build/robin-dist
-work=$(mktemp -d)
-servers=()
-trap 'kill "${servers[@]}" 2>/dev/null; wait 2>/dev/null; rm -rf "$work"' EXIT
-fail() { echo "FAILED: $*"; tail -n 20 "$work/log"; exit 1; }
-export ROBIN_TEST_KEY=sk-this-is-the-key-nobody-may-see
+n_scenes=24
+errors=(noise=0.2 delay_ms=20 refusal=0.1 wrong_ids=0.3)
+source tests/sgedit/http_teacher.sh
 
-"$robin" data build scenes --count 24 --size 96 --out "$work/scenes" --threads 1 >"$work/log" 2>&1 ||
-    fail "data build scenes"
 cat >"$work/run.yaml" <<END
 job: generate
 generate: {corpus: $work/scenes, drafter: corpus, shard_records: 8, in_flight: 4, max_failed: 0.5,
@@ -20,19 +13,6 @@ generate: {corpus: $work/scenes, drafter: corpus, shard_records: 8, in_flight: 4
 teacher: {key_env: ROBIN_TEST_KEY, timeout_seconds: 100, batch_requests: 4, poll_seconds: 0.1,
   backoff_seconds: 3000, max_backoff_seconds: 3000}
 END
-serve() { # NAME OPTIONS...: sets port; paid calls are added to NAME.paid
-    local name=$1
-    shift
-    "$build/tests/teacher_server" "$work/scenes" key="$ROBIN_TEST_KEY" log="$work/$name.paid" \
-        noise=0.2 delay_ms=20 refusal=0.1 wrong_ids=0.3 "$@" >"$work/port" 2>>"$work/log" &
-    servers+=($!)
-    for _ in $(seq 200); do
-        [ -s "$work/port" ] && break
-        sleep 0.05
-    done
-    port=$(cat "$work/port")
-    rm "$work/port"
-}
 start() { # RANKS RUN KIND
     launch/mpirun.sh -np "$1" "$robin" "$work/run.yaml" run_dir="$work/$2" teacher.kind="$3" \
         teacher.url="http://127.0.0.1:$port/v1" >"$work/log" 2>&1
@@ -52,10 +32,7 @@ for kind in http batch; do
     [ "$(wc -l <"$work/$kind.paid")" = "$paid" ] || fail "$kind: an empty account was charged"
     kill -USR1 "${servers[-1]}"
     start 3 "$kind" "$kind" || fail "$kind: with money again"
-    for file in corpus sg ledger report.json report.txt page.html; do
-        diff -r "$work/calm/$file" "$work/$kind/$file" >/dev/null || fail "$kind: other $file"
-    done
-    cmp <(sort "$work/calm.paid") <(sort "$work/$kind.paid") || fail "$kind: other calls were paid"
+    same_run calm "$kind"
 done
 [ -z "$(sort "$work/calm.paid" | uniq -d)" ] || fail "undisturbed, a call was paid twice"
 echo "a spent account, twice: the same bytes, each call paid once"

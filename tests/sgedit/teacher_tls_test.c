@@ -129,14 +129,8 @@ int main(void)
         cmocka_unit_test(batches),
         cmocka_unit_test(no_such_file),
     };
-    if (comm_create(&comm, NULL) != OK || mkdtemp(directory) == NULL) return 1;
-    log_set_level(LOG_ERROR);
-    corpus_folder = path_join(directory, "scenes");
-    if (teacher_fixture_corpus(comm, corpus_folder) != OK)
-        return fprintf(stderr, "%s\n", status_message()), 1;
+    if (!teacher_fixture_open(&comm, directory, &corpus_folder)) return 1;
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);
-    if (directory_remove(directory) != OK) return 1;
-    free(corpus_folder);
-    comm_destroy(comm);
+    if (!teacher_fixture_close(comm, directory, corpus_folder)) return 1;
     return failed;
 }

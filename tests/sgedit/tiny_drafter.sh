@@ -37,3 +37,26 @@ END
     echo "teacher: {kind: annotations, noise: 0.3}"
 } >"$work/run.yaml"
 "$robin" "$work/run.yaml" run_dir="$work/one" >"$work/log" 2>&1 || fail "one rank"
+
+# same_as_one RUN: the bytes that one rank made
+same_as_one() {
+    local file
+    for file in corpus sg ledger report.json; do
+        diff -r "$work/one/$file" "$work/$1/$file" >/dev/null || fail "$1: other bytes in $file"
+    done
+}
+
+# ask_about_two: $ask, predict's arguments about a picture of two colours, a region each
+ask_about_two() {
+    python3 - "$work/x.png" <<'END'
+import struct, sys, zlib
+rows = b''.join(b'\0' + bytes([200, 30, 30] * 32 + [20, 40, 220] * 32) for _ in range(64))
+def chunk(name, data):
+    return struct.pack('>I', len(data)) + name + data + struct.pack('>I', zlib.crc32(name + data))
+open(sys.argv[1], 'wb').write(b'\x89PNG\r\n\x1a\n' + chunk(
+    b'IHDR', struct.pack('>IIBBBBB', 64, 64, 8, 2, 0, 0, 0)) + chunk(
+    b'IDAT', zlib.compress(rows)) + chunk(b'IEND', b''))
+END
+    ask=(predict "$work/run.yaml" --image "$work/x.png" --box 0,0,32,64 --box 32,0,64,64
+        --set decode.max_tokens=24)
+}

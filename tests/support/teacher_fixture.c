@@ -7,10 +7,13 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
 #include "base/text_buffer.h"
 #include "corpus/corpus_build.h"
 #include "corpus/scenes.h"
@@ -26,7 +29,8 @@ static enum status make_scene(void *context, int64_t item, struct record *record
     return scenes_record(record, context, item);
 }
 
-enum status teacher_fixture_corpus(struct comm *comm, const char *folder)
+/* Drawn scenes. */
+static enum status make_corpus(struct comm *comm, const char *folder)
 {
     enum status status = OK;
     struct scenes_options scenes = scenes_options_default();
@@ -40,6 +44,24 @@ out:
     build_summary_release(&summary);
     corpus_stage_release(&stage);
     return status;
+}
+
+bool teacher_fixture_open(struct comm **comm_out, char *directory, char **corpus_folder_out)
+{
+    if (comm_create(comm_out, NULL) != OK || mkdtemp(directory) == NULL) return false;
+    log_set_level(LOG_ERROR);
+    *corpus_folder_out = path_join(directory, "scenes");
+    const bool made = make_corpus(*comm_out, *corpus_folder_out) == OK;
+    if (!made) fprintf(stderr, "%s\n", status_message());
+    return made;
+}
+
+bool teacher_fixture_close(struct comm *comm, const char *directory, char *corpus_folder)
+{
+    const bool removed = directory_remove(directory) == OK;
+    free(corpus_folder);
+    comm_destroy(comm);
+    return removed;
 }
 
 enum status teacher_fixture_begin(struct teacher_fixture *fixture, struct comm *comm,

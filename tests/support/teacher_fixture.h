@@ -3,6 +3,7 @@
 #ifndef ROBIN_TESTS_TEACHER_FIXTURE_H
 #define ROBIN_TESTS_TEACHER_FIXTURE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "comm/comm.h"
@@ -14,8 +15,10 @@
 
 #define TEACHER_FIXTURE_RECORDS 20 /* of its corpus */
 
-/* Drawn scenes in that folder: what the server's options and the fixture read. */
-enum status teacher_fixture_corpus(struct comm *comm, const char *folder);
+/* What tests with such teachers share: ranks, a folder (a template of mkdtemp), and drawn scenes in
+ * it, which the server's options and the fixture read. False, and a sentence, where it fails. */
+bool teacher_fixture_open(struct comm **comm_out, char *directory, char **corpus_folder_out);
+bool teacher_fixture_close(struct comm *comm, const char *directory, char *corpus_folder);
 
 struct teacher_fixture {
     struct teacher_server *server;
