@@ -559,7 +559,7 @@ static enum status gelu_bias_backward(void *dx, float *dbias, const void *dout, 
         .mask_pool_backward = mask_pool_backward, .cross_entropy_stats = cross_entropy_stats,      \
         .cross_entropy_rescale = OVER(cross_entropy_rescale),                                      \
         .cross_entropy_loss = OVER(cross_entropy_loss),                                            \
-        .cross_entropy_gradient = cross_entropy_gradient, .adamw = OVER(adamw),                    \
+        .cross_entropy_gradient = cross_entropy_gradient,                                          \
         .add_rmsnorm_forward = composed_add_rmsnorm_forward, .rope_backward = rope_backward,       \
         .gelu_bias_backward = gelu_bias_backward, .column_workspace = composed_column_workspace,   \
         .adamw_parts = composed_adamw_parts, .sum_squares = OVER(sum_squares),                     \

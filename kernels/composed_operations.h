@@ -69,11 +69,13 @@ static size_t composed_column_workspace(int64_t n, int64_t c)
 
 #endif
 #ifdef ADAMW
+#include "base/bf16.h"
+
 /* The optimizer's, always fp32. */
-static enum status composed_adamw_parts(float *p, float *m, float *v, const float *grad,
-                                        const struct adamw_part *parts, int64_t n_parts,
-                                        const struct adamw_step *steps, int64_t n_steps,
-                                        struct stream *stream)
+static enum status composed_adamw_parts(float *p, uint16_t *rounded, float *m, float *v,
+                                        const float *grad, const struct adamw_part *parts,
+                                        int64_t n_parts, const struct adamw_step *steps,
+                                        int64_t n_steps, struct stream *stream)
 {
     enum status status = OK;
     (void)n_steps;
@@ -81,6 +83,8 @@ static enum status composed_adamw_parts(float *p, float *m, float *v, const floa
         const struct adamw_part *a = &parts[i];
         TRY(ADAMW(p + a->weight, m + a->state, v + a->state, grad + a->gradient, a->n,
                   &steps[a->step], stream));
+        for (int64_t k = a->weight; rounded != NULL && k < a->weight + a->n; k++)
+            rounded[k] = bf16_from_float(p[k]);
     }
 out:
     return status;

@@ -62,7 +62,6 @@ static const struct {
     ENTRY(cross_entropy_rescale),
     ENTRY(cross_entropy_loss),
     ENTRY(cross_entropy_gradient),
-    ENTRY(adamw),
     ENTRY(adamw_parts),
     ENTRY(sum_squares),
     ENTRY(sum_squares_blocks),

@@ -273,13 +273,11 @@ struct kernels {
     /* ---- optimizer, always fp32 ---- */
 
     /* p *= 1 - lr wd; p -= lr / (1 - b1^k) m / (sqrt(v) / sqrt(1 - b2^k) + eps), after updating m
-     * and v [N]. */
-    enum status (*adamw)(float *p, float *m, float *v, const float *grad, int64_t n,
-                         const struct adamw_step *step, struct stream *stream);
-    /* The same for n_parts parts of buffers at once, with n_steps <= ADAMW_MAX_STEPS steps, which
-     * differ in lr and weight_decay alone. `parts` where the kernels reach it, `steps` on the host.
-     * No two parts overlap. */
-    enum status (*adamw_parts)(float *p, float *m, float *v, const float *grad,
+     * and v, for n_parts parts of buffers at once, with n_steps <= ADAMW_MAX_STEPS steps, which
+     * differ in lr and weight_decay alone. `rounded`, NULL: nowhere: what p has then, in bf16, at
+     * the same places. `parts` where the kernels reach it, `steps` on the host. No two parts
+     * overlap. */
+    enum status (*adamw_parts)(float *p, uint16_t *rounded, float *m, float *v, const float *grad,
                                const struct adamw_part *parts, int64_t n_parts,
                                const struct adamw_step *steps, int64_t n_steps,
                                struct stream *stream);

@@ -70,7 +70,6 @@ const struct kernels kernels_cpu = {
     .cross_entropy_gradient = cpu_cross_entropy_gradient,
 
     /* optimizer */
-    .adamw = cpu_adamw,
     .adamw_parts = composed_adamw_parts,
     .sum_squares = cpu_sum_squares,
     .sum_squares_blocks = cpu_sum_squares_blocks,

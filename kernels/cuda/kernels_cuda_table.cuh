@@ -32,14 +32,13 @@
         .norm_workspace = norm_workspace, .add_rmsnorm_forward = add_rmsnorm_forward,              \
                                                                                                    \
         .rope = rope, .rope_backward = rope_backward, .column_workspace = column_workspace,        \
-        .attention_forward = attention_forward,                                                    \
-        .attention_backward = attention_backward, .attention_workspace = attention_workspace,      \
+        .attention_forward = attention_forward, .attention_backward = attention_backward,          \
+        .attention_workspace = attention_workspace,                                                \
                                                                                                    \
         .swiglu_forward = swiglu_forward, .swiglu_backward = swiglu_backward,                      \
         .gelu_forward = gelu_forward, .gelu_backward = gelu_backward,                              \
-        .gelu_bias_backward = gelu_bias_backward,                                                  \
-        .relu_forward = relu_forward, .relu_backward = relu_backward, .add = add, .widen = widen,  \
-        .narrow = narrow,                                                                          \
+        .gelu_bias_backward = gelu_bias_backward, .relu_forward = relu_forward,                    \
+        .relu_backward = relu_backward, .add = add, .widen = widen, .narrow = narrow,              \
                                                                                                    \
         .patch_unfold = patch_unfold, .patch_fold = patch_fold,                                    \
         .depthwise7_forward = depthwise7_forward,                                                  \
@@ -55,7 +54,7 @@
         .cross_entropy_rescale = cross_entropy_rescale, .cross_entropy_loss = cross_entropy_loss,  \
         .cross_entropy_gradient = cross_entropy_gradient,                                          \
                                                                                                    \
-        .adamw = adamw, .adamw_parts = adamw_parts, .sum_squares = sum_squares,          \
+        .adamw_parts = adamw_parts, .sum_squares = sum_squares,                                    \
         .sum_squares_blocks = sum_squares_blocks, .running_mean = running_mean, .scale = scale,    \
                                                                                                    \
         .linear_rows = linear_rows, .cache_bytes = cache_bytes, .cache_store = cache_store,        \

@@ -23,24 +23,6 @@ static __device__ inline void adamw_one(float &p, float &m, float &v, float grad
     p = p * s.decay + s.step_size * m / (sqrtf(v) / s.correction2 + s.eps);
 }
 
-template <int N>
-static __global__ void adamw_kernel(float *p, float *m, float *v, const float *grad, int64_t n,
-                                    adamw_scalars s)
-{
-    const int64_t first = ((int64_t)blockIdx.x * ADAMW_THREADS + threadIdx.x) * N;
-    if (first + N <= n) {
-        pack<float, N> ps = load_pack<N>(p + first), ms = load_pack<N>(m + first);
-        pack<float, N> vs = load_pack<N>(v + first);
-        const pack<float, N> gs = load_pack<N>(grad + first);
-        for (int i = 0; i < N; i++) adamw_one(ps.at[i], ms.at[i], vs.at[i], gs.at[i], s);
-        store_pack(p + first, ps);
-        store_pack(m + first, ms);
-        store_pack(v + first, vs);
-    } else {
-        for (int64_t i = first; i < n; i++) adamw_one(p[i], m[i], v[i], grad[i], s);
-    }
-}
-
 static adamw_scalars scalars_of(const struct adamw_step *step)
 {
     adamw_scalars s;
@@ -55,32 +37,23 @@ static adamw_scalars scalars_of(const struct adamw_step *step)
     return s;
 }
 
-static enum status adamw(float *p, float *m, float *v, const float *grad, int64_t n,
-                         const struct adamw_step *step, struct stream *stream)
-{
-    const bool wide = is_wide<float>(WIDTH<float>, p, m, v, grad);
-    auto kernel = wide ? adamw_kernel<WIDTH<float>> : adamw_kernel<1>;
-    const adamw_scalars s = scalars_of(step);
-    if (n == 0) return OK;
-    LAUNCH(kernel, dim3(blocks_of(n, (int64_t)ADAMW_THREADS * (wide ? WIDTH<float> : 1))),
-           dim3(ADAMW_THREADS), 0, stream, p, m, v, grad, n, s);
-    return launched("adamw");
-}
-
 struct adamw_steps {
     adamw_scalars of[ADAMW_MAX_STEPS];
 };
 
-/* A block for each part: sixteen bytes at a time where all of its four places allow. */
-static __global__ void adamw_parts_kernel(float *p, float *m, float *v, const float *grad,
-                                          const adamw_part *parts, adamw_steps steps)
+/* A block for each part: sixteen bytes at a time where all of its places allow. */
+static __global__ void adamw_parts_kernel(float *p, bf16 *rounded, float *m, float *v,
+                                          const float *grad, const adamw_part *parts,
+                                          adamw_steps steps)
 {
     constexpr int N = WIDTH<float>;
     const adamw_part a = parts[blockIdx.x];
     const adamw_scalars s = steps.of[a.step];
     float *ps = p + a.weight, *ms = m + a.state, *vs = v + a.state;
     const float *gs = grad + a.gradient;
-    const uintptr_t places = (uintptr_t)ps | (uintptr_t)ms | (uintptr_t)vs | (uintptr_t)gs;
+    bf16 *rs = rounded == nullptr ? nullptr : rounded + a.weight;
+    const uintptr_t places = (uintptr_t)ps | (uintptr_t)ms | (uintptr_t)vs | (uintptr_t)gs |
+                             (uintptr_t)rs * 2; /* half as wide */
     const int64_t whole = places % 16 == 0 ? a.n / N * N : 0;
     for (int64_t i = (int64_t)threadIdx.x * N; i < whole; i += ADAMW_THREADS * N) {
         pack<float, N> pp = load_pack<N>(ps + i), mp = load_pack<N>(ms + i);
@@ -90,12 +63,18 @@ static __global__ void adamw_parts_kernel(float *p, float *m, float *v, const fl
         store_pack(ps + i, pp);
         store_pack(ms + i, mp);
         store_pack(vs + i, vp);
+        if (rs == nullptr) continue;
+        pack<bf16, N> rp;
+        for (int k = 0; k < N; k++) rp.at[k] = from_float<bf16>(pp.at[k]);
+        store_pack(rs + i, rp);
     }
-    for (int64_t i = whole + threadIdx.x; i < a.n; i += ADAMW_THREADS)
+    for (int64_t i = whole + threadIdx.x; i < a.n; i += ADAMW_THREADS) {
         adamw_one(ps[i], ms[i], vs[i], gs[i], s);
+        if (rs != nullptr) rs[i] = from_float<bf16>(ps[i]);
+    }
 }
 
-static enum status adamw_parts(float *p, float *m, float *v, const float *grad,
+static enum status adamw_parts(float *p, uint16_t *rounded, float *m, float *v, const float *grad,
                                const struct adamw_part *parts, int64_t n_parts,
                                const struct adamw_step *steps, int64_t n_steps,
                                struct stream *stream)
@@ -104,8 +83,8 @@ static enum status adamw_parts(float *p, float *m, float *v, const float *grad,
     ASSERT(n_steps <= ADAMW_MAX_STEPS, "%lld steps of AdamW in one call", (long long)n_steps);
     for (int64_t i = 0; i < n_steps; i++) all.of[i] = scalars_of(&steps[i]);
     if (n_parts == 0) return OK;
-    LAUNCH(adamw_parts_kernel, dim3(blocks_of(n_parts, 1)), dim3(ADAMW_THREADS), 0, stream, p, m, v,
-           grad, parts, all);
+    LAUNCH(adamw_parts_kernel, dim3(blocks_of(n_parts, 1)), dim3(ADAMW_THREADS), 0, stream, p,
+           (bf16 *)rounded, m, v, grad, parts, all);
     return launched("adamw_parts");
 }
 

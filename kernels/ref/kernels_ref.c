@@ -70,7 +70,6 @@ const struct kernels kernels_ref = {
     .cross_entropy_gradient = ref_cross_entropy_gradient,
 
     /* optimizer */
-    .adamw = ref_adamw,
     .adamw_parts = composed_adamw_parts,
     .sum_squares = ref_sum_squares,
     .sum_squares_blocks = ref_sum_squares_blocks,

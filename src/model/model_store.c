@@ -191,16 +191,15 @@ out:
     return status;
 }
 
-/* Where weights are updated on a GPU the kernels' are rounded there. */
-static enum status round_master(struct model_store *store, bool changed)
+/* Where weights are updated on a GPU: what the host has changed goes there and is rounded there. */
+static enum status send_master(struct model_store *store, bool changed)
 {
     enum status status = OK;
-    if (changed)
-        TRY(stream_copy(store->stream, store->master, store->host_weights,
-                        float_bytes(store->n_weights)));
-    if (store->kernels->dtype != DTYPE_F32 && (changed || !store->rounded))
+    if (!changed) goto out;
+    TRY(stream_copy(store->stream, store->master, store->host_weights,
+                    float_bytes(store->n_weights)));
+    if (store->kernels->dtype != DTYPE_F32)
         TRY(store->kernels->narrow(store->values, store->master, store->n_weights, store->stream));
-    store->rounded = true;
 out:
     return status;
 }
@@ -225,12 +224,16 @@ enum status model_store_round(struct model_store *store, int64_t first, int64_t 
                                   store->master + first, n, stream);
 }
 
-enum status model_store_master(struct model_store *store, bool rounds, float **master_out)
+uint16_t *model_store_rounded(const struct model_store *store)
+{
+    return store->kernels->dtype == DTYPE_BF16 ? store->values : NULL;
+}
+
+enum status model_store_master(struct model_store *store, float **master_out)
 {
     enum status status = OK;
     ASSERT(store->master != NULL, "the model was made for weights that the host updates");
-    TRY(round_master(store, take_changed(store)));
-    store->rounded = rounds;
+    TRY(send_master(store, take_changed(store)));
     pthread_mutex_lock(&store->mutex);
     store->updated = true;
     pthread_mutex_unlock(&store->mutex);
@@ -242,7 +245,7 @@ out:
 enum status model_store_send_weights(struct model_store *store)
 {
     const bool changed = take_changed(store);
-    if (store->master != NULL) return round_master(store, changed);
+    if (store->master != NULL) return send_master(store, changed);
     if (!store->apart || !changed) return OK;
     if (!store->on_gpu)
         return store->kernels->narrow(store->values, store->host_weights, store->n_weights,

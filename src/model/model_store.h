@@ -31,7 +31,7 @@ struct model_store {
     float *wide;
     pthread_mutex_t mutex;  /* of what follows: the exchange's thread looks as well */
     bool weights_changed;   /* by the host */
-    bool updated, rounded;  /* on the GPU: later than the host's; and the kernels' made of them */
+    bool updated;           /* on the GPU: later than the host's */
     bool gradients_changed; /* by the kernels */
     bool made;              /* the mutex */
 };
@@ -49,9 +49,11 @@ void model_store_release(struct model_store *store);
  */
 float *model_store_weights(struct model_store *store);
 float *model_store_gradients(struct model_store *store);
-/* The GPU's fp32 weights, as the host has them, for whoever updates them there. `rounds`: and then
- * calls model_store_round for what it updated, in the order of the kernels that read it. */
-enum status model_store_master(struct model_store *store, bool rounds, float **master_out);
+/* The GPU's fp32 weights, as the host has them, for whoever updates them there, and with them what
+ * the kernels have in bf16 (NULL: fp32): himself, or by model_store_round, in the order of the
+ * kernels that read it. */
+enum status model_store_master(struct model_store *store, float **master_out);
+uint16_t *model_store_rounded(const struct model_store *store);
 enum status model_store_round(struct model_store *store, int64_t first, int64_t n,
                               struct stream *stream);
 /* The kernels' copies. */

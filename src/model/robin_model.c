@@ -354,9 +354,21 @@ float *model_weights(struct model *model)
     return model_store_weights(&model->store);
 }
 
-enum status model_gpu_weights(struct model *model, bool rounds, float **weights_out)
+enum status model_gpu_weights(struct model *model, float **weights_out)
 {
-    return model_store_master(&model->store, rounds, weights_out);
+    return model_store_master(&model->store, weights_out);
+}
+
+uint16_t *model_gpu_rounded(const struct model *model)
+{
+    return model_store_rounded(&model->store);
+}
+
+bool model_reads_rounded(const struct model *model, int64_t first, int64_t n)
+{
+    const struct model_store *store = &model->store;
+    return model_store_rounded(store) != NULL &&
+           (first + n <= store->first_wide || first >= store->first_wide + store->n_wide);
 }
 
 enum status model_round_weights(struct model *model, int64_t first, int64_t n,

@@ -67,10 +67,13 @@ model_gradients(struct model *model); /* flat, [n_gradient_elements]; NULL witho
 void model_zero_gradients(struct model *model);
 /* With updates_on_gpu: the fp32 weights and gradients there, for kernels on the model's stream.
  * Weights are the host's, and may be changed until the next run; the host's are brought when
- * model_weights asks. With `rounds` the caller sees to it that what the kernels read is made of
- * what it changes; else the next run does. */
-enum status model_gpu_weights(struct model *model, bool rounds, float **weights_out);
-/* The kernels' weights first .. first + n - 1, in their type, from those fp32 ones, on `stream`. */
+ * model_weights asks. Whoever changes them sees to what the kernels read of them in bf16. */
+enum status model_gpu_weights(struct model *model, float **weights_out);
+/* Those bf16 weights, at the same places; NULL where the kernels read fp32. */
+uint16_t *model_gpu_rounded(const struct model *model);
+/* Whether the kernels read elements first .. first + n - 1 in bf16 alone. */
+bool model_reads_rounded(const struct model *model, int64_t first, int64_t n);
+/* Makes those of elements first .. first + n - 1 from the fp32 ones, on `stream`. */
 enum status model_round_weights(struct model *model, int64_t first, int64_t n,
                                 struct stream *stream);
 float *model_gpu_gradients(const struct model *model);

@@ -1,6 +1,7 @@
 #include "parallel/buckets.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/text_buffer.h"
 
@@ -136,5 +137,14 @@ void buckets_sum_blocks(const struct bucket_list *list, const double *blocks, bo
         const int64_t n = (bucket->n + BUCKET_BLOCK - 1) / BUCKET_BLOCK;
         for (int64_t i = 0; bucket->split == split && i < n; i++)
             squares[bucket->module] += blocks[bucket->block + i];
+    }
+}
+
+void buckets_keep_blocks(const struct bucket_list *list, double *blocks, bool split)
+{
+    for (int64_t b = 0; b < list->n; b++) {
+        const struct bucket *bucket = &list->buckets[b];
+        const int64_t n = (bucket->n + BUCKET_BLOCK - 1) / BUCKET_BLOCK;
+        if (bucket->split != split) memset(blocks + bucket->block, 0, (size_t)n * sizeof *blocks);
     }
 }

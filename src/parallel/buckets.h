@@ -60,5 +60,7 @@ int bucket_ranks(const struct bucket_list *list, int64_t b);
 /* squares [N_MODULES] += those of the blocks of slices, or of whole parameters, in their order. */
 void buckets_sum_blocks(const struct bucket_list *list, const double *blocks, bool split,
                         double *squares);
+/* Makes the others 0. */
+void buckets_keep_blocks(const struct bucket_list *list, double *blocks, bool split);
 
 #endif

@@ -29,6 +29,7 @@ struct gradient_exchange {
     const struct kernels *kernels;         /* of where the buckets are */
     struct exchange_lane lane;             /* to which the thread hands work */
     float *pieces, *weights;
+    uint16_t *rounded;        /* what a GPU's kernels read instead; NULL: fp32 */
     float *shards;            /* [n_state]: sums of windowed buckets, with shard_gradients */
     const float **values;     /* [buckets]: where their sums are, for the optimizer */
     float *stack[MAX_LEVELS]; /* sums of leaves that wait for their sibling, with `ordered` */
@@ -50,6 +51,8 @@ struct gradient_exchange {
     int64_t reduced_round;         /* in work */
     int64_t n_reduced;             /* of it, from the first bucket */
     int64_t n_updated, n_gathered; /* from the last bucket */
+    bool masters;                  /* gathers those that the kernels do not read */
+    bool behind;                   /* other ranks' shards of those are of an earlier step */
     int64_t n_gathers_held;        /* for as many of them the model's stream waits */
     enum status status;            /* the thread's first failure */
     char *sentence;
@@ -127,21 +130,42 @@ out:
     return status;
 }
 
-/* Whether the kernels' weights are made of the gathered ones bucket by bucket. One rank's are when
- * the next batch comes, all at once. */
-static bool rounds_weights(const struct gradient_exchange *exchange)
+/* Whether of the bucket only what the kernels read travels: bf16, two as one float. A bucket that
+ * begins or ends between two of them goes in fp32. */
+static bool gathers_rounded(const struct gradient_exchange *exchange, const struct bucket *bucket)
 {
-    return lane_is_gpu(&exchange->lane) && comm_size(exchange->options.mesh->world) > 1;
+    return lane_is_gpu(&exchange->lane) && bucket->weight % 2 == 0 && bucket->n % 2 == 0 &&
+           model_reads_rounded(exchange->model, bucket->weight, bucket->n);
 }
 
+static enum status gather_rounded(struct gradient_exchange *exchange, int64_t b)
+{
+    enum status status = OK;
+    const struct bucket *bucket = &exchange->list.buckets[b];
+    const int ranks = bucket_ranks(&exchange->list, b);
+    void *values = exchange->rounded + bucket->weight;
+    int64_t *first = memory_new((size_t)ranks + 1, sizeof *first);
+    for (int rank = 0; rank <= ranks; rank++) first[rank] = bucket->first[rank] / 2;
+    TRY(comm_device_all_gather(comm_of(exchange, bucket), values, first, "weights",
+                               lane_stream(&exchange->lane)));
+out:
+    free(first);
+    return status;
+}
+
+/* With `masters` the fp32 weights of buckets that came rounded; else what the kernels read. The
+ * optimizer has rounded this rank's own. */
 static enum status gather_bucket(struct gradient_exchange *exchange, int64_t b)
 {
     enum status status = OK;
     const struct bucket *bucket = &exchange->list.buckets[b];
     struct stream *stream = lane_stream(&exchange->lane);
+    const bool rounded = gathers_rounded(exchange, bucket);
+    if (rounded && !exchange->masters) return gather_rounded(exchange, b);
+    if (!rounded && exchange->masters) return OK;
     TRY(comm_device_all_gather(comm_of(exchange, bucket), exchange->weights + bucket->weight,
                                bucket->first, "weights", stream));
-    if (rounds_weights(exchange))
+    if (!rounded && exchange->rounded != NULL && bucket_ranks(&exchange->list, b) > 1)
         TRY(model_round_weights(exchange->model, bucket->weight, bucket->n, stream));
 out:
     return status;
@@ -656,16 +680,6 @@ enum status exchange_finish(struct gradient_exchange *exchange)
     return status;
 }
 
-/* The blocks of slices, or of whole parameters, alone. */
-static void keep_blocks(const struct bucket_list *list, double *blocks, bool split)
-{
-    for (int64_t b = 0; b < list->n; b++) {
-        const struct bucket *bucket = &list->buckets[b];
-        const int64_t n = (bucket->n + BUCKET_BLOCK - 1) / BUCKET_BLOCK;
-        if (bucket->split != split) memset(blocks + bucket->block, 0, (size_t)n * sizeof *blocks);
-    }
-}
-
 /* On a GPU the model's stream has passed all of it: only its clock knows how long it took. */
 static enum status read_times(struct gradient_exchange *exchange)
 {
@@ -691,8 +705,8 @@ enum status exchange_norm(struct gradient_exchange *exchange, const struct optim
     if (status == OK) status = read_times(exchange);
     TRY(comm_agree(mesh->world, status));
     memcpy(slices, blocks, n * sizeof *blocks);
-    keep_blocks(list, slices, true);
-    keep_blocks(list, blocks, false);
+    buckets_keep_blocks(list, slices, true);
+    buckets_keep_blocks(list, blocks, false);
     TRY(comm_sum_double(mesh->world, blocks, list->n_blocks));
     if (mesh->tp_size > 1) {
         TRY(comm_sum_double(mesh->dp, slices, list->n_blocks));
@@ -720,8 +734,17 @@ static enum status find_weights(struct gradient_exchange *exchange)
         exchange->weights = model_weights(exchange->model);
         return OK;
     }
-    status = model_gpu_weights(exchange->model, rounds_weights(exchange), &exchange->weights);
+    status = model_gpu_weights(exchange->model, &exchange->weights);
+    exchange->rounded = model_gpu_rounded(exchange->model);
     return comm_agree(exchange->options.mesh->world, status);
+}
+
+/* Mutex held. */
+static void begin_gathers(struct gradient_exchange *exchange, bool masters)
+{
+    exchange->masters = masters;
+    exchange->n_gathered = exchange->n_gathers_held = 0;
+    exchange->gathering = exchange->list.n > 0;
 }
 
 enum status exchange_update(struct gradient_exchange *exchange, struct optimizer *optimizer,
@@ -730,14 +753,15 @@ enum status exchange_update(struct gradient_exchange *exchange, struct optimizer
     enum status status = OK;
     TRY(find_weights(exchange));
     pthread_mutex_lock(&exchange->mutex);
-    exchange->n_updated = exchange->n_gathered = exchange->n_gathers_held = 0;
-    exchange->gathering = exchange->list.n > 0;
+    begin_gathers(exchange, false);
+    exchange->n_updated = 0;
     lane_forget(&exchange->lane, LANE_GATHER);
     pthread_mutex_unlock(&exchange->mutex);
+    exchange->behind = exchange->rounded != NULL && comm_size(exchange->options.mesh->world) > 1;
     optimizer_begin_step(optimizer, norm, lr_factor);
     for (int64_t b = exchange->list.n - 1; b >= 0; b--) {
-        const enum status own =
-            optimizer_step_bucket(optimizer, b, exchange->weights, exchange->values[b]);
+        const enum status own = optimizer_step_bucket(optimizer, b, exchange->weights,
+                                                      exchange->rounded, exchange->values[b]);
         if (status == OK) status = own;
         pthread_mutex_lock(&exchange->mutex); /* also after a failure: others wait for us */
         note_failure(exchange, lane_mark_update(&exchange->lane, b));
@@ -754,7 +778,17 @@ out:
 
 enum status exchange_settle(struct gradient_exchange *exchange)
 {
-    return weights_are_needed(exchange, 0);
+    enum status status = OK;
+    TRY(weights_are_needed(exchange, 0));
+    if (!exchange->behind) goto out;
+    exchange->behind = false;
+    pthread_mutex_lock(&exchange->mutex);
+    begin_gathers(exchange, true);
+    pthread_cond_signal(&exchange->work);
+    pthread_mutex_unlock(&exchange->mutex);
+    TRY(weights_are_needed(exchange, 0));
+out:
+    return status;
 }
 
 struct exchange_times exchange_times(const struct gradient_exchange *exchange)

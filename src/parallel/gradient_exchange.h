@@ -79,8 +79,9 @@ enum status exchange_norm(struct gradient_exchange *exchange, const struct optim
  * back. */
 enum status exchange_update(struct gradient_exchange *exchange, struct optimizer *optimizer,
                             double norm, double lr_factor);
-/* Waits until all weights are those of the last update. Before anybody but model_step reads them.
- */
+/* Collective. Waits until all weights are those of the last update; where a step brings the GPUs
+ * only what their kernels read in bf16, the fp32 weights of all shards come now. Before anybody but
+ * model_step reads them. */
 enum status exchange_settle(struct gradient_exchange *exchange);
 
 /* Of the last step, after its norm: seconds that reducing and gathering took, and seconds that the

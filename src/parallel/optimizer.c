@@ -338,7 +338,7 @@ out:
 }
 
 enum status optimizer_step_bucket(struct optimizer *optimizer, int64_t bucket, float *weights,
-                                  const float *values)
+                                  uint16_t *rounded, const float *values)
 {
     enum status status = OK;
     const struct optimizer_options *options = &optimizer->options;
@@ -355,7 +355,7 @@ enum status optimizer_step_bucket(struct optimizer *optimizer, int64_t bucket, f
         steps[i].weight_decay = i % 2 != 0 ? options->weight_decay : 0;
     }
     TRY_WHERE(optimizer->kernels->adamw_parts(
-                  weights, optimizer->states[OPTIMIZER_FIRST_MOMENT],
+                  weights, rounded, optimizer->states[OPTIMIZER_FIRST_MOMENT],
                   optimizer->states[OPTIMIZER_SECOND_MOMENT], values, optimizer->parts + first,
                   optimizer->first_part[bucket + 1] - first, steps, N_STEPS, optimizer->stream),
               "optimizer step of bucket %lld", (long long)bucket);
@@ -375,7 +375,7 @@ enum status optimizer_step(struct optimizer *optimizer, float *weights, const fl
     enum status status = OK;
     optimizer_begin_step(optimizer, norm, lr_factor);
     for (int64_t b = 0; b < optimizer->buckets->n; b++)
-        TRY(optimizer_step_bucket(optimizer, b, weights,
+        TRY(optimizer_step_bucket(optimizer, b, weights, NULL,
                                   gradients + optimizer->buckets->buckets[b].gradient));
     optimizer_end_step(optimizer);
 out:

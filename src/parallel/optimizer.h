@@ -45,12 +45,13 @@ enum status optimizer_gradient_norm(const struct optimizer *optimizer, const flo
                                     double *norm_out, double *module_norms_out);
 
 /* One step on the flat weights [n_weight_elements]: clips by `norm`, then AdamW with every rate
- * times `lr_factor`. Either at once, or bucket by bucket between begin and end. */
+ * times `lr_factor`. Either at once, or bucket by bucket between begin and end. What is updated is
+ * written to `rounded`, too, in bf16, at the same places; NULL: nowhere. */
 enum status optimizer_step(struct optimizer *optimizer, float *weights, const float *gradients,
                            double norm, double lr_factor);
 void optimizer_begin_step(struct optimizer *optimizer, double norm, double lr_factor);
 enum status optimizer_step_bucket(struct optimizer *optimizer, int64_t bucket, float *weights,
-                                  const float *values);
+                                  uint16_t *rounded, const float *values);
 void optimizer_end_step(struct optimizer *optimizer);
 
 /* State for checkpoints: steps done, and this rank's shards of what is kept for each element, at

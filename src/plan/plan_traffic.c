@@ -103,18 +103,19 @@ static void add_repeated(double sums[2], const struct bucket_list *list, int64_t
 }
 
 /* Slices go over the data axis, whole parameters over all ranks; weights in the width that the
- * model computes with. */
+ * GPU's kernels read. */
 static void add_buckets(struct run_plan *plan, const struct bucket_list *list)
 {
-    const double width = plan->options.rates.half ? 2 : 4;
-    double calls[2] = {0}, elements[2] = {0}, repeated[2] = {0};
+    const bool half = plan->options.rates.half && !plan->config->parallel.offload_optimizer;
+    double calls[2] = {0}, weights[2] = {0}, repeated[2] = {0};
     double exchanges[2] = {0}, exchanged[2] = {0}; /* with windows, after every micro-batch */
     int replicas = 1;
     for (int64_t b = 0; b < list->n; b++) {
         const struct bucket *bucket = &list->buckets[b];
         const double rounds = bucket->windowed ? plan->micro_batches : 1;
         calls[bucket->split]++;
-        elements[bucket->split] += (double)bucket->n;
+        weights[bucket->split] +=
+            (half && bucket->module != MODULE_EXTRACTOR ? 2 : 4) * (double)bucket->n;
         exchanges[bucket->split] += rounds;
         exchanged[bucket->split] += rounds * (double)bucket->n;
         if (bucket->replicas > replicas) replicas = bucket->replicas;
@@ -123,7 +124,7 @@ static void add_buckets(struct run_plan *plan, const struct bucket_list *list)
     static const char *const axes[2] = {"world", "dp"};
     for (int split = 0; split < 2; split++) {
         add_row(plan, "gradients", axes[split], "exchange", exchanges[split], 4 * exchanged[split]);
-        add_row(plan, "weights", axes[split], "all_gather", calls[split], width * elements[split]);
+        add_row(plan, "weights", axes[split], "all_gather", calls[split], weights[split]);
     }
     add(plan, (struct plan_traffic){.what = "gradients of repeated heads",
                                     .axis = "kv",

@@ -173,7 +173,8 @@ static void adamw(void *context)
 {
     struct bench *b = context;
     const struct adamw_step step = {1e-3, 0.9, 0.999, 1e-8, 0.01, 1, 1};
-    b->k->adamw(b->w, b->a, b->c, b->b, b->z.hidden * b->z.ffn, &step, b->stream);
+    const struct adamw_part all = {.n = b->z.hidden * b->z.ffn};
+    b->k->adamw_parts(b->w, NULL, b->a, b->c, b->b, &all, 1, &step, 1, b->stream);
 }
 
 static void sum_squares(void *context)

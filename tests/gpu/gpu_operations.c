@@ -36,6 +36,8 @@ struct bench {
     int32_t *ids, *seq_start, *position;
     void *workspace;
     struct adamw_step step;
+    struct adamw_part *parts; /* of the optimizer, as optimizer.c cuts them */
+    int64_t n_parts;
 };
 
 typedef enum status (*operation)(struct bench *b);
@@ -125,10 +127,16 @@ static enum status loss_gradient(struct bench *b)
                                         b->z.vocab, 0, b->stream);
 }
 
+static int64_t weights_of(const struct sizes *z)
+{
+    return z->t * z->ffn / 2;
+}
+
 static enum status optimizer(struct bench *b)
 {
-    const int64_t n = b->z.t * b->z.ffn / 2;
-    return b->k->adamw(b->a, b->b, b->c, b->f32, n, &b->step, b->stream);
+    uint16_t *rounded = (uint16_t *)b->a + 2 * weights_of(&b->z); /* behind the fp32 ones */
+    return b->k->adamw_parts(b->a, rounded, b->b, b->c, b->f32, b->parts, b->n_parts, &b->step, 1,
+                             b->stream);
 }
 
 static enum status copy(struct bench *b)
@@ -242,7 +250,7 @@ static enum status measure_all(struct bench *b)
     TRY(row(b, "SwiGLU gradient", swiglu_gradient, 0, 5 * f));
     TRY(row(b, "loss", loss, 0, 2 * logits));
     TRY(row(b, "loss gradient", loss_gradient, 0, 2 * logits));
-    TRY(row(b, "AdamW", optimizer, 0, 28 * t * (double)z->ffn / 2));
+    TRY(row(b, "AdamW", optimizer, 0, 30 * (double)weights_of(z)));
 out:
     return status;
 }
@@ -269,6 +277,23 @@ static enum status fill(struct bench *b, void *memory, size_t bytes)
     TRY(stream_wait(b->stream));
 out:
     free(values);
+    return status;
+}
+
+static enum status make_parts(struct bench *b)
+{
+    enum status status = OK;
+    const int64_t n = weights_of(&b->z), most = 65536;
+    b->n_parts = (n + most - 1) / most;
+    struct adamw_part *parts = memory_new((size_t)b->n_parts, sizeof *parts);
+    for (int64_t i = 0; i < b->n_parts; i++) {
+        const int64_t first = i * most, left = n - first;
+        parts[i] = (struct adamw_part){first, first, first, left < most ? left : most, 0};
+    }
+    TRY(stream_take(b->stream, (void **)&b->parts, (size_t)b->n_parts * sizeof *parts, "parts"));
+    TRY(stream_read(b->stream, b->parts, parts, (size_t)b->n_parts * sizeof *parts));
+out:
+    free(parts);
     return status;
 }
 
@@ -312,14 +337,15 @@ static enum status set_up(struct bench *b)
                                   .weight_decay = 0.1,
                                   .step = 1,
                                   .grad_scale = 1};
+    TRY(make_parts(b));
 out:
     return status;
 }
 
 static void release(struct bench *b)
 {
-    void *const all[] = {b->a,    b->b,      b->c,        b->f32,      b->workspace,
-                         b->rows, b->tables, b->position, b->seq_start};
+    void *const all[] = {b->a,    b->b,      b->c,        b->f32,       b->workspace,
+                         b->rows, b->tables, b->position, b->seq_start, b->parts};
     for (size_t i = 0; b->stream != NULL && i < sizeof all / sizeof all[0]; i++)
         if (all[i] != NULL) stream_give(b->stream, all[i]);
     stream_destroy(b->stream);

@@ -46,8 +46,7 @@ def rows(t, s):
     again = 8 * HIDDEN * VOCAB
     yield "its weight gradient, more chunks", chunks - 1, 0, again, again / COPY
     n = parameters()
-    for name, each in (("gradients zeroed", 4), ("norm of the gradient", 4), ("AdamW", 28),
-                       ("weights rounded to bf16", 6)):
+    for name, each in (("gradients zeroed", 4), ("norm of the gradient", 4), ("AdamW, rounding", 30)):
         yield name, 1, 0, each * n, each * n / COPY
 
 

@@ -46,11 +46,20 @@ else
     done_with "$gpu" 2 gpu_tp device=cuda model.dtype=bf16 parallel.tp=2
     near fp32 gpu
     near fp32 gpu_tp
+    small="device=cuda model.dtype=bf16 parallel.bucket_elements=6000" # many buckets
+    ROBIN_EMULATED_GPUS=2 done_with "$gpu" 2 gpu_dp $small
+    done_with "$gpu" 2 gpu_dp_host $small parallel.overlap=false # one GPU: by MPI
+    near fp32 gpu_dp
+    same gpu_dp gpu_dp_host
     echo "and on a GPU"
     train_with "$gpu" 1 gpu_on device=cuda model.dtype=bf16 train.stop_after=2
     [ $? = 3 ] || { cat "$work/log"; fail "two steps on a GPU"; }
     done_with "$gpu" 1 gpu_on device=cuda model.dtype=bf16
     same gpu gpu_on
+    train_with "$gpu" 2 gpu_dp_on $small train.stop_after=2 # its checkpoint has every fp32 weight
+    [ $? = 3 ] || { cat "$work/log"; fail "two steps on two ranks with a GPU"; }
+    done_with "$gpu" 2 gpu_dp_on $small
+    same gpu_dp gpu_dp_on
     heads="model.lm.hidden=128 model.lm.heads=2 model.lm.kv_heads=1 model.dtype=bf16"
     if done_with "$cpu" 1 heads $heads && train_with "$gpu" 1 cudnn device=cuda $heads \
         train.attention=cudnn; then
