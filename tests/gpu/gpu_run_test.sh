@@ -34,9 +34,11 @@ for row in comm/comm_device_test kernels/linear_test "training jobs in bf16"; do
     grep -qx "$row" "$work/log" || fail "the list lacks $row"
 done
 [ ! -d "${ROBIN_SHARED:-../shared}/golden/lm_3b_two_layers" ] ||
-    grep -qx "golden lm_3b_two_layers, fp32" "$work/log" || fail "no tensors of true size"
+    grep -qx "golden lm_3b_two_layers, fp32 and bf16" "$work/log" || fail "no tensors of true size"
 [ ! -d "${ROBIN_SHARED:-../shared}/golden/train_10_steps" ] ||
-    grep -qx "golden train_10_steps, two ranks on one GPU" "$work/log" || fail "no ten steps"
+    grep -qx "golden train_10_steps, two ranks on one GPU, tp 2" "$work/log" || fail "no ten steps"
+[ ! -d "${ROBIN_SHARED:-../shared}/golden/robin_tiny_bf16" ] ||
+    grep -qx "golden robin_tiny_bf16, two ranks on one GPU, tp 1" "$work/log" || fail "no two ranks in bf16"
 
 fake=$work/build
 mkdir -p "$fake/tests/kernels" "$fake/tests/device" "$fake/tests/comm"
