@@ -93,6 +93,7 @@ GOLDEN_SOURCES := $(wildcard tests/golden/*.c)
 GOLDEN_OBJECTS := $(GOLDEN_SOURCES:tests/golden/%.c=$(BUILD)/golden-objects/%.o)
 GOLDEN_TOOL := $(if $(GOLDEN_SOURCES),$(BUILD)/tests/golden)
 GPU_BENCH := $(BUILD)/tests/gpu/gpu_operations $(BUILD)/tests/gpu/gpu_generate
+STEP_BENCH := $(BUILD)/tests/bench/lm_step_bench
 
 .PHONY: all help packages tests check check-large check-meshes check-kills faults demo bench lint print-compile format asan install clean
 all: robin-dist ## build ./robin-dist (the default)
@@ -156,7 +157,7 @@ $(BROKEN_SYSTEM): tests/faults/broken_system.c
 	@mkdir -p $(@D)
 	$(call quiet,link)$(CC) $(CPPFLAGS) $(filter-out -fsanitize%,$(CFLAGS)) -fPIC -shared -o $@ $< -ldl
 
-tests: $(TEST_PROGRAMS) $(BROKEN_SYSTEM) $(FUZZ_PROGRAMS) $(GOLDEN_TOOL) $(BUILD)/tests/teacher_server $(GPU_BENCH) $(if $(filter cuda,$(VARIANT)),,$(BUILD)/emulated/robin-dist) ## build the tests
+tests: $(TEST_PROGRAMS) $(BROKEN_SYSTEM) $(FUZZ_PROGRAMS) $(GOLDEN_TOOL) $(BUILD)/tests/teacher_server $(GPU_BENCH) $(STEP_BENCH) $(if $(filter cuda,$(VARIANT)),,$(BUILD)/emulated/robin-dist) ## build the tests
 GPU_TESTS := $(filter $(BUILD)/tests/kernels/% $(BUILD)/tests/device/% $(BUILD)/tests/comm/comm_device_test $(BUILD)/tests/generate/engine_test,$(TEST_PROGRAMS))
 $(GPU_TESTS): $(TEST_GPU_OBJECTS)
 $(GPU_TESTS): GPU_LDLIBS := $(TEST_GPU_LDLIBS)
@@ -166,6 +167,9 @@ $(TEST_PROGRAMS): $(BUILD)/%: $(BUILD)/%.o $(TEST_SUPPORT_OBJECTS) $(LIBRARY)
 $(BENCH_PROGRAMS): $(BUILD)/%: $(BUILD)/%.o $(TEST_SUPPORT_OBJECTS) $(LIBRARY)
 	$(call quiet,link)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LIBRARY) -lcmocka $(LDLIBS) $(GPU_LDLIBS)
 $(BENCH_PROGRAMS): $(GPU_OBJECTS)
+# Of the benchmarks one is the GPU's as well, which tests try out on the emulated one.
+$(STEP_BENCH): $(TEST_GPU_OBJECTS)
+$(STEP_BENCH): GPU_LDLIBS := $(TEST_GPU_LDLIBS)
 $(GPU_BENCH): $(BUILD)/%: $(BUILD)/%.o $(TEST_GPU_OBJECTS) $(LIBRARY)
 	$(call quiet,link)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) $(TEST_GPU_LDLIBS)
 $(FUZZ_PROGRAMS): $(BUILD)/%: $(BUILD)/%.o $(FUZZ_OBJECTS) $(LIBRARY)

@@ -7,6 +7,8 @@
  *
  * length=0: samples as long as the paper's second stage has them, and as many targets; else every
  * sample is T words, of which all but the first are targets. tokens: rows of a micro-batch at most.
+ * json: also seconds from the start of the program to the end of its first step, the mean of the
+ * first and of the last tenth of the steps, and by how much resident memory grew between these.
  * gpu: in bf16 on the GPU, with its optimizer there, attention as train.attention: auto has it, and
  * products as train.products: timed. write: leaves the weights it starts from as
  * FOLDER/model.safetensors. */
@@ -26,7 +28,7 @@
 #include "train/product_choice.h"
 #include "train/train_step.h"
 
-enum { MAX_STEPS = 64 };
+enum { MAX_STEPS = 1100 };
 
 struct setup {
     int64_t layers, hidden, heads, kv_heads, ffn, vocab;
@@ -48,8 +50,11 @@ struct bench {
     struct model *model;
     struct gradient_exchange *exchange;
     struct optimizer *optimizer;
+    double began;
     double before_mib; /* resident before the model was made */
     double loss[MAX_STEPS], wall, processor;
+    double took[MAX_STEPS], first; /* of steps; from the program's start to the end of the first */
+    double early_mib, late_mib;    /* resident at most, up to the first tenth and to the end */
 };
 
 /* ---- samples ---- */
@@ -193,8 +198,11 @@ static enum status make_model(struct bench *b)
                                           .recompute = b->setup.recompute != 0,
                                           .updates_on_gpu = on_gpu};
     const struct kernels *update = kernels_in(b->kernels, DTYPE_F32);
-    const struct exchange_options exchange = {
-        .mesh = &b->mesh, .kernels = on_gpu ? b->kernels : &kernels_cpu, .overlap = true};
+    const struct exchange_options exchange = {.mesh = &b->mesh,
+                                              .kernels = on_gpu ? b->kernels : &kernels_cpu,
+                                              .overlap = true,
+                                              .gpu = on_gpu ? b->stream : NULL,
+                                              .device = b->device};
     const struct optimizer_options adamw = {
         .lr = {[MODULE_LM] = 1e-4}, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .clip_norm = 1};
     TRY(model_create(&b->model, &b->config, &options, b->kernels, b->stream));
@@ -235,6 +243,19 @@ static double seconds_of(clockid_t clock)
     return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
 }
 
+/* Of the steps that count. */
+static int64_t tenth(const struct bench *b)
+{
+    return b->setup.steps < 10 ? 1 : b->setup.steps / 10;
+}
+
+static double mean_of(const double *values, int64_t n)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++) sum += values[i];
+    return sum / (double)n;
+}
+
 /* The fastest step counts; processor time is that of all ranks. */
 static enum status take_steps(struct bench *b)
 {
@@ -256,11 +277,15 @@ static enum status take_steps(struct bench *b)
         processor = seconds_of(CLOCK_PROCESS_CPUTIME_ID) - processor;
         TRY(comm_sum_double(b->comm, &processor, 1));
         b->loss[step] = result.loss;
+        b->took[step] = took;
+        if (step == 0) b->first = seconds_of(CLOCK_MONOTONIC) - b->began;
+        if (step == b->setup.warm + tenth(b) - 1) b->early_mib = bench_resident_mib();
         if (step < b->setup.warm) continue;
         if (step == b->setup.warm || took < b->wall) b->wall = took;
         if (step == b->setup.warm || processor < b->processor) b->processor = processor;
     }
     TRY(stream_wait(b->stream)); /* the last step's update */
+    b->late_mib = bench_resident_mib();
 out:
     return status;
 }
@@ -284,9 +309,16 @@ static void report(const struct bench *b, double sgemm)
     const double rate = 1e-9 * flops_of(b) / b->wall;
     if (s->json != 0) {
         printf("{\"wall\": %.6g, \"processor\": %.6g, \"tokens\": %lld, \"gflops\": %.6g, "
-               "\"sgemm\": %.6g, \"resident_mib\": %.6g, \"before_mib\": %.6g, \"loss\": [",
+               "\"sgemm\": %.6g, \"resident_mib\": %.6g, \"before_mib\": %.6g, ",
                b->wall, b->processor, (long long)b->plan.n_tokens, rate, sgemm,
                bench_resident_mib(), b->before_mib);
+        const double *end = b->took + s->warm + s->steps;
+        printf("\"first_s\": %.6g, \"early_s\": %.6g, \"late_s\": %.6g, \"grown_mib\": %.6g, "
+               "\"weights\": %lld, \"steps\": %lld, \"loss\": [",
+               b->first, mean_of(b->took + s->warm, tenth(b)), mean_of(end - tenth(b), tenth(b)),
+               b->late_mib - b->early_mib,
+               (long long)parameter_count(model_parameters(b->model), MODULE_LM),
+               (long long)s->steps);
         for (int64_t i = 0; i < s->warm + s->steps; i++)
             printf("%s%.9g", i > 0 ? ", " : "", b->loss[i]);
         printf("], \"sizes\": [");
@@ -372,7 +404,7 @@ static struct setup setup_of(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    struct bench b = {.setup = setup_of(argc, argv)};
+    struct bench b = {.setup = setup_of(argc, argv), .began = seconds_of(CLOCK_MONOTONIC)};
     const enum status status = run(&b);
     if (status != OK) fprintf(stderr, "error: %s\n", status_message());
     optimizer_destroy(b.optimizer);
