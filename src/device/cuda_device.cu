@@ -37,6 +37,9 @@ static enum status cuda_open(int index, int *number_out, char text[DEVICE_TEXT_B
 {
     int count = 0;
     cudaDeviceProp properties;
+    /* Each stream has a queue of its own to the GPU, where eight would be shared by communicators
+     * and computing that wait for each other. Read once, by the first call. */
+    (void)setenv("CUDA_DEVICE_MAX_CONNECTIONS", "32", 0);
     cudaError_t error = cudaGetDeviceCount(&count);
     if (error != cudaSuccess || count == 0)
         return status_fail(ERR_UNSUPPORTED,

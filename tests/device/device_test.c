@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -26,6 +27,7 @@ static void copy_and_zero(const char *name)
     struct stream *stream = NULL;
     void *a = NULL, *b = NULL, *pinned = NULL;
     assert_ok(device_open(&device, name, 3));
+    if (device_is_gpu(device)) assert_string_equal(getenv("CUDA_DEVICE_MAX_CONNECTIONS"), "32");
     assert_true(strlen(device_text(device)) > 0);
     assert_ok(device_stream(device, &stream, 1));
     assert_ok(stream_take(stream, &a, N, "one"));

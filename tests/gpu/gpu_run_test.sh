@@ -30,7 +30,7 @@ expect 2 "nvidia-smi lists none; nothing was run" env PATH="$tools:$PATH" tests/
 echo "refused where there is no GPU"
 
 expect 0 "memcheck kernels/attention_test" tests/gpu/run list
-for row in comm/comm_device_test kernels/linear_test "training jobs in bf16"; do
+for row in "synccheck kernels/rope_test" "initcheck kernels/rope_test" comm/comm_device_test kernels/linear_test "training jobs in bf16"; do
     grep -qx "$row" "$work/log" || fail "the list lacks $row"
 done
 [ ! -d "${ROBIN_SHARED:-../shared}/golden/lm_3b_two_layers" ] ||

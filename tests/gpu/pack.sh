@@ -31,10 +31,11 @@ cp build/cuda/tests/bench/lm_step_bench "$top/build/cuda/tests/bench/"
 git ls-files -z tests/gpu tests/device tests/kernels tests/comm tests/generate tests/jobs/cuda_job_test.sh \
     tests/jobs/bf16_job_test.sh tests/sgedit/generate_gpu_test.sh tests/sgedit/tiny_drafter.sh \
     tests/bench/pytorch_operations.py tests/bench/pytorch_decode.py tests/bench/pytorch_train.py \
-    tests/bench/step_table.py launch datasets/tokenizer-scenes |
+    tests/bench/step_table.py configs/demo/stage2.yaml configs/model launch datasets/tokenizer-scenes |
     xargs -0 cp --parents -t "$top"
 for name in adamw lm_tiny lm_wide lm_packed robin_tiny robin_tiny_bf16 robin_tiny_no_region \
-    robin_tiny_truncated robin_generate train_10_steps; do
+    robin_tiny_truncated robin_decay_groups robin_generate robin_generate_untied train_10_steps \
+    lm_3b_two_layers; do
     [ ! -d "$golden/$name" ] || cp -rL "$golden/$name" "$top/shared/golden/"
 done
 
