@@ -7,6 +7,8 @@
 #include <nccl.h>
 #endif
 
+#include <pthread.h>
+
 #include <cstdlib>
 #include <cstring>
 
@@ -47,6 +49,7 @@ struct nccl_ranks {
     struct nccl_library library;
     ncclComm_t comm;
     int size, rank;
+    pthread_mutex_t mutex; /* of `aborted`: NCCL's part is gone then, and may be asked nothing */
     bool aborted;
 };
 
@@ -105,6 +108,7 @@ static enum status join(struct nccl_ranks **ranks_out, const unsigned char id[NC
     memcpy(&unique, id, sizeof unique);
     ranks->size = size;
     ranks->rank = rank;
+    pthread_mutex_init(&ranks->mutex, nullptr);
     enum status status = open_library(&ranks->library);
     if (status == OK)
         status = check_ranks(
@@ -124,16 +128,26 @@ static void leave(struct nccl_ranks *ranks)
 
 static void abort_ranks(struct nccl_ranks *ranks)
 {
+    pthread_mutex_lock(&ranks->mutex);
     if (!ranks->aborted) (void)ranks->library.ncclCommAbort(ranks->comm);
     ranks->aborted = true;
+    pthread_mutex_unlock(&ranks->mutex);
 }
 
 static enum status check(struct nccl_ranks *ranks, const char *what)
 {
     ncclResult_t later = ncclSuccess;
-    const ncclResult_t code = ranks->library.ncclCommGetAsyncError(ranks->comm, &later);
-    if (code != ncclSuccess) return check_ranks(ranks, code, what);
-    return later == ncclInProgress ? OK : check_ranks(ranks, later, what);
+    enum status status = OK;
+    pthread_mutex_lock(&ranks->mutex);
+    if (!ranks->aborted) {
+        const ncclResult_t code = ranks->library.ncclCommGetAsyncError(ranks->comm, &later);
+        if (code != ncclSuccess)
+            status = check_ranks(ranks, code, what);
+        else if (later != ncclInProgress)
+            status = check_ranks(ranks, later, what);
+    }
+    pthread_mutex_unlock(&ranks->mutex);
+    return status;
 }
 
 /* ---- collectives ---- */

@@ -245,6 +245,10 @@ ncclResult_t ncclCommAbort(ncclComm_t comm)
 
 ncclResult_t ncclCommGetAsyncError(ncclComm_t comm, ncclResult_t *error)
 {
+    if (comm->aborted) { /* the true one's memory would be gone */
+        (void)std::fprintf(stderr, "an aborted communicator of NCCL was asked for failures\n");
+        std::abort();
+    }
     *error = comm->failed ? ncclRemoteError : ncclSuccess;
     return ncclSuccess;
 }
