@@ -158,12 +158,14 @@ enum status plan_memory_fill(struct run_plan *plan)
     const bool is_bf16 = plan->model.kernels->dtype == DTYPE_BF16;
     /* Bytes of what the model computes with, of what was laid out. */
     const double width = half && !is_bf16 ? 0.5 : 1;
-    const double whole = is_bf16 ? 2 * (double)most.model.weights : 0;
+    const double weights = (double)most.model.weights;
+    double master = half ? weights : 0; /* whole, however many ranks share the state */
+    if (is_bf16) master = 2 * weights;
     const double state = 4 * (double)most.exchange.state_elements;
     const int n_states = plan->config->optimizer.ema_decay > 0 ? 3 : 2;
     *memory = (struct plan_memory){
-        .weights = width * (double)most.model.weights,
-        .master = half ? state : whole,
+        .weights = width * weights,
+        .master = master,
         .gradients = (double)most.model.gradients,
         .moments = n_states * state,
         .state = state,

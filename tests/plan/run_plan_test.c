@@ -179,6 +179,25 @@ static void test_layouts(void **state)
     run_config_release(&config);
 }
 
+/* Beside weights in bf16 each GPU has all of them in fp32, however many ranks share the moments. */
+static void test_master_weights(void **state)
+{
+    (void)state;
+    struct run_config config = {0};
+    load(&config, "configs/stage2.yaml", NULL, 0);
+    struct plan_options options = {.ranks = 1, .tp = 1, .sample = sample_assumed(&config)};
+    struct run_plan one, eight;
+    assert_int_equal(rates_find(&options.rates, "h200"), OK);
+    assert_int_equal(run_plan_make(&one, &config, &options), OK);
+    options.ranks = 8;
+    assert_int_equal(run_plan_make(&eight, &config, &options), OK);
+    const double all = 4 * (3085938688.0 + 199770816 + 5771264 + 21047296);
+    assert_true(fabs(one.memory.master - all) < 0.002 * all);
+    assert_true(eight.memory.master == one.memory.master);
+    assert_true(fabs(eight.memory.moments - one.memory.moments / 8) < 0.02 * one.memory.moments);
+    run_config_release(&config);
+}
+
 /* Whatever is advised fits, when it is planned. */
 static void test_advice(void **state)
 {
@@ -238,6 +257,7 @@ int main(void)
         cmocka_unit_test(test_micro_batches),
         cmocka_unit_test(test_published_model),
         cmocka_unit_test(test_layouts),
+        cmocka_unit_test(test_master_weights),
         cmocka_unit_test(test_advice),
         cmocka_unit_test(test_rates_files),
     };
