@@ -230,7 +230,8 @@ const struct config_key config_keys[] = {
      .unit = "",
      .sentence =
          "checkpoints past the page cache, where the file system can (direct), or through it "
-         "(plain); auto: what a few megabytes are written faster with when a run starts"},
+         "(plain); auto: past it, unless a few megabytes, written when a run starts, take twice as "
+         "long there"},
     {"train.save_failure", CONFIG_CHOICE, AT(train.save_failure), "stop",
      .choices = "stop|continue", .unit = "",
      .sentence = "when a checkpoint cannot be written: the run ends, or warns and goes on (the "

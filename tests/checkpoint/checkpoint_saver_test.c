@@ -229,6 +229,9 @@ static void test_the_faster_way(void **state)
 {
     (void)state;
     const size_t much = WRITE_PROBE_LEAST;
+    assert_true(write_probe_choice(199, 100));
+    assert_false(write_probe_choice(200, 100));
+    assert_false(write_probe_choice(INT64_MAX, INT64_MAX / 2)); /* no way past it */
     assert_false(chosen((struct two_ways){.slow = true, .direct = true}, much));
     assert_true(chosen((struct two_ways){.slow = true, .direct = false}, much));
     assert_true(chosen((struct two_ways){.slow = true, .direct = true}, much - 1)); /* not asked */
