@@ -93,7 +93,7 @@ GOLDEN_SOURCES := $(wildcard tests/golden/*.c)
 GOLDEN_OBJECTS := $(GOLDEN_SOURCES:tests/golden/%.c=$(BUILD)/golden-objects/%.o)
 GOLDEN_TOOL := $(if $(GOLDEN_SOURCES),$(BUILD)/tests/golden)
 GPU_BENCH := $(BUILD)/tests/gpu/gpu_operations $(BUILD)/tests/gpu/gpu_generate
-STEP_BENCH := $(BUILD)/tests/bench/lm_step_bench
+STEP_BENCH := $(BUILD)/tests/bench/lm_step_bench $(BUILD)/tests/bench/tower_bench
 
 .PHONY: all help packages tests check check-large check-meshes check-kills faults demo bench lint print-compile format asan install clean
 all: robin-dist ## build ./robin-dist (the default)
@@ -167,7 +167,7 @@ $(TEST_PROGRAMS): $(BUILD)/%: $(BUILD)/%.o $(TEST_SUPPORT_OBJECTS) $(LIBRARY)
 $(BENCH_PROGRAMS): $(BUILD)/%: $(BUILD)/%.o $(TEST_SUPPORT_OBJECTS) $(LIBRARY)
 	$(call quiet,link)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LIBRARY) -lcmocka $(LDLIBS) $(GPU_LDLIBS)
 $(BENCH_PROGRAMS): $(GPU_OBJECTS)
-# Of the benchmarks one is the GPU's as well, which tests try out on the emulated one.
+# Of the benchmarks two are the GPU's as well, which tests try out on the emulated one.
 $(STEP_BENCH): $(TEST_GPU_OBJECTS)
 $(STEP_BENCH): GPU_LDLIBS := $(TEST_GPU_LDLIBS)
 $(GPU_BENCH): $(BUILD)/%: $(BUILD)/%.o $(TEST_GPU_OBJECTS) $(LIBRARY)

@@ -1,17 +1,21 @@
-/* Whole training steps of a language model alone, as a run takes them: packing, micro-batches,
+/* Whole training steps of a language model, alone or behind a picture, as a run takes them: packing,
  * forward, backward, exchange of gradients, clipping, AdamW. Beside PyTorch by pytorch_step.py,
- * which makes the same samples; on two ranks by efficiency_bench.sh.
+ * which makes the same samples; on two ranks by efficiency_bench.sh. A step's micro-batches are
+ * ready before it starts, as a run's loader and PyTorch's script have them.
  *
  * usage: lm_step_bench [shape=L,H,HEADS,KV,FFN,V] [samples=N] [length=T] [tokens=MOST] [steps=N]
  *                      [json=1] [write=FOLDER] [warm=N] [gpu=1] [recompute=1]
+ *                      [image=SIDE] [tower=WIDTH,OUTER,INNER] [frozen=1]
  *
  * length=0: samples as long as the paper's second stage has them, and as many targets; else every
  * sample is T words, of which all but the first are targets. tokens: rows of a micro-batch at most.
  * json: also seconds from the start of the program to the end of its first step, the mean of the
  * first and of the last tenth of the steps, and by how much resident memory grew between these.
  * gpu: in bf16 on the GPU, with its optimizer there, attention as train.attention: auto has it, and
- * products as train.products: timed. write: leaves the weights it starts from as
- * FOLDER/model.safetensors. */
+ * products as train.products: timed. write: leaves the weights of the language model that it starts
+ * from as FOLDER/model.safetensors. image: one picture of SIDE x SIDE in front of every sample, whose
+ * length includes the picture's rows; its tower (bench_tower.h) trains with the projector, frozen: the
+ * projector alone. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +26,7 @@
 #include "device/device.h"
 #include "device/stream.h"
 #include "support/bench.h"
+#include "support/bench_tower.h"
 #include "support/stage2_lengths.h"
 #include "train/attention_choice.h"
 #include "train/packer.h"
@@ -32,7 +37,8 @@ enum { MAX_STEPS = 1100 };
 
 struct setup {
     int64_t layers, hidden, heads, kv_heads, ffn, vocab;
-    int64_t samples, length, tokens, steps, warm, json, gpu, recompute;
+    int64_t samples, length, tokens, steps, warm, json, gpu, recompute, image, frozen;
+    struct bench_tower tower;
     const char *write;
 };
 
@@ -46,7 +52,11 @@ struct bench {
     struct stream *stream, *host_stream;
     struct sample_size *sizes; /* [samples] */
     struct pack_plan plan;
-    int64_t next;
+    bool trains[N_MODULES];
+    int64_t image_rows;         /* of a picture; 0: there are none */
+    float *pixels;              /* [image, image, 3]: every sample's picture */
+    struct micro_batch **ready; /* [plan.n_micro]: this rank's of the step, in turn */
+    int64_t n_ready, next;
     struct model *model;
     struct gradient_exchange *exchange;
     struct optimizer *optimizer;
@@ -68,6 +78,9 @@ static void make_sizes(struct bench *b)
         const bool equal = s->length > 0;
         b->sizes[i].tokens = equal ? s->length : drawn.tokens;
         b->sizes[i].targets = equal ? s->length - 1 : drawn.targets;
+        if (b->image_rows == 0) continue;
+        b->sizes[i].images = 1; /* and every word is a target: the last image row has the first */
+        b->sizes[i].targets = b->sizes[i].tokens - b->image_rows;
     }
 }
 
@@ -77,8 +90,8 @@ static enum status make_plan(struct bench *b)
     const int64_t most = b->setup.tokens;
     const struct pack_options options = {
         .n_ranks = b->mesh.dp_size,
-        .limits = {1, 1, b->setup.samples, most, most},
-        .cost = sample_cost_of(&b->config, (const bool[N_MODULES]){[MODULE_LM] = true})};
+        .limits = {b->image_rows > 0 ? b->setup.samples : 1, 1, b->setup.samples, most, most},
+        .cost = sample_cost_of(&b->config, b->trains)};
     return pack_plan_make(&b->plan, &offender, b->sizes, b->setup.samples, &options);
 }
 
@@ -91,9 +104,14 @@ static int32_t word_at(uint64_t index, uint64_t place, uint64_t vocab)
 static enum status make_rows(struct sample_rows *rows_out, const struct bench *b, int64_t index)
 {
     const struct sample_size *size = &b->sizes[index];
-    const struct sample_rows_options options = {.mask_id = -1, .vocab = b->setup.vocab};
-    struct sample sample = {.id = (uint64_t)index};
-    for (int64_t place = 0; place < size->tokens; place++) {
+    const struct sample_rows_options options = {
+        .mask_id = -1, .vocab = b->setup.vocab, .image_rows = b->image_rows};
+    struct sample sample = {.id = (uint64_t)index, .has_image = b->image_rows > 0};
+    if (sample.has_image) {
+        token_list_append(&sample.ids, IMAGE_TOKEN_ID);
+        token_list_append(&sample.labels, IGNORE_LABEL);
+    }
+    for (int64_t place = b->image_rows; place < size->tokens; place++) {
         const int32_t word = word_at((uint64_t)index, (uint64_t)place, (uint64_t)b->setup.vocab);
         token_list_append(&sample.ids, word);
         token_list_append(&sample.labels,
@@ -105,16 +123,14 @@ static enum status make_rows(struct sample_rows *rows_out, const struct bench *b
     return status;
 }
 
-/* This rank's micro-batches of the plan, in turn. */
-static enum status next_micro(void *context, struct micro_batch **micro_out)
+/* Micro-batch `m` of the plan. */
+static enum status make_micro(struct micro_batch **micro_out, const struct bench *b, int64_t m)
 {
     enum status status = OK;
-    struct bench *b = context;
     const struct pack_plan *plan = &b->plan;
     const struct micro_batch_options options = {.config = &b->config,
                                                 .target_weight = 1 / (double)plan->n_targets};
-    while (plan->rank[b->next] != b->mesh.dp_rank) b->next++;
-    const int64_t first = plan->first[b->next], n = plan->first[b->next + 1] - first;
+    const int64_t first = plan->first[m], n = plan->first[m + 1] - first;
     struct sample_rows *rows = memory_new((size_t)n, sizeof *rows);
     uint64_t *ids = memory_new((size_t)n, sizeof *ids);
     for (int64_t i = 0; i < n; i++) {
@@ -122,12 +138,42 @@ static enum status next_micro(void *context, struct micro_batch **micro_out)
         TRY(make_rows(&rows[i], b, plan->slot[first + i]));
     }
     TRY(micro_batch_create(micro_out, rows, ids, n, &options));
-    b->next++;
+    for (int64_t i = 0; i < n && b->pixels != NULL; i++)
+        memcpy(micro_batch_pixels(*micro_out, i), b->pixels,
+               (size_t)(*micro_out)->pixels_per_image * sizeof *b->pixels);
 out:
     for (int64_t i = 0; i < n; i++) sample_rows_release(&rows[i]);
     free(rows);
     free(ids);
     return status;
+}
+
+/* Those of this rank, for one step. */
+static enum status make_ready(struct bench *b)
+{
+    enum status status = OK;
+    if (b->ready == NULL) b->ready = memory_new((size_t)b->plan.n_micro, sizeof(void *));
+    b->next = b->n_ready = 0;
+    for (int64_t m = 0; m < b->plan.n_micro; m++) {
+        if (b->plan.rank[m] != b->mesh.dp_rank) continue;
+        TRY(make_micro(&b->ready[b->n_ready], b, m));
+        b->n_ready++;
+    }
+out:
+    return status;
+}
+
+static enum status next_micro(void *context, struct micro_batch **micro_out)
+{
+    struct bench *b = context;
+    *micro_out = b->ready[b->next++];
+    return OK;
+}
+
+static void release_ready(struct bench *b)
+{
+    for (; b->next < b->n_ready; b->next++) micro_batch_destroy(b->ready[b->next]);
+    free(b->ready);
 }
 
 /* ---- the model ---- */
@@ -143,6 +189,7 @@ static struct model_limits limits_of(const struct bench *b)
         for (int64_t i = 0; i < n; i++)
             tokens += b->sizes[b->plan.slot[b->plan.first[m] + i]].tokens;
         if (n > most.max_sequences) most.max_sequences = n;
+        if (b->image_rows > 0 && n > most.max_images) most.max_images = n;
         if (tokens > most.max_tokens) most.max_tokens = tokens;
         if (b->plan.targets[m] > most.max_targets) most.max_targets = b->plan.targets[m];
     }
@@ -192,19 +239,19 @@ static enum status make_model(struct bench *b)
 {
     enum status status = OK;
     const bool on_gpu = b->device != NULL;
-    const struct model_options options = {.limits = limits_of(b),
-                                          .trainable = {[MODULE_LM] = true},
-                                          .backward = true,
-                                          .recompute = b->setup.recompute != 0,
-                                          .updates_on_gpu = on_gpu};
+    struct model_options options = {.limits = limits_of(b),
+                                    .backward = true,
+                                    .recompute = b->setup.recompute != 0,
+                                    .updates_on_gpu = on_gpu};
     const struct kernels *update = kernels_in(b->kernels, DTYPE_F32);
     const struct exchange_options exchange = {.mesh = &b->mesh,
                                               .kernels = on_gpu ? b->kernels : &kernels_cpu,
                                               .overlap = true,
                                               .gpu = on_gpu ? b->stream : NULL,
                                               .device = b->device};
-    const struct optimizer_options adamw = {
-        .lr = {[MODULE_LM] = 1e-4}, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .clip_norm = 1};
+    struct optimizer_options adamw = {.beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .clip_norm = 1};
+    memcpy(options.trainable, b->trains, sizeof b->trains);
+    for (int m = 0; m < N_MODULES; m++) adamw.lr[m] = b->trains[m] ? 1e-4 : 0;
     TRY(model_create(&b->model, &b->config, &options, b->kernels, b->stream));
     parameters_fill(model_weights(b->model), model_parameters(b->model), 1);
     if (on_gpu) TRY(tune(b, &options));
@@ -266,9 +313,8 @@ static enum status take_steps(struct bench *b)
     for (int64_t step = 0; step < b->setup.warm + b->setup.steps; step++) {
         struct train_result result;
         struct train_input input = {.step = step, .next = next_micro, .context = b};
-        for (int64_t m = 0; m < b->plan.n_micro; m++)
-            input.n_micro += b->plan.rank[m] == b->mesh.dp_rank;
-        b->next = 0;
+        TRY(make_ready(b));
+        input.n_micro = b->n_ready;
         TRY(comm_barrier(b->comm));
         const double wall = seconds_of(CLOCK_MONOTONIC);
         double processor = seconds_of(CLOCK_PROCESS_CPUTIME_ID);
@@ -342,16 +388,34 @@ static void report(const struct bench *b, double sgemm)
     free(size);
 }
 
+static enum status make_picture(struct bench *b)
+{
+    enum status status = OK;
+    const int64_t side = b->setup.image, image_side = level_side(side, IMAGE_LEVEL);
+    if (side == 0) goto out;
+    b->image_rows = image_side * image_side;
+    if (side % 32 != 0 || b->image_rows >= b->setup.length)
+        FAIL(ERR_ARGUMENT,
+             "image=%lld: a picture's side must be a multiple of 32, and its %lld rows fewer than "
+             "length=%lld",
+             (long long)side, (long long)b->image_rows, (long long)b->setup.length);
+    b->pixels = bench_tower_pixels(1, side);
+out:
+    return status;
+}
+
 static enum status run(struct bench *b)
 {
     enum status status = OK;
     const struct setup *s = &b->setup;
-    b->config = (struct model_config){.image_height = 32,
-                                      .image_width = 32,
-                                      .vision = {.depths = {1, 1, 1, 1}, .dims = {1, 1, 1, 1}},
-                                      .extractor = {.embed = 1, .mask_side = 1},
-                                      .lm = {s->vocab, s->hidden, s->ffn, s->layers, s->heads,
-                                             s->kv_heads, 8192, 1e-6, 1e6, true}};
+    const struct bench_tower none = {.width = 1, .outer = 1, .inner = 1};
+    b->config = bench_tower_config(s->image > 0 ? &s->tower : &none, s->image > 0 ? s->image : 32);
+    b->config.lm = (struct lm_config){s->vocab,    s->hidden, s->ffn, s->layers, s->heads,
+                                      s->kv_heads, 8192,      1e-6,   1e6,       true};
+    b->trains[MODULE_LM] = true;
+    b->trains[MODULE_PROJECTOR] = s->image > 0;
+    b->trains[MODULE_TOWER] = s->image > 0 && s->frozen == 0;
+    TRY(make_picture(b));
     TRY(comm_create(&b->comm, NULL));
     TRY(mesh_init(&b->mesh, b->comm, &(struct mesh_options){.tp = 1}));
     TRY(open_device(b));
@@ -375,7 +439,18 @@ static int64_t number_of(const char *text, int64_t before, const char *name)
 
 static struct setup setup_of(int argc, char **argv)
 {
-    struct setup s = {8, 512, 8, 2, 1408, 8192, 4, 512, 2048, 3, 1, 0, 0, 0, NULL};
+    struct setup s = {.layers = 8,
+                      .hidden = 512,
+                      .heads = 8,
+                      .kv_heads = 2,
+                      .ffn = 1408,
+                      .vocab = 8192,
+                      .samples = 4,
+                      .length = 512,
+                      .tokens = 2048,
+                      .steps = 3,
+                      .warm = 1,
+                      .tower = BENCH_TOWER_LARGE};
     for (int i = 1; i < argc; i++) {
         const char *text = argv[i];
         s.samples = number_of(text, s.samples, "samples=");
@@ -387,6 +462,9 @@ static struct setup setup_of(int argc, char **argv)
         s.gpu = number_of(text, s.gpu, "gpu=");
         s.recompute = number_of(text, s.recompute, "recompute=");
         if (strncmp(text, "write=", 6) == 0) s.write = text + 6;
+        s.image = number_of(text, s.image, "image=");
+        s.frozen = number_of(text, s.frozen, "frozen=");
+        bench_tower_read(&s.tower, text);
         long long n[6];
         if (sscanf(text, "shape=%lld,%lld,%lld,%lld,%lld,%lld", n, n + 1, n + 2, n + 3, n + 4,
                    n + 5) == 6) {
@@ -413,7 +491,9 @@ int main(int argc, char **argv)
     if (b.stream != b.host_stream) stream_destroy(b.stream);
     stream_destroy(b.host_stream);
     device_close(b.device);
+    release_ready(&b);
     pack_plan_release(&b.plan);
+    free(b.pixels);
     free(b.sizes);
     mesh_release(&b.mesh);
     comm_destroy(b.comm);

@@ -26,7 +26,7 @@ for folder in kernels device comm generate gpu; do
         "$top/build/cuda/tests/$folder/" \;
 done
 mkdir -p "$top/build/cuda/tests/bench"
-cp build/cuda/tests/bench/lm_step_bench "$top/build/cuda/tests/bench/"
+cp build/cuda/tests/bench/{lm_step_bench,tower_bench} "$top/build/cuda/tests/bench/"
 # The names of the tests are those of their sources.
 git ls-files -z tests/gpu tests/device tests/kernels tests/comm tests/generate tests/jobs/cuda_job_test.sh \
     tests/jobs/bf16_job_test.sh tests/sgedit/generate_gpu_test.sh tests/sgedit/tiny_drafter.sh \
