@@ -1,7 +1,7 @@
-/* Whole training steps of a language model, alone or behind a picture, as a run takes them: packing,
- * forward, backward, exchange of gradients, clipping, AdamW. Beside PyTorch by pytorch_step.py,
- * which makes the same samples; on two ranks by efficiency_bench.sh. A step's micro-batches are
- * ready before it starts, as a run's loader and PyTorch's script have them.
+/* Whole training steps of a language model, alone or behind a picture, as a run takes them:
+ * packing, forward, backward, exchange of gradients, clipping, AdamW. Beside PyTorch by
+ * pytorch_step.py, which makes the same samples; on two ranks by efficiency_bench.sh. A step's
+ * micro-batches are ready before it starts, as a run's loader and PyTorch's script have them.
  *
  * usage: lm_step_bench [shape=L,H,HEADS,KV,FFN,V] [samples=N] [length=T] [tokens=MOST] [steps=N]
  *                      [json=1] [write=FOLDER] [warm=N] [gpu=1] [recompute=1]
@@ -12,10 +12,10 @@
  * json: also seconds from the start of the program to the end of its first step, the mean of the
  * first and of the last tenth of the steps, and by how much resident memory grew between these.
  * gpu: in bf16 on the GPU, with its optimizer there, attention as train.attention: auto has it, and
- * products as train.products: timed. write: leaves the weights of the language model that it starts
- * from as FOLDER/model.safetensors. image: one picture of SIDE x SIDE in front of every sample, whose
- * length includes the picture's rows; its tower (bench_tower.h) trains with the projector, frozen: the
- * projector alone. */
+ * products as train.products: timed. write: leaves the language model's weights that it starts from
+ * as FOLDER/model.safetensors. image: one picture of SIDE x SIDE in front of every sample, whose
+ * length includes the picture's rows; its tower (bench_tower.h) and the projector train, with
+ * frozen=1 the projector alone. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

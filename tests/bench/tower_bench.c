@@ -3,9 +3,9 @@
  *
  * usage: tower_bench [images=N] [image=SIDE] [tower=WIDTH,OUTER,INNER] [steps=N] [warm=N] [gpu=1]
  *
- * One JSON object: pictures a second by the median of the steps, seconds from the program's start to
- * the end of the first, and the mean of the squares of the map that the language model reads, by
- * which two devices are compared. gpu: in bf16. */
+ * One JSON object: pictures a second by the median of the steps, seconds from the program's start
+ * to the end of the first, and the mean of the squares of the map that the language model reads,
+ * by which two devices are compared. gpu: in bf16. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

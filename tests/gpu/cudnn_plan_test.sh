@@ -10,6 +10,8 @@ case $build in *asan*) skip "its library is of the sanitizer's build" ;; esac
 [ -e "$cuda/include/cudnn.h" ] || skip "no cudnn.h in $cuda/include"
 library=$(ls "$cuda"/lib/libcudnn.so.9 "$cuda"/lib64/libcudnn.so.9 2>/dev/null | head -1)
 [ -n "$library" ] || skip "no libcudnn.so.9 in $cuda"
+[ -e "$build/librobin.a" ] || skip "no $build/librobin.a: a pack has none"
+command -v "${CXX:-g++}" >/dev/null || skip "no ${CXX:-g++}"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 if ! ldconfig -p | grep -q 'libcuda\.so\.1'; then # cuDNN insists on one
