@@ -25,6 +25,7 @@
 struct start_watch {
     pthread_t thread;
     double limit_seconds;
+    char *who;             /* by the environment, to which MPI adds later while the watch is on */
     pthread_mutex_t mutex; /* of everything below */
     pthread_cond_t changed;
     const char *doing;
@@ -60,12 +61,11 @@ static char *own_name(void)
 
 static void give_up(const struct start_watch *watch)
 {
-    char *who = own_name();
     dprintf(STDERR_FILENO,
             "error: %s has waited %.0f seconds for the other ranks in %s: one of them is dead, "
             "stopped or was never started (one that does not say this line), or the network "
             "between them is blocked; " VARIABLE " sets how long\n",
-            who, watch->limit_seconds, watch->doing);
+            watch->who, watch->limit_seconds, watch->doing);
     usleep(LAST_WORDS_US);
     _exit(1); /* MPI cannot be asked to end what it has not begun */
 }
@@ -123,6 +123,7 @@ enum status start_watch_begin(struct start_watch **watch_out, const char *doing)
     pthread_mutex_init(&watch->mutex, NULL);
     pthread_cond_init(&watch->changed, NULL);
     TRY(read_limit(&watch->limit_seconds));
+    watch->who = own_name();
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are for the main thread */
     const int error = pthread_create(&watch->thread, NULL, look_on, watch);
@@ -131,6 +132,7 @@ enum status start_watch_begin(struct start_watch **watch_out, const char *doing)
     *watch_out = watch;
     watch = NULL;
 out:
+    if (watch != NULL) free(watch->who);
     free(watch);
     return status;
 }
@@ -153,5 +155,6 @@ void start_watch_end(struct start_watch *watch)
     pthread_join(watch->thread, NULL);
     pthread_cond_destroy(&watch->changed);
     pthread_mutex_destroy(&watch->mutex);
+    free(watch->who);
     free(watch);
 }
