@@ -43,7 +43,7 @@ static void real(void *function, const char *name)
     memcpy(function, &found, sizeof found);
 }
 
-/* Taken before the program begins: MPI_Init adds to the environment while other threads ask here. */
+/* Taken before the program begins: MPI_Init adds to the environment while others ask here. */
 static struct {
     const char *name;
     char *text;
